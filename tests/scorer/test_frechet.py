@@ -1,0 +1,84 @@
+"""The Fréchet distance against clean-fid's own, against a closed form, and against its defining properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from cleanfid.fid import frechet_distance as clean_fid_frechet_distance
+
+from scorer.frechet import feature_statistics, frechet_distance
+
+
+def relu_features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    """Correlated, non-negative and float32, as Inception's pooled features are."""
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(1).normal(size=(d // 4, d)) / np.sqrt(d // 4)
+    return np.maximum(rng.normal(size=(n, d // 4)) @ mixing + 0.3 * rng.normal(size=(n, d)) + shift, 0).astype(
+        np.float32
+    )
+
+
+def numpy_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.mean(features.astype(np.float64), axis=0), np.cov(features, rowvar=False)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:cleanfid")
+@pytest.mark.parametrize(
+    ("n", "d"),
+    [(300, 256), (1063, 256), (5000, 256), pytest.param(1063, 2048, marks=pytest.mark.slow)],
+)
+def test_against_clean_fid(n: int, d: int) -> None:
+    generated, reference = relu_features(n, d, seed=2, shift=0.1), relu_features(max(n, 400), d, seed=3)
+    mean, covariance = numpy_statistics(reference)
+    expected = clean_fid_frechet_distance(*numpy_statistics(generated), mean, covariance)
+    ours = frechet_distance(generated, mean, covariance)
+    assert abs(ours - expected) <= max(2e-5, 1e-6 * abs(expected))
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 64), (64, 64), (500, 64)])
+def test_identical_features_are_at_distance_zero(n: int, d: int) -> None:
+    features = relu_features(n, d, seed=4)
+    assert abs(frechet_distance(features, *feature_statistics(features))) < 1e-5
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 50), (30, 300), (300, 200)])
+def test_symmetric_whichever_route_each_side_takes(n: int, m: int) -> None:
+    a, b = relu_features(n, 64, seed=5), relu_features(m, 64, seed=6, shift=0.2)
+    forth, back = frechet_distance(a, *feature_statistics(b)), frechet_distance(b, *feature_statistics(a))
+    # A rank-deficient side has zero eigenvalues, whose rounding (1e-16) shows after the square root.
+    assert forth == pytest.approx(back, rel=1e-9, abs=2e-5)
+
+
+def test_closed_form_of_commuting_covariances() -> None:
+    """Features with diagonal covariance diag(s²): the distance is |Δμ|² + Σ (s₁ − s₂)²."""
+    d = 8
+    s1, s2 = np.linspace(1, 3, d), np.linspace(2, 0.5, d)
+    # ± each axis: mean 0 and covariance exactly diag(s1²).
+    unit = np.concatenate([np.eye(d), -np.eye(d)]) * np.sqrt((2 * d - 1) / 2)
+    distance = frechet_distance(unit * s1 + 5.0, np.full(d, 3.0), np.diag(s2**2))
+    assert distance == pytest.approx(4.0 * d + ((s1 - s2) ** 2).sum(), rel=1e-12)
+
+
+def test_statistics_are_float64_and_numpys() -> None:
+    features = relu_features(200, 32, seed=7)
+    mean, covariance = feature_statistics(torch.from_numpy(features))
+    assert mean.dtype == covariance.dtype == torch.float64
+    expected_mean, expected_covariance = numpy_statistics(features)
+    np.testing.assert_allclose(mean.numpy(), expected_mean, rtol=1e-12)
+    np.testing.assert_allclose(covariance.numpy(), expected_covariance, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("features", "mean", "message"),
+    [
+        (np.ones((1, 4)), np.zeros(4), "at least 2"),
+        (np.full((5, 4), np.nan), np.zeros(4), "NaN"),
+        (np.ones((5, 4)), np.full(4, np.inf), "infinite"),
+        (np.ones((5, 3)), np.zeros(4), "different networks"),
+        (np.ones(5), np.zeros(4), "N×D"),
+    ],
+)
+def test_bad_input_is_named_and_does_not_hang(features: np.ndarray, mean: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        frechet_distance(features, mean, np.eye(4))
