@@ -1,0 +1,112 @@
+"""Does an entry beat the competition's gate? A verdict for each threshold, and one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from submission.competition import Competition, Tier
+from submission.errors import UsageError
+from submission.scorecard import METRICS, Metric, Score
+
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """The answer of the gate, for one threshold or for all of them."""
+
+    BEATS = "beats the gate"
+    FAILS = "does not beat the gate"
+    UNKNOWN = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One threshold: what was measured, how far it is from the threshold (value - threshold), the verdict and why."""
+
+    metric: Metric
+    threshold: float
+    score: Score
+    verdict: Verdict
+    reason: str
+
+    @property
+    def difference(self) -> float | None:
+        """`value - threshold`, None when there is no value."""
+        return None if self.score.value is None else self.score.value - self.threshold
+
+    @property
+    def requirement(self) -> str:
+        """The threshold in words, such as `FID ≤ 90.00`."""
+        sign = "≥" if self.metric.higher_is_better else "≤"
+        return f"{self.metric.label} {sign} {self.threshold:.{self.metric.digits}f}"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The gate's answer on one entry. `reason` is one sentence that a person can act on."""
+
+    competition: str
+    tier: str
+    name: str
+    submission: str
+    n: int
+    checks: list[Check]
+    verdict: Verdict
+    reason: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the entry beats the gate, 1 otherwise."""
+        return 0 if self.verdict is Verdict.BEATS else 1
+
+
+def tier_of(competition: Competition, name: str | None = None) -> Tier:
+    """The tier to beat: the one called `name`, or else the competition's gate. Raises UsageError when there is none."""
+    wanted = name or competition.gate
+    known = ", ".join(tier.name for tier in competition.tiers) or "none"
+    if wanted is None:
+        raise UsageError(f"{competition.name} names no gate; choose one with --tier (it has: {known})")
+    for tier in competition.tiers:
+        if tier.name == wanted:
+            return tier
+    raise UsageError(f"{competition.name} has no tier {wanted!r} (it has: {known})")
+
+
+def evaluate(
+    competition: Competition, tier: Tier, *, name: str, submission: str, n: int, scores: Mapping[str, Score]
+) -> GateResult:
+    """Hold `scores`, measured on `n` images of the submission with that sha256, against every threshold of `tier`."""
+    checks = [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
+    verdict, reason = _summary(checks)
+    full = len(competition.prompts)
+    if n != full:
+        verdict = Verdict.UNKNOWN
+        reason = f"scored on {n} of {full} prompts, which is for trying out: score the whole submission"
+    return GateResult(competition.name, tier.name, name, submission, n, checks, verdict, reason)
+
+
+def _check(metric: Metric, threshold: float, score: Score | None) -> Check:
+    score = score or Score(None, reason="was not measured")
+    if score.value is None:
+        return Check(metric, threshold, score, Verdict.UNKNOWN, score.reason or "was not measured")
+    if score.low is not None and score.high is not None and score.low < threshold < score.high:
+        digits = metric.digits
+        interval = f"{score.low:.{digits}f} … {score.high:.{digits}f}"
+        return Check(metric, threshold, score, Verdict.UNKNOWN, f"the 95 % interval {interval} holds the threshold")
+    verdict = Verdict.BEATS if metric.passes(score.value, threshold) else Verdict.FAILS
+    return Check(metric, threshold, score, verdict, "")
+
+
+def _summary(checks: list[Check]) -> tuple[Verdict, str]:
+    failed = [check for check in checks if check.verdict is Verdict.FAILS]
+    unknown = [check for check in checks if check.verdict is Verdict.UNKNOWN]
+    if failed:
+        misses = ", ".join(
+            f"{check.requirement} missed by {abs(check.difference or 0):.{check.metric.digits}f}" for check in failed
+        )
+        return Verdict.FAILS, misses
+    if unknown:
+        return Verdict.UNKNOWN, "; ".join(f"{check.requirement}: {check.reason}" for check in unknown)
+    return Verdict.BEATS, "every threshold is reached"

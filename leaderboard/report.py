@@ -1,0 +1,131 @@
+"""The gate's answer for machines: gate.json, JUnit XML, and a summary for GitHub's job page."""
+
+from __future__ import annotations
+
+import os
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from leaderboard.gate import SCHEMA_VERSION, GateResult, Verdict
+from submission import atomic
+
+# XML 1.0 has no way to write these, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_json(result: GateResult) -> dict[str, Any]:
+    """The answer as JSON values."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "passed": result.verdict is Verdict.BEATS,
+        "verdict": str(result.verdict),
+        "reason": result.reason,
+        "competition": result.competition,
+        "tier": result.tier,
+        "name": result.name,
+        "submission": result.submission,
+        "n": result.n,
+        "metrics": [
+            {
+                "metric": check.metric.name,
+                "value": check.score.value,
+                "low": check.score.low,
+                "high": check.score.high,
+                "threshold": check.threshold,
+                "direction": "higher" if check.metric.higher_is_better else "lower",
+                "difference": check.difference,
+                "verdict": str(check.verdict),
+                "passed": check.verdict is Verdict.BEATS,
+                "reason": check.reason,
+            }
+            for check in result.checks
+        ],
+    }
+
+
+def junit(result: GateResult) -> bytes:
+    """One test case for each threshold. What cannot be told is a failure too: the gate stays shut."""
+    suite = _suite(len(result.checks))
+    for check in result.checks:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"gate.{check.metric.name}", name=_xml(check.requirement)
+        )
+        if check.verdict is not Verdict.BEATS:
+            got = "no value" if check.score.value is None else f"got {check.score.value:.{check.metric.digits}f}"
+            ElementTree.SubElement(case, "failure", message=_xml(f"{check.verdict}: {check.reason or got}"))
+    if result.verdict is not Verdict.BEATS and not suite.findall("testcase/failure"):
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=_xml(f"tier {result.tier}"))
+        ElementTree.SubElement(case, "failure", message=_xml(f"{result.verdict}: {result.reason}"))
+    return _xml_bytes(suite)
+
+
+def junit_error(message: str) -> bytes:
+    """The document for an entry that could not be judged at all, such as an invalid submission."""
+    suite = _suite(1)
+    case = ElementTree.SubElement(suite, "testcase", classname="gate", name="submission")
+    ElementTree.SubElement(case, "error", message=_xml(message.splitlines()[0])).text = _xml(message)
+    return _xml_bytes(suite)
+
+
+def error_json(message: str) -> dict[str, Any]:
+    """`as_json` for an entry that could not be judged at all."""
+    return {"schema_version": SCHEMA_VERSION, "passed": False, "verdict": "invalid", "reason": message, "metrics": []}
+
+
+def markdown(result: GateResult) -> str:
+    """The answer as a Markdown table."""
+    mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
+    lines = [
+        f"### {mark[result.verdict]} {_md(result.name)} {result.verdict}: {_md(result.competition)}, {_md(result.tier)}",
+        "",
+        _md(result.reason) + ".",
+        "",
+        "| | threshold | measured | difference |",
+        "|---|---|---:|---:|",
+    ]
+    for check in result.checks:
+        digits = check.metric.digits
+        value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
+        difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
+        lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {difference} |")
+    lines += ["", f"{result.n} images, submission `{result.submission[:12]}`", ""]
+    return "\n".join(lines)
+
+
+def append_step_summary(text: str) -> None:
+    """Append `text` to the job summary that GitHub names in `$GITHUB_STEP_SUMMARY`; does nothing elsewhere."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+
+def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes) -> None:
+    """Write the files that were asked for."""
+    if json_path is not None:
+        atomic.write_json(json_path, values)
+    if junit_path is not None:
+        atomic.write_bytes(junit_path, xml)
+
+
+def _suite(tests: int) -> ElementTree.Element:
+    return ElementTree.Element("testsuite", name="drawoff gate", tests=str(tests))
+
+
+def _xml_bytes(suite: ElementTree.Element) -> bytes:
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
+    suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("�", text)
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()#|!~>@])", r"\\\1", escape(" ".join(text.split()), quote=False))
