@@ -1,0 +1,64 @@
+"""Files that are either whole or not there: write beside, flush, rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def is_leftover(name: str) -> bool:
+    """Whether `name` is a temporary file of this module, as a killed process leaves it. Every reader ignores these."""
+    return name.startswith(".") and name.endswith(".part")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file to write that becomes `path` when the block ends well, and vanishes when it raises."""
+    path = Path(path)
+    if _is_special(path):  # /dev/null, /dev/stdout, a FIFO: renaming a file over it would destroy it
+        with path.open("wb") as file:
+            yield file
+        return
+    # The same folder, because a rename is atomic only within a file system; a short name, because `path.name` may be
+    # as long as the file system allows.
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path` at once; a reader sees the old file or the new one, never a part."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """`write_bytes` of UTF-8, with the line ends as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], value: object) -> None:
+    """`write_text` of JSON in the order of `value`'s keys. Raises ValueError for NaN and infinity, which JSON lacks."""
+    write_text(path, json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,0 +1,252 @@
+"""`competition.toml` -> Competition. Parsing is strict; the data it points to is read only when something needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from submission import paths, strict_json
+from submission.errors import CompetitionError, MissingPart, Problem
+from submission.prompts import Prompt, read_prompts
+from submission.references import References
+from submission.safe_read import NotReadable, read_regular
+from submission.scorecard import METRICS
+from submission.statistics import read_statistics
+
+_SHIPPED = Path(__file__).resolve().parent / "competitions"
+_FILE = "competition.toml"
+_MAX_TOML_BYTES = 2**20
+_MAX_JSON_BYTES = 64 * 2**20
+
+_Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _CompetitionTable(_Table):
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    title: _Line | None = None
+    prompts: _Line
+    references: _Line | None = None
+    statistics: Annotated[list[_Line], Field(min_length=2, max_length=2)] | None = None
+    attributes: _Line | None = None
+    image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
+    gate: _Line | None = None
+
+
+class Backbones(_Table):
+    """The protocol of the measurement: which Inception, which CLIP, and CLIP's weights (an open_clip tag or a file)."""
+
+    inception: Literal["clean", "torchvision", "bestiary"] = "clean"
+    clip: _Line = "ViT-B-32-quickgelu"
+    clip_weights: _Line | None = None
+
+
+class _TierTable(_Table):
+    # The bounds are those of the metric itself; a CLIP-T of 27 is a cosine times 100.
+    name: _Line
+    fid: Annotated[float, Field(ge=0)] | None = None
+    clip_i: Annotated[float, Field(ge=-1, le=1)] | None = None
+    clip_t: Annotated[float, Field(ge=-1, le=1)] | None = None
+    is_: Annotated[float | None, Field(ge=1, alias="is")] = None
+    psnr: Annotated[float, Field(ge=0, le=100)] | None = None
+    ssim: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+
+class _File(_Table):
+    competition: _CompetitionTable
+    backbones: Backbones = Backbones(clip_weights="openai")
+    tiers: list[_TierTable] = Field(default_factory=list)
+    baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A named set of thresholds, metric -> value; a metric that is not in it is not judged."""
+
+    name: str
+    thresholds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Competition:
+    """One competition: what to draw, what to measure it against, and with what.
+
+    `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread.
+    """
+
+    name: str
+    title: str
+    root: Path
+    image_size: int | None
+    gate: str | None
+    backbones: Backbones
+    tiers: tuple[Tier, ...]
+    baselines: dict[str, dict[str, Any]]
+    files: dict[str, Any]  # prompts, references, statistics, attributes, as written in the toml
+
+    @staticmethod
+    def names() -> list[str]:
+        """The competitions that are shipped."""
+        return sorted(file.parent.name for file in _SHIPPED.glob(f"*/{_FILE}"))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Competition:
+        """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
+        file = _find(path)
+        try:
+            data = read_regular(file, _MAX_TOML_BYTES, follow=True).decode("utf-8")
+            parsed = _File.model_validate(tomllib.loads(data))
+        except NotReadable as error:
+            raise CompetitionError(f"{file}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise CompetitionError(f"{file}: is not UTF-8 (byte {error.start})") from None
+        except tomllib.TOMLDecodeError as error:
+            raise CompetitionError(f"{file}: is not TOML: {error}") from None
+        except ValidationError as error:
+            raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
+        tiers = tuple(_tier(table) for table in parsed.tiers)
+        if problems := list(_problems_of(tiers, parsed.competition.gate)):
+            raise CompetitionError(f"{file}: is not valid", problems)
+        table = parsed.competition
+        return cls(
+            name=table.name,
+            title=table.title or table.name,
+            root=file.parent.absolute(),
+            image_size=table.image_size,
+            gate=table.gate,
+            backbones=parsed.backbones,
+            tiers=tiers,
+            baselines=parsed.baselines,
+            files={key: getattr(table, key) for key in ("prompts", "references", "statistics", "attributes")},
+        )
+
+    def path(self, text: str) -> Path:
+        """A path as the toml writes it: relative to the toml, or in this competition's data folder ("{data}/…")."""
+        if text.startswith("{data}/"):
+            return paths.data_home() / self.name / text.removeprefix("{data}/")
+        return self.root / text
+
+    def _existing(self, what: str, text: str) -> Path:
+        path = self.path(text)
+        if not path.exists():
+            get_it = (
+                f"make data COMPETITION={self.name}"
+                if text.startswith("{data}/")
+                else f"put the file that {self.name!r} names there"
+            )
+            raise MissingPart(f"the {what} of the competition {self.name!r}", looked_for=path, get_it=get_it)
+        return path
+
+    def tier(self, name: str) -> Tier:
+        """The tier `name`. Raises CompetitionError."""
+        for tier in self.tiers:
+            if tier.name == name:
+                return tier
+        known = ", ".join(tier.name for tier in self.tiers) or "none"
+        raise CompetitionError(f"the competition {self.name!r} has no tier {name!r} (it has: {known})")
+
+    @cached_property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """What to draw, in the order of the prompt list. Raises CompetitionError, MissingPart."""
+        return read_prompts(self._existing("prompt list", self.files["prompts"]))
+
+    @cached_property
+    def prompts_sha256(self) -> str:
+        """The hash of names and texts in order, whatever file format they came in."""
+        lines = "".join(f"{prompt.image_name}\0{prompt.text}\n" for prompt in self.prompts)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def has_references(self) -> bool:
+        """Whether the competition names reference images, which need not be on this machine."""
+        return self.files["references"] is not None
+
+    def references(self) -> References:
+        """The reference images. Raises MissingPart when they are not on this machine or not part of the competition."""
+        if not self.has_references:
+            raise MissingPart(
+                f"the competition {self.name!r} has no reference images",
+                get_it="name them as `references` in its competition.toml",
+            )
+        path = self._existing("references", self.files["references"])
+        return References(path, [prompt.image_name for prompt in self.prompts], self.image_size)
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The precomputed mean (D,) and covariance (D, D) of the references' features, float64; None when not named."""
+        if self.files["statistics"] is None:
+            return None
+        mean, covariance = (self._existing("statistics", text) for text in self.files["statistics"])
+        return read_statistics(mean, covariance)
+
+    @cached_property
+    def statistics_sha256(self) -> str | None:
+        """The hash of the statistics' float64 values, None when there are none."""
+        found = self.statistics()
+        return None if found is None else hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest()
+
+    def attributes(self) -> dict[str, dict[str, Any]] | None:
+        """What each image is asked to show, image name -> attributes; None when the competition does not say."""
+        if self.files["attributes"] is None:
+            return None
+        path = self._existing("attributes", self.files["attributes"])
+        try:
+            value, problems = strict_json.parse(read_regular(path, _MAX_JSON_BYTES, follow=True))
+        except NotReadable as error:
+            raise CompetitionError(f"{path}: {error}") from None
+        if not problems and not (isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())):
+            problems = ["must be an object of objects, one per image name"]
+        if problems:
+            raise CompetitionError(f"{path}: is not valid", [Problem("", what) for what in problems])
+        return value  # type: ignore[return-value]
+
+
+def _find(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if text in Competition.names():
+        return _SHIPPED / text / _FILE
+    found = Path(text).expanduser()
+    file = found / _FILE if found.is_dir() else found
+    if not file.exists():
+        raise CompetitionError(
+            f"there is no competition {text!r}\n  shipped: {', '.join(Competition.names()) or 'none'};"
+            f" or give the path of a {_FILE} or of its folder"
+        )
+    return file
+
+
+def _problem(entry: Any) -> Problem:
+    key = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        return Problem(key, "is not a key of competition.toml", "check its spelling and its table")
+    if entry["type"] == "missing":
+        return Problem(key, "is missing")
+    return Problem(key, f"{entry['msg']}, found {entry['input']!r}")
+
+
+def _tier(table: _TierTable) -> Tier:
+    values = table.model_dump(by_alias=True)
+    return Tier(table.name, {metric: values[metric] for metric in METRICS if values[metric] is not None})
+
+
+def _problems_of(tiers: tuple[Tier, ...], gate: str | None) -> Any:
+    names = [tier.name for tier in tiers]
+    for index, tier in enumerate(tiers):
+        if not tier.thresholds:
+            yield Problem(
+                f"tiers.{index}", f"the tier {tier.name!r} has no threshold", f"set one of {', '.join(METRICS)}"
+            )
+        if tier.name in names[:index]:
+            yield Problem(f"tiers.{index}.name", f"the name {tier.name!r} is taken by an earlier tier")
+    if gate is not None and gate not in names:
+        yield Problem("competition.gate", f"there is no tier {gate!r}", f"the tiers are: {', '.join(names) or 'none'}")

@@ -1,0 +1,160 @@
+"""Errors, one type per kind of reader, and the exit codes that the commands turn them into.
+
+| exit | raised as            | who reads it                                                   |
+|------|----------------------|----------------------------------------------------------------|
+| 2    | `UsageError`         | whoever typed the command                                      |
+| 3    | `SubmissionError`    | the participant                                                |
+| 3    | `CompetitionError`   | the host of the competition                                    |
+| 4    | `MissingPart`        | whoever set the machine up: a file or a package is not there   |
+| 4    | anything else        | us: it is a bug, and its traceback goes to a file              |
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from submission import paths
+
+# A broken run of a generator spoils all images in the same way: twenty names show the pattern, a thousand bury it.
+NAMES_SHOWN = 20
+KINDS_SHOWN = 40
+
+
+def shown(text: str, limit: int = 160) -> str:
+    """Foreign text, safe to print: control, bidirectional and unencodable characters escaped, cut at `limit`."""
+    safe = "".join(
+        char
+        if unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029"
+        else char.encode("unicode_escape").decode()
+        for char in text[: limit + 1]
+    )
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the file or entry (`name`, "" for the whole), `what` it is, a `hint` on what to do."""
+
+    name: str
+    what: str
+    hint: str = ""
+
+
+def listing(problems: Iterable[Problem]) -> str:
+    """The problems as indented lines, grouped by kind, so that one mistake made in 1000 images reads as one mistake."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        kinds.setdefault((problem.what, problem.hint), []).append(problem.name)
+    lines: list[str] = []
+    for (what, hint), names in list(kinds.items())[:KINDS_SHOWN]:
+        what = shown(what, 400)
+        if len(names) == 1:
+            lines.append(f"  {shown(names[0])}: {what}" if names[0] else f"  {what}")
+        else:
+            lines.append(f"  {len(names)} × {what}:")
+            lines += [f"      {shown(name)}" for name in names[:NAMES_SHOWN]]
+            if len(names) > NAMES_SHOWN:
+                lines.append(f"      … and {len(names) - NAMES_SHOWN} more")
+        if hint:
+            lines.append(f"    -> {shown(hint, 400)}")
+    if len(kinds) > KINDS_SHOWN:
+        lines.append(f"  … and {len(kinds) - KINDS_SHOWN} more kinds of problems")
+    return "\n".join(lines)
+
+
+def _with_listing(head: str, problems: Sequence[Problem]) -> str:
+    return f"{head}\n{listing(problems)}" if problems else head
+
+
+class UsageError(ValueError):
+    """The command or the call was wrong. Exit code 2."""
+
+
+class SubmissionError(ValueError):
+    """The submission breaks rules; `problems` holds every one of them. For the participant. Exit code 3."""
+
+    def __init__(self, problems: Sequence[Problem], where: str = "the submission") -> None:
+        self.problems = list(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(_with_listing(f"{shown(where)} is not valid: {count}", self.problems))
+
+
+class CompetitionError(ValueError):
+    """The competition's own files are wrong: the file, the key or entry, what to do. For the host. Exit code 3."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = list(problems)
+        super().__init__(_with_listing(message, self.problems))
+
+
+class MissingPart(RuntimeError):
+    """Something this machine lacks: what, where it was looked for, and how to get it. Exit code 4."""
+
+    def __init__(self, what: str, *, looked_for: object = "", get_it: str = "") -> None:
+        lines = [what]
+        if looked_for:
+            lines.append(f"  looked for: {looked_for}")
+        if get_it:
+            lines.append(f"  get it:     {get_it}")
+        super().__init__("\n".join(lines))
+
+
+def _report_bug(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error))
+    message = f"this is a bug in drawoff: {type(error).__name__}: {shown(str(error), 400)}"
+    try:
+        folder = paths.cache_home()
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"traceback-{os.getpid()}.txt"
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return f"{message}\n  set DRAWOFF_TRACEBACK=1 to see where"
+    return f"{message}\n  the traceback is in {file}"
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+    """Call `main(argv)` and turn what it returns or raises into an exit code and one message on stderr.
+
+    `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot encode "×" must not turn an answer into a crash
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+    try:
+        code = main(argv) or 0
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse, which has said its message
+        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 2)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:  # `… | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
+            raise
+        if isinstance(error, UsageError):
+            _say(f"error: {error}")
+            return 2
+        if isinstance(error, SubmissionError | CompetitionError):
+            _say(f"error: {error}")
+            return 3
+        if isinstance(error, MissingPart):
+            _say(f"missing: {error}")
+            return 4
+        if isinstance(error, OSError) and error.filename is not None:  # a full disk, a folder without permission
+            _say(f"error: {shown(str(error.filename))}: {error.strerror}")
+            return 4
+        _say(_report_bug(error))
+        return 4

@@ -1,0 +1,57 @@
+"""The files directly in a foreign folder, listed and read without trusting anything about them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from submission.atomic import is_leftover
+from submission.errors import Problem
+from submission.safe_read import read_regular
+
+LOCK_NAME = ".lock"
+_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", LOCK_NAME}
+
+
+def is_junk(name: str) -> bool:
+    """Whether an operating system or a killed writer, not a person, put the file `name` there. It is ignored."""
+    return name.lower() in _JUNK or name.startswith("._") or is_leftover(name)
+
+
+def ignored_note(names: list[str]) -> list[str]:
+    """The note that says which system files were ignored; none when there are none."""
+    shown = sorted(name for name in names if not is_leftover(name) and name != LOCK_NAME)
+    return (
+        [f"ignored what the operating system left: {', '.join(shown[:3])}{' …' if len(shown) > 3 else ''}"]
+        if shown
+        else []
+    )
+
+
+class FolderFiles:
+    """A folder's files: `names` the readable ones, `problems` what else was found, `notes` what was ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names: list[str] = []
+        self.problems: list[Problem] = []
+        ignored: list[str] = []
+        with os.scandir(path) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if is_junk(entry.name):
+                    ignored.append(entry.name)
+                elif entry.is_symlink():
+                    self.problems.append(Problem(entry.name, "is a symbolic link", "put the file itself there"))
+                elif entry.is_dir(follow_symlinks=False):
+                    self.problems.append(
+                        Problem(entry.name, "is a folder", "put all images directly into the submission's folder")
+                    )
+                elif not entry.is_file(follow_symlinks=False):
+                    self.problems.append(Problem(entry.name, "is not a regular file", "remove it"))
+                else:
+                    self.names.append(entry.name)
+        self.notes = ignored_note(ignored)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The bytes of the file `name`, at most `limit`. Raises NotReadable."""
+        return read_regular(self.path / name, limit)

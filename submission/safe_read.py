@@ -1,0 +1,44 @@
+"""Open a file of foreign origin: only a regular file, never through a link, never more bytes than allowed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+# Windows lacks these flags; there the check of the opened file's kind remains.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class NotReadable(ValueError):
+    """Why a file is not read, in words: it is a link, a FIFO, too large, gone."""
+
+
+def open_regular(path: str | os.PathLike[str], *, follow: bool = False) -> int:
+    """A descriptor of the regular file `path`. Raises NotReadable for anything else.
+
+    `follow=False` refuses a symbolic link at the last component. O_NONBLOCK keeps a FIFO from hanging the open.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS | (0 if follow else _NO_FOLLOW))
+    except OSError as error:
+        if not follow and Path(path).is_symlink():
+            raise NotReadable("is a symbolic link") from None
+        raise NotReadable(f"cannot be opened: {error.strerror or error}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotReadable("is not a regular file")
+    return descriptor
+
+
+def read_regular(path: str | os.PathLike[str], limit: int, *, follow: bool = False) -> bytes:
+    """The bytes of the regular file `path`, at most `limit`. Raises NotReadable."""
+    with os.fdopen(open_regular(path, follow=follow), "rb") as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise NotReadable(f"cannot be read: {error.strerror or error}") from None
+    if len(data) > limit:
+        raise NotReadable(f"is larger than {limit:,} bytes")
+    return data

@@ -1,0 +1,165 @@
+"""What was measured: scores with their intervals, the verdict per tier, and the fingerprint of what measured them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from submission import strict_json
+
+if TYPE_CHECKING:
+    from submission.competition import Tier
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's column name, its label for people, its direction, and the digits it is printed with."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    digits: int
+
+    @property
+    def arrow(self) -> str:
+        """The direction in which the metric gets better."""
+        return "↑" if self.higher_is_better else "↓"
+
+    def passes(self, value: float, threshold: float) -> bool:
+        """Whether `value` reaches `threshold`; being equal is enough."""
+        return value >= threshold if self.higher_is_better else value <= threshold
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("fid", "FID", False, 2),
+        Metric("clip_i", "CLIP-I", True, 4),
+        Metric("clip_t", "CLIP-T", True, 4),
+        Metric("is", "IS", True, 2),
+        Metric("psnr", "PSNR", True, 2),
+        Metric("ssim", "SSIM", True, 4),
+    )
+}
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A finite value with its 95 % interval (None where there is none), or None with the reason why it is missing."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    __pydantic_config__ = _STRICT
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"{name} of a score is {number}; a score is finite, or None with a reason")
+
+
+@dataclass(frozen=True)
+class TierCheck:
+    """One threshold of a tier. `difference` is value - threshold, None when the value is missing."""
+
+    metric: str
+    threshold: float
+    value: float | None
+    difference: float | None
+    passed: bool
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True)
+class TierResult:
+    """The verdict on one tier: passed when every threshold is reached; a missing value does not reach any."""
+
+    name: str
+    passed: bool
+    checks: list[TierCheck]
+    __pydantic_config__ = _STRICT
+
+
+def judge(scores: Mapping[str, Score], tiers: Iterable[Tier]) -> list[TierResult]:
+    """The verdict of `scores` on each tier, in the competition's order."""
+    results = []
+    for tier in tiers:
+        checks = []
+        for name, threshold in tier.thresholds.items():
+            value = scores[name].value if name in scores else None
+            passed = value is not None and METRICS[name].passes(value, threshold)
+            checks.append(TierCheck(name, threshold, value, None if value is None else value - threshold, passed))
+        results.append(TierResult(tier.name, all(check.passed for check in checks), checks))
+    return results
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """The result of scoring one submission.
+
+    `submission` is the sha256 of its content, `n` the number of images scored, `fingerprint` the protocol (scorecards
+    with equal fingerprints rank together), `accuracy` the share in [0, 1] of images that show each attribute asked
+    for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
+    part was scored, `manifest` the submission's model, seed and settings.
+    """
+
+    competition: str
+    submission: str
+    name: str
+    n: int
+    scores: dict[str, Score]
+    tiers: list[TierResult]
+    fingerprint: dict[str, str | int | None]
+    notes: list[str] = field(default_factory=list)
+    accuracy: dict[str, float] | None = None
+    context: dict[str, float] = field(default_factory=dict)
+    ranks: bool = True
+    manifest: dict[str, Any] | None = None
+    __pydantic_config__ = _STRICT
+
+    @property
+    def fingerprint_sha256(self) -> str:
+        """The fingerprint as one hash, for comparing."""
+        return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scorecard as JSON values; `reason` and `accuracy` are left out where there is none."""
+        result = _SCORECARD.dump_python(self, mode="json")
+        for score in result["scores"].values():
+            if score["reason"] is None:
+                del score["reason"]
+        if result["accuracy"] is None:
+            del result["accuracy"]
+        return result
+
+    def to_json(self) -> str:
+        """`to_dict` as text. Raises ValueError for a number that is not finite."""
+        return json.dumps(self.to_dict(), allow_nan=False, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Scorecard:
+        """The scorecard in `data`, strictly. Raises ValueError with all that is wrong."""
+        _, problems = strict_json.parse(data)
+        if not problems:
+            try:
+                card = _SCORECARD.validate_json(data.encode() if isinstance(data, str) else data)
+            except ValidationError as error:
+                problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+            else:
+                problems = [f"scores: {name!r} is not a metric" for name in card.scores if name not in METRICS]
+        if problems:
+            raise ValueError("not a scorecard: " + "; ".join(problems))
+        return card
+
+
+_SCORECARD = TypeAdapter(Scorecard)
