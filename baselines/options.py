@@ -1,0 +1,88 @@
+"""The options of generators: how each is typed on the command line, written in a competition.toml, and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from submission import Competition
+from submission.errors import CompetitionError, UsageError
+
+
+@dataclass(frozen=True)
+class Option:
+    """`convert` reads the command line's text; `accepts` checks the value, wherever it comes from."""
+
+    convert: Callable[[str], Any]
+    accepts: Callable[[Any], bool]
+    wanted: str
+    help: str
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+OPTIONS: dict[str, Option] = {
+    "weights": Option(str, lambda v: isinstance(v, str) and bool(v), "a text", "file, folder or hub id of its weights"),
+    "steps": Option(int, _is_count, "a whole number of at least 1", "sampling steps"),
+    "guidance_scale": Option(
+        float,
+        lambda v: type(v) in (int, float) and math.isfinite(v) and v >= 0,
+        "a number of at least 0",
+        "how hard to pull towards the prompt",
+    ),
+}
+# Not handed to the generator but to the loop that calls it, so that every model has it.
+BATCH_SIZE = Option(int, _is_count, "a whole number of at least 1", "prompts per call of the generator, padded to it")
+
+
+def flag(name: str) -> str:
+    """The command line's spelling: `guidance_scale` -> `--guidance-scale`."""
+    return "--" + name.replace("_", "-")
+
+
+def checked(model: str, takes: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not None. Raises UsageError for one that `model` does not take, or with a bad value."""
+    takes = tuple(takes)
+    options = {name: value for name, value in options.items() if value is not None}
+    for name, value in options.items():
+        if name not in takes:
+            known = f"it takes {', '.join(map(flag, takes))}" if takes else "it takes no options"
+            raise UsageError(f"{model} takes no {flag(name)}: {known}")
+        if name in OPTIONS and not OPTIONS[name].accepts(value):
+            raise UsageError(f"{flag(name)} is {value!r}; it must be {OPTIONS[name].wanted}")
+    return options
+
+
+def competition_defaults(model: str, takes: Iterable[str], competition: Competition) -> dict[str, Any]:
+    """What `[baselines.<model>]` of the competition says; a `weights` that is a path there becomes absolute.
+
+    Raises:
+        CompetitionError: a key that the model does not take, or a bad value.
+    """
+    table = competition.baselines.get(model, {})
+    where = f"{competition.root / 'competition.toml'}: [baselines.{model}]"
+    if not isinstance(table, dict):
+        raise CompetitionError(f"{where} must be a table")
+    known = {name: OPTIONS[name] for name in takes} | {"batch_size": BATCH_SIZE}
+    for key, value in table.items():
+        if key not in known:
+            close = get_close_matches(key, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}"
+            raise CompetitionError(f"{where} has the unknown key {key!r}: {hint}")
+        if not known[key].accepts(value):
+            raise CompetitionError(f"{where} {key} is {value!r}; it must be {known[key].wanted}")
+    defaults = dict(table)
+    if "weights" in defaults:
+        defaults["weights"] = _resolved(defaults["weights"], competition)
+    return defaults
+
+
+def _resolved(weights: str, competition: Competition) -> str:
+    """Relative to the competition as every path in it; a hub id is no path there and stays what it is."""
+    path = competition.path(weights)
+    return str(path) if path.exists() or weights.startswith("{data}/") else weights

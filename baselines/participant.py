@@ -1,0 +1,114 @@
+"""A participant's own generator: a class in a Python file, named `path/to/file.py:Class`."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from baselines import options as option
+from baselines.device import resolve_device
+from baselines.generator import Generator, GeneratorError, call
+from submission import Competition
+from submission.errors import UsageError
+
+FORM = re.compile(r"(?P<path>.+\.py)(:(?P<class>\w*))?")
+
+
+def names_a_file(model: str) -> bool:
+    """Whether MODEL is a file's and not a shipped model's name."""
+    return FORM.fullmatch(model) is not None
+
+
+def file_of(model: str) -> Path:
+    """Raises UsageError when there is no such file."""
+    match = FORM.fullmatch(model)
+    assert match is not None
+    path = Path(match["path"]).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no file {path} to load {model} from")
+    return path
+
+
+def load_class(model: str) -> type:
+    """Run the file and take the class from it.
+
+    Raises:
+        UsageError: no such file, or no such class in it.
+        GeneratorError: the file itself raises.
+    """
+    path, match = file_of(model), FORM.fullmatch(model)
+    module = call(f"{path.name} cannot be loaded", lambda: _run(path))
+    with_generate = [name for name, value in vars(module).items() if _is_own_generator(value, module)]
+    name = match["class"] if match else None
+    if not name:
+        there = " or ".join(f"{path}:{found}" for found in with_generate) or f"{path}:MyModel"
+        raise UsageError(f"{model} names no class: say {there}")
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        close = get_close_matches(name, with_generate, 1) or with_generate
+        hint = f"; did you mean {', '.join(close)}?" if close else "; write a class with generate(self, prompts, seeds)"
+        raise UsageError(f"{path} has no class {name}{hint}")
+    if not callable(getattr(found, "generate", None)):
+        raise UsageError(f"the class {name} in {path} has no method generate(self, prompts, seeds)")
+    return found
+
+
+def takes(cls: type) -> tuple[str, ...]:
+    """Which of `competition`, `device` and the options the class's `__init__` names (all, when it has **kwargs)."""
+    offered = ("competition", "device", *option.OPTIONS)
+    if cls.__init__ is object.__init__:
+        return ()
+    parameters = inspect.signature(cls).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return offered
+    return tuple(parameter.name for parameter in parameters if parameter.name in offered)
+
+
+def load(model: str, cls: type, competition: Competition, device: str, options: Mapping[str, Any]) -> Generator:
+    """The class's instance. `options` are checked already.
+
+    Raises:
+        UsageError: `__init__` requires something that is not offered or was not given.
+        GeneratorError: `__init__` raises.
+    """
+    arguments: dict[str, Any] = dict(options)
+    if "competition" in takes(cls):
+        arguments["competition"] = competition
+    if "device" in takes(cls):
+        arguments["device"] = resolve_device(device)
+    if cls.__init__ is not object.__init__:
+        try:
+            inspect.signature(cls).bind(**arguments)
+        except TypeError as error:
+            offered = ", ".join(("competition", "device", *option.OPTIONS))
+            raise UsageError(
+                f"{model}: its __init__ was given {sorted(arguments)}: {error}\n  offered: {offered}"
+            ) from None
+    return call(f"{model}: its __init__ raised", lambda: cls(**arguments))
+
+
+def _run(path: Path) -> ModuleType:
+    """Files beside it can be imported, as with `python path`, but they never shadow installed modules."""
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(f"participant_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise GeneratorError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # dataclasses look a class's module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def _is_own_generator(value: object, module: ModuleType) -> bool:
+    return (
+        isinstance(value, type) and value.__module__ == module.__name__ and callable(getattr(value, "generate", None))
+    )

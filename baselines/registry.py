@@ -1,0 +1,172 @@
+"""MODEL -> generator: the shipped baselines by name, a participant's own as `path/to/file.py:Class`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from baselines import options as option
+from baselines import participant
+from baselines.device import resolve_device
+from baselines.generator import Generator
+from submission import Competition
+from submission.errors import MissingPart, UsageError
+from submission.paths import data_home, repo_root
+
+
+@dataclass(frozen=True)
+class Model:
+    """A shipped baseline.
+
+    Attributes:
+        target: `module` or `module:function`, imported only to load it. The function (`load` when not named) is called
+            as `load(competition, device, **options)` with the device `cpu` or `cuda` and the options that were given.
+        description: one line for `--list`.
+        options: which of `options.OPTIONS` it takes.
+        packages: what it imports beyond numpy and pillow. With torch among them, its pixels depend on the device.
+        files: what it reads, as a path with `{weights}` (baselines/weights), `{data}` (the competition's data) or
+            `{competition}` (its name); ` | ` separates alternatives. `--weights` takes the place of all of them.
+    """
+
+    target: str
+    description: str
+    options: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+MODELS: dict[str, Model] = {
+    "noise": Model("baselines.trivial.noise", "uniform noise: the bottom of every metric"),
+    "mean-image": Model(
+        "baselines.trivial.mean_image",
+        "the mean of the training images, whatever the prompt",
+        files=("{weights}/mean-image/{competition}.png | {data}/mean-image.png | {data}/train_info.json",),
+    ),
+    "nearest": Model(
+        "baselines.trivial.nearest",
+        "the training image with the closest caption: the ceiling of memorisation",
+        files=("{data}/train_info.json", "{data}/train"),
+    ),
+    "monster": Model(
+        "baselines.monster.pipeline",
+        "latent diffusion with a CLIP text encoder, trained from scratch on the competition",
+        options=("weights", "steps", "guidance_scale"),
+        packages=("torch", "diffusers", "transformers", "safetensors"),
+        files=("{weights}/monster",),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to load one generator, known before its weights are read.
+
+    Attributes:
+        model: the name for the manifest.
+        options: those that the generator is loaded with, defaults of the competition included.
+        batch_size: what the competition says about it, if anything.
+        files: what its pixels come from, as far as it is known without loading.
+        source: a participant's own file, whose hash belongs into the manifest.
+        uses_device: whether its pixels depend on the device.
+        load: makes the generator on a device (`auto`, `cpu` or `cuda`).
+    """
+
+    model: str
+    load: Callable[[str], Generator]
+    options: dict[str, Any] = field(default_factory=dict)
+    batch_size: int | None = None
+    files: tuple[Path, ...] = ()
+    source: Path | None = None
+    uses_device: bool = False
+
+
+def load(name: str, competition: Competition, device: str = "auto", **options: Any) -> Generator:
+    """The generator called `name`, ready to draw for `competition`.
+
+    Args:
+        name: one of `MODELS`, or `path/to/file.py:Class`.
+        device: `auto`, `cpu` or `cuda`.
+        options: `weights`, `steps`, `guidance_scale`, as far as the model takes them; None counts as not given.
+
+    Raises:
+        UsageError: an unknown model, or an option that it does not take.
+        CompetitionError: the competition's `[baselines.<name>]` is wrong.
+        MissingPart: weights, data or a package that it needs are not on this machine.
+        GeneratorError: a participant's file or class raises.
+    """
+    return recipe(name, competition, **options).load(device)
+
+
+def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
+    """What `load` would do, checked as far as possible without importing the model. Raises as `load` does."""
+    if participant.names_a_file(name):
+        return _participant_recipe(name, competition, options)
+    model = find(name)
+    asked = option.checked(name, model.options, options)
+    defaults = option.competition_defaults(name, model.options, competition)
+    batch_size = defaults.pop("batch_size", None)
+    merged = defaults | asked
+
+    def load_it(device: str) -> Generator:
+        if missing := missing_packages(model):
+            raise MissingPart(
+                f"{name} needs the Python package {', '.join(missing)}", get_it="pip install --editable '.[baselines]'"
+            )
+        module, _, function = model.target.partition(":")
+        loader = getattr(importlib.import_module(module), function or "load")
+        return loader(competition, resolve_device(device) if "torch" in model.packages else "cpu", **merged)
+
+    paths = (
+        [Path(merged["weights"])] if "weights" in merged else [there or one for one, there in files(model, competition)]
+    )
+    return Recipe(name, load_it, merged, batch_size, tuple(paths), uses_device="torch" in model.packages)
+
+
+def _participant_recipe(name: str, competition: Competition, options: dict[str, Any]) -> Recipe:
+    cls = participant.load_class(name)
+    taken = participant.takes(cls)
+    path = participant.file_of(name)
+    shown = f"{path.name}:{cls.__name__}"
+    asked = option.checked(shown, [o for o in taken if o in option.OPTIONS], options)
+
+    def load_it(device: str) -> Generator:
+        return participant.load(shown, cls, competition, device, asked)
+
+    paths = [path, *([Path(asked["weights"])] if "weights" in asked else [])]
+    return Recipe(shown, load_it, asked, None, tuple(paths), source=path, uses_device="device" in taken)
+
+
+def find(name: str) -> Model:
+    """Raises UsageError that lists the models."""
+    if name in MODELS:
+        return MODELS[name]
+    close = get_close_matches(name, MODELS, 1, cutoff=0.5)
+    width = max(map(len, MODELS))
+    lines = [f"there is no model {name!r}" + (f": did you mean {close[0]!r}?" if close else "")]
+    lines += [f"  {known:<{width}}  {model.description}" for known, model in MODELS.items()]
+    lines.append(f"  {'FILE.py:Class':<{width}}  your own: a class with generate(self, prompts, seeds)")
+    raise UsageError("\n".join(lines))
+
+
+def missing_packages(model: Model) -> list[str]:
+    """Those of the model's packages that are not installed; found without importing them."""
+    return [package for package in model.packages if importlib.util.find_spec(package) is None]
+
+
+def files(model: Model, competition: Competition) -> list[tuple[Path, Path | None]]:
+    """For each file that the model reads: where it should be, and which alternative is there (None: none is)."""
+    folders = {
+        "weights": repo_root() / "baselines" / "weights",
+        "data": data_home() / competition.name,
+        "competition": competition.name,
+    }
+    found = []
+    for entry in model.files:
+        alternatives = [Path(text.format(**folders)) for text in entry.split(" | ")]
+        found.append((alternatives[0], next((path for path in alternatives if path.exists()), None)))
+    return found

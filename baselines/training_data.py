@@ -1,0 +1,117 @@
+"""The training set of a competition, read strictly: `train_info.json` and `train/{monster}_{action}_{frame}.png`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from submission import strict_json
+from submission.errors import CompetitionError, MissingPart, Problem
+from submission.images import ImageProblem, read_image
+
+FRAME_NAME = re.compile(r"(?P<key>.+)_(?P<frame>\d+)\.png")
+FIELDS = {"original_name", "given_description", "action_description", "num_frames"}
+
+
+@dataclass(frozen=True)
+class TrainingEntry:
+    """One monster in one action: several captions, several frames; any caption describes any frame.
+
+    Attributes:
+        key: `{monster}_{action}`, for instance `12_attack1`.
+        captions: complete captions in the order of the file: description, a space, the action's sentence when there
+            is one; at least one, none empty.
+        frames: the PNG files ordered by frame number; at least one. Frame numbers may have gaps.
+    """
+
+    key: str
+    captions: tuple[str, ...]
+    frames: tuple[Path, ...]
+
+
+def read_training_data(folder: Path | str) -> list[TrainingEntry]:
+    """Read the training set in `folder`, in the order of its `train_info.json`.
+
+    The frames themselves are found but not decoded. `num_frames` is not compared with the files: in the course's own
+    data it counts frames that are not there.
+
+    Raises:
+        MissingPart: `train_info.json` or `train/` is not there.
+        CompetitionError: anything in them is not as described; all problems at once.
+    """
+    folder = Path(folder)
+    info_path, frames_path = folder / "train_info.json", folder / "train"
+    for part, there in ((info_path, info_path.is_file()), (frames_path, frames_path.is_dir())):
+        if not there:
+            raise MissingPart(
+                f"the training data is not complete: no {part.name}",
+                looked_for=part,
+                get_it=f"make data COMPETITION={folder.resolve().name}",
+            )
+    info, wrong = strict_json.parse(info_path.read_bytes())
+    problems = [Problem("train_info.json", what) for what in wrong]
+    if not isinstance(info, dict) or not info:
+        problems.append(Problem("train_info.json", "must be one object with an entry per monster and action"))
+        raise CompetitionError(f"{folder}: the training data is not valid", problems)
+    frames = _find_frames(frames_path, problems)
+    entries = []
+    for key, value in info.items():
+        captions = _captions(key, value, problems)
+        of_key = frames.pop(key, {})
+        if not of_key:
+            problems.append(Problem(key, "has no image train/<key>_<frame>.png"))
+        entries.append(TrainingEntry(key, captions, tuple(of_key[number] for number in sorted(of_key))))
+    for orphans in frames.values():
+        problems += [
+            Problem(f"train/{path.name}", "belongs to no entry of train_info.json") for path in orphans.values()
+        ]
+    if problems:
+        raise CompetitionError(f"{folder}: the training data is not valid", problems)
+    return entries
+
+
+def read_training_image(path: Path, image_size: int | None) -> np.ndarray:
+    """(H, W, 3) uint8. Raises CompetitionError when it is no RGB image of `image_size` (None: of any size)."""
+    try:
+        return read_image(path.read_bytes(), image_size)
+    except ImageProblem as error:
+        raise CompetitionError(f"{path.parent}: a training image is not valid", [error.problem(path.name)]) from None
+
+
+def _find_frames(folder: Path, problems: list[Problem]) -> dict[str, dict[int, Path]]:
+    """key -> frame number -> file. Dot files (Finder's, a killed writer's) are passed over."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        match = FRAME_NAME.fullmatch(path.name)
+        if match is None or not path.is_file():
+            problems.append(Problem(f"train/{path.name}", "is not an image named <monster>_<action>_<frame>.png"))
+            continue
+        of_key = found.setdefault(match["key"], {})
+        number = int(match["frame"])
+        if number in of_key:
+            problems.append(Problem(f"train/{path.name}", f"is the same frame as {of_key[number].name}"))
+        of_key[number] = path
+    return found
+
+
+def _captions(key: str, value: Any, problems: list[Problem]) -> tuple[str, ...]:
+    if not isinstance(value, dict) or set(value) != FIELDS:
+        problems.append(Problem(key, f"must have exactly the fields {', '.join(sorted(FIELDS))}"))
+        return ()
+    descriptions, action = value["given_description"], value["action_description"]
+    if not isinstance(descriptions, list) or not descriptions or not all(isinstance(d, str) for d in descriptions):
+        problems.append(Problem(key, "given_description must be a list of texts"))
+        return ()
+    if not isinstance(action, str):
+        problems.append(Problem(key, "action_description must be a text"))
+        return ()
+    if not all(description.strip() for description in descriptions):
+        problems.append(Problem(key, "given_description holds an empty text"))
+        return ()
+    return tuple(f"{description.strip()} {action.strip()}".strip() for description in descriptions)

@@ -1,0 +1,89 @@
+"""The mean of all training images, for every prompt: what a generator that learned nothing but the average draws.
+
+`python -m baselines.trivial.mean_image --competition C --out FILE.png` writes it to a file, as the shipped one was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from baselines.progress import track
+from baselines.training_data import read_training_data, read_training_image
+from submission import Competition, CompetitionError
+from submission.atomic import write_bytes
+from submission.errors import run
+from submission.images import png_bytes, read_image
+from submission.paths import data_home, repo_root
+
+
+def shipped_path(name: str) -> Path:
+    """Where the mean image of a shipped competition is kept, so that a fresh clone need not draw the training set."""
+    return repo_root() / "baselines" / "weights" / "mean-image" / f"{name}.png"
+
+
+class MeanImage:
+    """One and the same picture for every prompt and seed."""
+
+    def __init__(self, png: bytes, image_size: int | None) -> None:
+        self.image = read_image(png, image_size)
+        self.weights = {"mean-image": hashlib.sha256(png).hexdigest()}
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """(B, H, W, 3) uint8."""
+        return np.repeat(self.image[None], len(prompts), axis=0)
+
+
+def load(competition: Competition, device: str) -> MeanImage:
+    """The shipped mean image; for other competitions the one of their training data, kept beside it once computed.
+
+    Raises:
+        MissingPart: neither is on this machine.
+    """
+    kept = data_home() / competition.name / "mean-image.png"
+    for path in (shipped_path(competition.name), kept):
+        if path.is_file():
+            return MeanImage(path.read_bytes(), competition.image_size)
+    png = mean_image_png(data_home() / competition.name, competition.image_size)
+    write_bytes(kept, png)
+    return MeanImage(png, competition.image_size)
+
+
+def mean_image_png(folder: Path, image_size: int | None) -> bytes:
+    """The mean of every frame of the training set in `folder`, rounded half up, as a PNG.
+
+    Summed in integers: exact, and the same in any order.
+
+    Raises:
+        MissingPart, CompetitionError: as `read_training_data`, or a frame that is no RGB image of `image_size`.
+    """
+    frames = [frame for entry in read_training_data(folder) for frame in entry.frames]
+    total = np.zeros((), np.int64)
+    for frame in track(frames, "averaging the training images"):
+        image = read_training_image(frame, image_size)
+        if total.ndim and total.shape != image.shape:
+            raise CompetitionError(f"{frame}: its size differs from the other training images'")
+        total = total + image
+    mean = ((2 * total + len(frames)) // (2 * len(frames))).astype(np.uint8)
+    return png_bytes(mean)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m baselines.trivial.mean_image", description=__doc__)
+    parser.add_argument("--competition", default="bestiary", help="name or path of the competition (%(default)s)")
+    parser.add_argument("--out", type=Path, help="the PNG to write (the shipped one's place)")
+    arguments = parser.parse_args(argv)
+    competition = Competition.load(arguments.competition)
+    out = arguments.out or shipped_path(competition.name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, mean_image_png(data_home() / competition.name, competition.image_size))
+    print(f"wrote {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
