@@ -2,9 +2,11 @@
 
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError
+from submission.folder import Submission
 from submission.manifest import Manifest
 from submission.prompts import Prompt, image_seed
 from submission.scorecard import Scorecard
+from submission.writer import SubmissionWriter
 
 __all__ = [
     "Competition",
@@ -14,6 +16,8 @@ __all__ = [
     "Problem",
     "Prompt",
     "Scorecard",
+    "Submission",
     "SubmissionError",
+    "SubmissionWriter",
     "image_seed",
 ]

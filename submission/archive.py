@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -36,10 +37,10 @@ class ZipFiles:
             os.close(descriptor)
             raise NotReadable(f"is larger than {max_bytes:,} bytes")
         self._file = os.fdopen(descriptor, "rb")
+        weakref.finalize(self, self._file.close)
         try:
             self._zip = zipfile.ZipFile(self._file)
         except Exception as error:  # the directory of a hostile zip makes zipfile raise nearly anything
-            self._file.close()
             raise NotReadable(f"is not a zip file that can be read: {error}") from None
         self._lock = threading.Lock()
         self._entries, ignored = self._listed()

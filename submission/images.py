@@ -85,12 +85,17 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _SAVE_AGAIN) from None
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-    """The PNG file of a uint8 array (H, W, 3): the same bytes each time, no time stamp, no text."""
+def image_bytes(image: np.ndarray, name: str) -> bytes:
+    """The file of a uint8 array (H, W, 3): PNG, or JPEG when `name` ends so. No time stamp and no text: equal pixels
+    give equal bytes."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image is uint8 (H, W, 3), not {image.dtype} {image.shape}")
+    picture = Image.fromarray(np.ascontiguousarray(image))
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(file, "PNG", compress_level=6)
+    if name.lower().endswith(".png"):
+        picture.save(file, "PNG", compress_level=6)
+    else:
+        picture.save(file, "JPEG", quality=95, subsampling=0)
     return file.getvalue()
 
 

@@ -1,0 +1,93 @@
+"""A submission, opened: a folder or a zip of exactly the images that the prompts name, perhaps with a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from submission.archive import open_files
+from submission.checks import check_names, read_checked, read_manifest
+from submission.competition import Competition
+from submission.errors import Problem, SubmissionError
+from submission.images import ImageProblem, max_file_bytes
+from submission.manifest import MAX_MANIFEST_BYTES
+from submission.progress import track
+from submission.references import content_sha256
+from submission.safe_read import NotReadable
+
+
+class Submission:
+    """A submission to `competition`. Made by `Submission.open`.
+
+    `names` are the images that are there, in prompt order; `problems` what is wrong so far; `notes` what was tolerated;
+    `manifest` is None for a bare folder of images.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], competition: Competition) -> None:
+        self.path = Path(path)
+        self.competition = competition
+        self.expected = tuple(prompt.image_name for prompt in competition.prompts)
+        limit = len(self.expected) * max_file_bytes(competition.image_size) + MAX_MANIFEST_BYTES
+        try:
+            self.files = open_files(self.path, limit)
+        except NotReadable as error:
+            hint = "a submission is a folder of images, or a zip of them; `make submission` draws one"
+            raise SubmissionError([Problem("", str(error), hint)], str(path)) from None
+        self.manifest, problems = read_manifest(self.files, competition.name, self.expected)
+        names = check_names(self.files.names, self.expected, self.files.problems)
+        self.problems = self.files.problems + problems + names
+        self.notes = list(self.files.notes)
+        present = set(self.files.names)
+        self.names = tuple(name for name in self.expected if name in present)
+        self._hashes: dict[str, str] = {}
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], competition: Competition, verify: bool = True, *, progress: bool = False
+    ) -> Submission:
+        """Open a folder or zip.
+
+        `verify=True` decodes every image and raises SubmissionError with all problems at once. `verify=False` looks at
+        names, links and the manifest only, keeps what it finds in `problems`, and leaves the images to `read`, so that
+        a scorer decodes them once; it must end with `raise_if`.
+        """
+        submission = cls(path, competition)
+        if verify:
+            problems = []
+            for name in track(submission.names, "checking images", show=progress):
+                try:
+                    submission.read(name)
+                except ImageProblem as error:
+                    problems.append(error.problem(name))
+            submission.raise_if(problems)
+        return submission
+
+    def read(self, name: str) -> tuple[bytes, np.ndarray]:
+        """The bytes of one image and its pixels, uint8 (H, W, 3). Raises ImageProblem.
+
+        The bytes that are hashed for `sha256` are these very bytes; a file that changes between two reads is refused.
+        """
+        listed = self.manifest.images.get(name) if self.manifest else None
+        data, array, digest = read_checked(self.files, name, self.competition.image_size, listed)
+        if self._hashes.setdefault(name, digest) != digest:
+            raise ImageProblem("changed while it was being read", "wait until nothing writes to the submission")
+        return data, array
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the content: sha256 over the sorted "name\\0sha256(file)\\n"; the manifest has no part in it.
+
+        Reads the images that `read` has not seen. Raises ImageProblem.
+        """
+        for name in self.names:
+            if name not in self._hashes:
+                self.read(name)
+        return content_sha256(self._hashes)
+
+    def raise_if(self, problems: Sequence[Problem] = ()) -> None:
+        """Raise SubmissionError when there are problems, those found on opening and the given ones together."""
+        if self.problems or problems:
+            raise SubmissionError([*self.problems, *problems], str(self.path))

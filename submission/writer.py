@@ -1,0 +1,136 @@
+"""Writing a submission folder image by image, so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from submission import atomic
+from submission.checks import read_checked
+from submission.competition import Competition
+from submission.errors import UsageError, shown
+from submission.files import LOCK_NAME, FolderFiles, is_junk
+from submission.images import ImageProblem, image_bytes
+from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from submission.safe_read import NotReadable
+
+_LEFTOVER_AGE_S = 3600  # younger ones may belong to another shard that is writing right now
+
+
+class SubmissionWriter:
+    """Writes the images of `competition` to the folder `out`, with `manifest` saying what draws them.
+
+    Several processes (shards) may write to one folder at once. A folder that other settings drew is refused with
+    UsageError; `overwrite=True` removes its images first, and draws again what the same settings drew. Files that no
+    prompt names are never removed.
+    """
+
+    def __init__(
+        self, out: str | os.PathLike[str], competition: Competition, manifest: Manifest, *, overwrite: bool = False
+    ) -> None:
+        self.out = Path(out)
+        self.competition = competition
+        self.manifest = manifest.model_copy(update={"images": {}})
+        self.names = tuple(prompt.image_name for prompt in competition.prompts)
+        self._known = set(self.names)
+        self._overwrite = overwrite
+        self._good: dict[str, str] = {}  # image -> sha256 of the file that this process wrote or checked
+        if self.out.exists() and not self.out.is_dir():
+            raise UsageError(f"{self.out} is not a folder; choose another --out")
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.out / LOCK_NAME)
+        with self._lock:
+            self._listed = self._claim()
+
+    def _claim(self) -> dict[str, str]:
+        """Make the folder ours or refuse it. Returns the image hashes that a finished manifest lists."""
+        entries = [entry.name for entry in os.scandir(self.out) if not is_junk(entry.name)]
+        self._remove_old_leftovers()
+        if foreign := sorted(set(entries) - self._known - {MANIFEST_NAME}):
+            raise UsageError(f"{self.out} holds other files, such as {shown(foreign[0])}; choose another --out")
+        if MANIFEST_NAME in entries:
+            refusal = ""
+            try:
+                found = Manifest.parse(FolderFiles(self.out).read(MANIFEST_NAME, MAX_MANIFEST_BYTES))
+            except (ValueError, NotReadable) as error:
+                refusal = f"its {MANIFEST_NAME} cannot be read: {shown(str(error), 400)}"
+            else:
+                if differences := found.differences(self.manifest):
+                    refusal = "other settings drew it:\n  " + "\n  ".join(shown(line, 400) for line in differences)
+                elif not self._overwrite:
+                    return dict(found.images)
+        else:
+            refusal = "it holds images without a manifest" if entries else ""
+        if refusal and not self._overwrite:
+            raise UsageError(f"{self.out} is there already, and {refusal}\nchoose another --out, or add --overwrite")
+        if refusal:
+            # The old manifest goes last: a kill in between leaves a folder that is refused again, never a mixture.
+            for name in self._known.intersection(entries):
+                (self.out / name).unlink()
+        self._write_manifest({})
+        return {}
+
+    def _remove_old_leftovers(self) -> None:
+        for path in self.out.glob(".*.part"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime > _LEFTOVER_AGE_S:
+                    path.unlink()
+
+    def _write_manifest(self, images: dict[str, str]) -> None:
+        manifest = self.manifest.model_copy(update={"images": images})
+        atomic.write_json(self.out / MANIFEST_NAME, manifest.model_dump(mode="json"))
+
+    def _checked(self, files: FolderFiles, name: str) -> str | None:
+        """The sha256 of the whole, valid image `name` on disk; None when it has to be drawn."""
+        try:
+            return read_checked(files, name, self.competition.image_size, self._listed.get(name))[2]
+        except ImageProblem:
+            return None
+
+    def missing(self, names: Sequence[str] | None = None) -> list[str]:
+        """Those of `names` (default: all) that are still to be drawn: not there, or damaged, in the given order."""
+        files = FolderFiles(self.out)
+        present = set(files.names)
+        result = []
+        for name in self.names if names is None else names:
+            if name in self._good:
+                continue
+            digest = self._checked(files, name) if name in present and not self._overwrite else None
+            if digest is None:
+                result.append(name)
+            else:
+                self._good[name] = digest
+        return result
+
+    def write(self, name: str, image: np.ndarray) -> None:
+        """Write one image, uint8 (H, W, 3), atomically. The same pixels give the same bytes. Raises ValueError."""
+        if name not in self._known:
+            raise ValueError(f"no prompt names the image {name!r}")
+        size = self.competition.image_size
+        if size and image.shape != (size, size, 3):
+            raise ValueError(f"{name}: the image is {image.shape}, the competition asks for {(size, size, 3)}")
+        data = image_bytes(image, name)
+        atomic.write_bytes(self.out / name, data)
+        self._good[name] = hashlib.sha256(data).hexdigest()
+
+    def finish(self) -> bool:
+        """Write the manifest with every image's hash when all images are there. False: others still have to draw."""
+        with self._lock:
+            files = FolderFiles(self.out)
+            if not self._known.issubset(files.names):
+                return False
+            images = {}
+            for name in self.names:
+                digest = self._checked(files, name) if name not in self._good else self._good[name]
+                if digest is None:
+                    return False
+                images[name] = digest
+            self._write_manifest(images)
+            return True

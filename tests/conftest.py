@@ -1,0 +1,80 @@
+"""Fixtures for all rooms: a competition of a few images, and a valid submission to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from submission import Competition, Manifest, SubmissionWriter
+
+_TOML = """
+[competition]
+name = "tiny"
+title = "A tiny competition"
+prompts = "test.json"
+references = "references"
+image_size = 64
+gate = "baseline"
+[backbones]
+inception = "bestiary"
+clip = "bestiary"
+[[tiers]]
+name = "baseline"
+fid = 90.0
+clip_i = 0.75
+clip_t = 0.27
+"""
+_COLOURS = ("red", "green", "blue", "yellow")
+
+
+def _image(seed: int) -> np.ndarray:
+    """A blob on white, (64, 64, 3) uint8: smooth enough to be a picture, another one for each seed."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:64, :64]
+    inside = np.hypot(y - rng.uniform(24, 40), x - rng.uniform(24, 40)) < rng.uniform(10, 22)
+    return np.where(inside[..., None], rng.integers(0, 255, 3), 255).astype(np.uint8)
+
+
+@pytest.fixture
+def tiny_competition(tmp_path: Path) -> Callable[..., Competition]:
+    """`tiny_competition(n=8)` makes a competition of n 64-pixel images in tmp_path and loads it."""
+
+    def make(n: int = 8) -> Competition:
+        root = tmp_path / "tiny"
+        (root / "references").mkdir(parents=True)
+        entries = {}
+        for index in range(n):
+            name = f"{index}_main.png"
+            description = f"A {_COLOURS[index % 4]} slime number {index}."
+            entries[f"{index}_main"] = {
+                "image_name": name,
+                "given_description": description,
+                "action_description": "",
+                "text_prompt": description,
+            }
+            Image.fromarray(_image(index)).save(root / "references" / name)
+        (root / "test.json").write_text(json.dumps(entries), encoding="utf-8")
+        (root / "competition.toml").write_text(_TOML, encoding="utf-8")
+        return Competition.load(root)
+
+    return make
+
+
+@pytest.fixture
+def tiny_submission(tmp_path: Path) -> Callable[..., Path]:
+    """`tiny_submission(competition)` writes a valid submission with a manifest and returns its folder."""
+
+    def make(competition: Competition, seed: int = 1000, name: str = "drawn") -> Path:
+        manifest = Manifest(competition=competition.name, model="blobs", seed=seed, settings={"steps": 1})
+        writer = SubmissionWriter(tmp_path / name, competition, manifest)
+        for index, prompt in enumerate(competition.prompts):
+            writer.write(prompt.image_name, _image(seed + index))
+        assert writer.finish()
+        return tmp_path / name
+
+    return make
