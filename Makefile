@@ -16,6 +16,7 @@ LIMIT       ?=
 BATCH_SIZE  ?=
 ARGS        ?=
 SCORER_ARGS ?=
+CHECK_ARGS  ?=
 PYTHON      ?= python3
 TORCH_INDEX ?=
 
@@ -36,6 +37,11 @@ override SUBMISSION := $(patsubst %/,%,$(SUBMISSION))
 scorecard  := $(SUBMISSION).scorecard.json
 sheet      := $(SUBMISSION).sheet.png
 
+# The gate reads the scorecard: it is made first when there is none, or the submission is newer.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+score_first := $(shell [ -f '$(scorecard)' ] && [ -z "$$(find '$(SUBMISSION)' -newer '$(scorecard)')" ] || echo score)
+endif
+
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
 trainer    := $(if $(filter monster,$(MODEL)),baselines.monster.train,$(if $(filter backbones,$(MODEL)),scorer.train))
@@ -43,18 +49,16 @@ trainer    := $(if $(filter monster,$(MODEL)),baselines.monster.train,$(if $(fil
 .PHONY: help env data submission score check leaderboard pack train lint test clean
 
 help:  ## show this list
-	@echo "Drawoff: a text-to-image competition in a box"
-	echo
-	sed -nE 's/^([a-z]+):[^#]*## (.*)$$/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) |
-	    while IFS=$$'\t' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
-	echo
-	echo "Variables, with their values now:"
-	printf '  %-12s %s\n' \
+	@echo "Drawoff: a text-to-image competition in a box"; echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo; echo "Variables, with their values now:"
+	@printf '  %-12s %s\n' \
 	    MODEL '$(MODEL)' COMPETITION '$(COMPETITION)' SUBMISSION '$(SUBMISSION)' NAME '$(NAME)' SEED '$(SEED)' \
 	    DEVICE '$(DEVICE)' LIMIT '$(or $(LIMIT),-  (only the first N prompts: to try out, never ranked))' \
-	    BATCH_SIZE '$(or $(BATCH_SIZE),-  (the generator'"'"'s own))' \
+	    BATCH_SIZE '$(or $(BATCH_SIZE),-  (how many images at once; the generator has its own))' \
 	    ARGS '$(or $(ARGS),-  (more options for the command behind the target))' \
 	    SCORER_ARGS '$(or $(SCORER_ARGS),-  (more options for the scorer))' \
+	    CHECK_ARGS '$(or $(CHECK_ARGS),-  (more options for the gate, such as --junit FILE))' \
 	    TORCH_INDEX '$(or $(TORCH_INDEX),-  (package index for torch, such as one with CPU wheels))'
 
 env: $(ENV)  ## make .venv with everything in it (every other target does so when it is missing)
@@ -62,24 +66,27 @@ env: $(ENV)  ## make .venv with everything in it (every other target does so whe
 # .venv/.complete is written last, so an environment without it is not believed. .venv/.installing is there while pip
 # works; it stays behind only when pip was killed, which may leave a torn package, so the next run starts afresh.
 $(ENV): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Drawoff needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 	         "Name another: make env PYTHON=python3.12" >&2; exit 1; }
-	fresh=""; if [ -e .venv/.installing ]; then echo "The last installation was interrupted: starting afresh."; fresh=--clear; fi
-	if [ -n "$$fresh" ] || ! $(PIP) --version >/dev/null 2>&1; then
-	    echo "Making .venv: PyTorch and friends, a few GB and some minutes, once."
-	    $(PYTHON) -m venv $$fresh .venv
+	@if [ -e .venv/.installing ]; then \
+	    echo "The last installation was interrupted: starting afresh."; $(PYTHON) -m venv --clear .venv; \
+	elif ! $(PIP) --version >/dev/null 2>&1; then \
+	    echo "Making .venv: PyTorch and friends, some GB and some minutes, once."; $(PYTHON) -m venv .venv; \
 	fi
-	touch .venv/.installing
-	{ $(if $(TORCH_INDEX),$(PIP) install --index-url '$(TORCH_INDEX)' 'torch>=2.11' torchvision &&) \
-	  $(PIP) install --editable '.[baselines,dev]'; } || { rm -f .venv/.installing; exit 1; }
-	touch $@
-	rm -f .venv/.installing
-	echo "The environment is ready: .venv"
+	@touch .venv/.installing
+	@{ $(if $(TORCH_INDEX),$(PIP) install --index-url '$(TORCH_INDEX)' 'torch>=2.11' torchvision &&) \
+	   $(PIP) install --editable '.[baselines,dev]'; } || { rm -f .venv/.installing; exit 1; }
+	@touch $@
+	@rm -f .venv/.installing
+	@echo "The environment is ready: .venv"
 
 data: $(ENV)  ## draw the bestiary's training and validation images (deterministic, into data/)
-	@$(if $(filter bestiary,$(COMPETITION)),$(PY) -m submission.bestiary $(ARGS),
-	    echo "Only the bestiary's data can be drawn; $(COMPETITION) names where its own data lies in its competition.toml." >&2; exit 2)
+ifeq ($(competition_folder),bestiary)
+	@$(PY) -m submission.bestiary $(ARGS)
+else
+	@echo "Only the bestiary can be drawn; the competition.toml of $(COMPETITION) says where its data lies." >&2; exit 2
+endif
 
 submission: $(ENV)  ## draw one image for each prompt with MODEL (resumes; says so when nothing is left to draw)
 	@$(PY) -m baselines '$(MODEL)' --competition '$(COMPETITION)' --out '$(SUBMISSION)' --seed '$(SEED)' \
@@ -88,14 +95,13 @@ submission: $(ENV)  ## draw one image for each prompt with MODEL (resumes; says 
 score: $(ENV) $(draw_first)  ## draw what is missing, score it, put it on the board, show board and contact sheet
 	@$(PY) -m scorer '$(SUBMISSION)' --competition '$(COMPETITION)' --name '$(NAME)' --json '$(scorecard)' \
 	    --device '$(DEVICE)' $(limit) $(SCORER_ARGS)
-	$(PY) -m submission sheet '$(SUBMISSION)' --competition '$(COMPETITION)' --out '$(sheet)'
-	echo
-	$(PY) -m leaderboard show --competition '$(COMPETITION)'
-	echo "Contact sheet: $(sheet)"
+	@$(PY) -m submission sheet '$(SUBMISSION)' --competition '$(COMPETITION)' --out '$(sheet)'
+	@echo
+	@$(PY) -m leaderboard show --competition '$(COMPETITION)'
+	@echo "Contact sheet: $(sheet)"
 
-check: $(ENV)  ## does SUBMISSION beat the competition's gate? (scores it first when that was not done yet)
-	@if [ ! -f '$(scorecard)' ] || [ -n "$$(find '$(SUBMISSION)' -newer '$(scorecard)' -print -quit)" ]; then $(MAKE) score; fi
-	$(PY) -m leaderboard check '$(SUBMISSION)' --competition '$(COMPETITION)' $(ARGS)
+check: $(ENV) $(score_first)  ## does SUBMISSION beat the competition's gate? (scores it first when it was not, or changed)
+	@$(PY) -m leaderboard check '$(SUBMISSION)' --competition '$(COMPETITION)' $(CHECK_ARGS)
 
 leaderboard: $(ENV)  ## show the board: shipped baselines and local entries together
 	@$(PY) -m leaderboard show $(ARGS)
@@ -104,20 +110,20 @@ pack: $(ENV)  ## SUBMISSION as a zip to upload (never overwrites one)
 	@$(PY) -m submission pack '$(SUBMISSION)' --out submission.zip $(ARGS)
 
 train: $(ENV)  ## train MODEL=monster, or the scorer's MODEL=backbones, from scratch
-	@$(if $(trainer),$(PY) -m $(trainer) $(ARGS),
-	    echo "make train trains MODEL=monster or MODEL=backbones, not $(MODEL)" >&2; exit 2)
+ifneq ($(trainer),)
+	@$(PY) -m $(trainer) $(ARGS)
+else
+	@echo "make train trains MODEL=monster or MODEL=backbones, not $(MODEL)." >&2; exit 2
+endif
 
 lint: $(ENV)  ## ruff, formatting, and who may import whom
 	@.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/lint-imports
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
 
 test: $(ENV)  ## run the tests
 	@$(PY) -m pytest $(ARGS)
 
-clean:  ## remove caches and unfinished files (never .venv, data, submissions or the board)
+clean:  ## remove caches (never .venv, data, submissions or the board)
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info
-	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
-
-# One shell for each recipe, so that a recipe reads as one script and stops at its first error.
-.ONESHELL:
+	@find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

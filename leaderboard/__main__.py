@@ -101,7 +101,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _print(result: GateResult) -> None:
     colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
-    head = f"{shown(result.name)} {result.verdict} {result.tier!r} of {result.competition}"
+    head = f"{shown(result.name)} {result.verdict} ({result.competition}, {result.tier})"
     console.print(f"{head}: {result.reason}", style=colours[result.verdict])
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:

@@ -78,8 +78,9 @@ def error_json(message: str) -> dict[str, Any]:
 def markdown(result: GateResult) -> str:
     """The answer as a Markdown table."""
     mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
+    where = f"{_md(result.tier)}, {_md(result.competition)}"
     lines = [
-        f"### {mark[result.verdict]} {_md(result.name)} {result.verdict}: {_md(result.competition)}, {_md(result.tier)}",
+        f"### {mark[result.verdict]} {_md(result.name)} {result.verdict} ({where})",
         "",
         _md(result.reason) + ".",
         "",

@@ -1,0 +1,190 @@
+"""The project's own files agree with each other and with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS = ("submission", "scorer", "baselines", "leaderboard")
+
+# Where the name to import is not the name to install.
+INSTALLED_AS = {"PIL": "pillow", "open_clip": "open_clip_torch", "cleanfid": "clean-fid", "yaml": "pyyaml", "skimage": "scikit-image"}
+
+
+def dependencies(*extras: str) -> list[str]:
+    project = PROJECT["project"]
+    return sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"])
+
+
+def name_of(requirement: str) -> str:
+    return re.match(r"[A-Za-z0-9_.-]+", requirement).group().lower().replace("_", "-")  # type: ignore[union-attr]
+
+
+def python_files(*folders: str) -> list[Path]:
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    return [file for file in files if (ROOT / "submission" / "out") not in file.parents]
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level names that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - set(ROOMS)
+
+
+def test_conda_and_pip_install_the_same() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert sorted(pip) == sorted([*dependencies("baselines", "dev"), "--editable ."])
+    assert f"python{PROJECT['project']['requires-python']}" in environment["dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"),
+    [
+        (("submission", "scorer", "leaderboard"), ()),
+        (("baselines",), ("baselines",)),
+        (("tests",), ("baselines", "dev")),
+    ],
+    ids=["core", "baselines", "tests"],
+)
+def test_what_is_imported_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]) -> None:
+    declared = {name_of(requirement) for requirement in dependencies(*extras)}
+    # The scorer's backbones are trained with what the generators are trained with.
+    trainers = {file for file in python_files("scorer") if file.stem.startswith("train")}
+    for file in python_files(*folders):
+        needed = {INSTALLED_AS.get(name, name).lower().replace("_", "-") for name in imported(file)}
+        allowed = declared | ({"accelerate"} if file in trainers else set())
+        assert needed <= allowed, f"{file.relative_to(ROOT)} imports {sorted(needed - allowed)}, which is not declared"
+
+
+def test_the_rooms_import_as_the_architecture_says() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("submission", "import torch"),
+        ("submission", "import leaderboard"),
+        ("leaderboard", "from scorer import score"),
+        ("scorer", "import diffusers"),
+        ("scorer", "from leaderboard import append"),
+        ("baselines", "import scorer"),
+        ("baselines", "from submission import bestiary"),
+    ],
+)
+def test_a_forbidden_import_is_caught(tmp_path: Path, room: str, line: str) -> None:
+    for name in ROOMS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / "submission" / "bestiary").mkdir()
+    (tmp_path / "submission" / "bestiary" / "__init__.py").write_text("")
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for text, expected in (("", 0), (line, 1)):
+        (tmp_path / room / "offender.py").write_text(text + "\n")
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == expected, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_room_exports_is_there(room: str) -> None:
+    module = importlib.import_module(room)
+    assert module.__doc__
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_the_names_that_others_build_on_are_exported() -> None:
+    import baselines
+    import leaderboard
+    import scorer
+    import submission
+
+    assert {"Competition", "Submission", "Scorecard", "SubmissionError", "CompetitionError"} <= set(submission.__all__)
+    assert {"append", "rank", "read"} <= set(leaderboard.__all__)
+    assert "score" in scorer.__all__
+    assert "load" in baselines.__all__
+
+
+def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME")} | variables
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def targets() -> set[str]:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    return set(phony.group(1).split())
+
+
+def test_every_target_explains_itself() -> None:
+    listed = set(re.findall(r"^  make (\w+) ", make().stdout, re.MULTILINE))
+    assert listed == targets()
+    assert {"env", "data", "submission", "score", "check", "leaderboard", "pack", "train", "lint", "test"} <= listed
+
+
+@pytest.mark.parametrize("target", sorted(targets() - {"help", "clean"}))
+def test_every_target_can_be_rehearsed(target: str) -> None:
+    done = make("--dry-run", target)
+    assert done.returncode == 0, done.stderr
+    assert ".venv/bin/" in done.stdout
+
+
+def test_a_users_own_submission_is_never_drawn_into() -> None:
+    assert "-m baselines" in make("--dry-run", "score").stdout
+    for done in (make("--dry-run", "score", "SUBMISSION=mine/"), make("--dry-run", "score", SUBMISSION="mine")):
+        assert "-m baselines" not in done.stdout
+        assert "--json 'mine.scorecard.json'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({}, "submission/out/bestiary/monster"),
+        ({"MODEL": "noise", "SEED": "3"}, "submission/out/bestiary/noise-seed3"),
+        ({"MODEL": "ideas/my_model.py:MyModel"}, "submission/out/bestiary/my_model-MyModel"),
+        ({"COMPETITION": "rules/pets/competition.toml"}, "submission/out/pets/monster"),
+        ({"COMPETITION": "rules/pets/"}, "submission/out/pets/monster"),
+    ],
+)
+def test_a_submission_has_its_own_folder(variables: dict[str, str], folder: str) -> None:
+    assert f"--out '{folder}'" in make("--dry-run", "submission", **variables).stdout
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    assert f"## {PROJECT['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_continuous_integration_runs_what_a_person_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "make lint" in script
+    assert "make test" in script
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert any(step.get("run") == ".ci/run" for step in steps)
+    assert workflow["permissions"] == {"contents": "read"}
+    for step in steps:
+        assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40)), "an action is pinned by its commit"
