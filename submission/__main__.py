@@ -1,0 +1,153 @@
+"""python -m submission check | pack | sheet: what a participant does with a folder of images before handing it in."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from submission import atomic
+from submission.archive import open_files, write_zip
+from submission.checks import read_manifest
+from submission.competition import Competition
+from submission.errors import Problem, SubmissionError, UsageError, run, shown
+from submission.files import FolderFiles
+from submission.folder import Submission
+from submission.images import max_file_bytes
+from submission.manifest import MANIFEST_NAME
+from submission.names import SUFFIXES
+from submission.safe_read import NotReadable
+from submission.sheet import draw_sheet, sheet_bytes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m submission",
+        description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
+        epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet")
+    shipped = ", ".join(Competition.names())
+    where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.add_argument("submission", metavar="DIR", type=Path, help="the folder of images, or a zip of it")
+        return made
+
+    check = command("check", "report every problem of a submission at once")
+    check.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+
+    pack = command("pack", "write a submission as a zip; equal images give equal bytes")
+    pack.add_argument(
+        "--out", "-o", type=Path, default=Path("submission.zip"), help="the zip to write (default: %(default)s)"
+    )
+    pack.add_argument("--competition", "-c", metavar="C", help=f"check the submission first; {where}")
+    pack.add_argument("--overwrite", action="store_true", help="replace --out when it exists")
+
+    sheet = command("sheet", "draw a contact sheet: images, references and prompts on one page")
+    sheet.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+    sheet.add_argument(
+        "--out", "-o", type=Path, default=Path("sheet.png"), help="the PNG to write (default: %(default)s)"
+    )
+    sheet.add_argument(
+        "--n", type=_positive, default=64, help="how many images, spread over the prompts (default: %(default)s)"
+    )
+    sheet.add_argument(
+        "--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)"
+    )
+    sheet.add_argument("--no-references", dest="references", action="store_false", help="leave the references out")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _check(options: argparse.Namespace) -> None:
+    competition = Competition.load(options.competition)
+    submission = Submission.open(options.submission, competition, progress=True)
+    size = f"{competition.image_size}×{competition.image_size} pixels" if competition.image_size else "any size"
+    print(f"ok: {shown(str(options.submission))} is a valid submission to {competition.title}")
+    print(f"  images    {len(submission.names)}, {size}, RGB, named as the prompts ask")
+    if submission.manifest:
+        manifest = submission.manifest
+        state = "every image has the bytes that it lists" if manifest.images else "it lists no image hashes"
+        print(f"  manifest  {manifest.model}, seed {manifest.seed}; {state}")
+    else:
+        print(f"  manifest  none ({MANIFEST_NAME} is optional)")
+    print(f"  sha256    {submission.sha256}")
+    for note in submission.notes:
+        print(f"  note      {shown(note, 400)}")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    if options.out.is_dir():
+        raise UsageError(f"{options.out} is a folder; --out is the zip file to write")
+    size = None
+    if options.competition is not None:
+        competition = Competition.load(options.competition)
+        files = Submission.open(options.submission, competition, progress=True).files
+        size = competition.image_size
+    else:
+        files = _unchecked(options.submission)
+    try:
+        write_zip(files, files.names, options.out, max_file_bytes(size), overwrite=options.overwrite)
+    except NotReadable as error:
+        raise SubmissionError([Problem("", str(error))], str(options.submission)) from None
+    images = sum(name != MANIFEST_NAME for name in files.names)
+    print(f"packed {images} images into {options.out} ({options.out.stat().st_size:,} bytes)")
+    if options.competition is None:
+        print("  not checked against a competition: add --competition C to do so")
+
+
+def _unchecked(path: Path) -> FolderFiles:
+    """The files of a folder, as far as they can be checked without knowing the prompts."""
+    try:
+        files = open_files(path)
+    except NotReadable as error:
+        raise SubmissionError([Problem("", str(error), "a submission is a folder of images")], str(path)) from None
+    if not isinstance(files, FolderFiles):
+        raise UsageError(f"{path} is a zip already; `check` checks it")
+    problems = list(files.problems)
+    images = [name for name in files.names if name != MANIFEST_NAME]
+    problems += [
+        Problem(name, "is not an image", "remove it") for name in images if not name.lower().endswith(SUFFIXES)
+    ]
+    if not images:
+        problems.append(Problem("", "there are no images in it"))
+    manifest, _ = read_manifest(files, "", images)
+    if manifest and manifest.images:
+        problems += [
+            Problem(name, f"is missing, {MANIFEST_NAME} lists it") for name in manifest.images.keys() - set(images)
+        ]
+    if problems:
+        raise SubmissionError(sorted(problems, key=lambda problem: problem.name), str(path))
+    return files
+
+
+def _sheet(options: argparse.Namespace) -> None:
+    competition = Competition.load(options.competition)
+    submission = Submission.open(options.submission, competition, verify=False)
+    page = draw_sheet(submission, n=options.n, columns=options.columns, references=options.references)
+    atomic.write_bytes(options.out, sheet_bytes(page))
+    print(f"sheet: {options.out} ({page.width}×{page.height} pixels)")
+    if submission.problems:
+        print(
+            f"  the submission has problems: python -m submission check {options.submission} -c {options.competition}"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    options = _parser().parse_args(argv)
+    {"check": _check, "pack": _pack, "sheet": _sheet}[options.command](options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,179 @@
+"""A contact sheet: images with their references beside them and their prompts below, on one white page."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont
+
+from submission.competition import Competition
+from submission.errors import CompetitionError, MissingPart, shown
+from submission.folder import Submission
+from submission.images import ImageProblem
+from submission.prompts import Prompt
+from submission.references import References
+
+TILE = 128  # pixels that one image gets
+_GAP, _MARGIN, _PADDING, _BETWEEN, _LEADING = 14, 36, 10, 9, 5
+_INK, _QUIET, _RULE, _PAGE, _ABSENT = "#1d1d1f", "#77777c", "#e3e3e8", "#ffffff", "#f4f4f6"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    prompt: Prompt
+    pictures: list[Image.Image | str]  # a string says why there is none
+    lines: list[str]
+
+
+def spread(count: int, n: int) -> list[int]:
+    """`n` indices spread evenly over range(count), the same ones every time; all of them when there are fewer."""
+    n = min(n, count)
+    return [index * count // n for index in range(n)]
+
+
+def draw_sheet(
+    submission: Submission, *, n: int = 64, columns: int | None = None, references: bool = True
+) -> Image.Image:
+    """Draw `n` images of a submission, which may be incomplete, spread evenly over the prompts.
+
+    `columns` defaults to about the shape of a page twice as wide as high. `references=False` leaves the references
+    out; they are left out as well when this machine has none.
+    """
+    competition = submission.competition
+    real = _references(competition) if references else None
+    caption = ImageFont.load_default(size=13)
+    width = TILE * 2 + _BETWEEN if real else TILE
+    picked = [competition.prompts[index] for index in spread(len(competition.prompts), n)]
+    cells = [
+        _Cell(
+            prompt, _pictures(submission, real, prompt), wrap(shown(prompt.text, 400), caption, width, 4 if real else 7)
+        )
+        for prompt in picked
+    ]
+    columns = min(columns or _columns(len(cells), width), len(cells))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    line_height = 13 + _LEADING
+    heights = [TILE + 2 * _PADDING + 6 + line_height * max(len(cell.lines) for cell in row) for row in rows]
+    head = 104
+    cell_width = width + 2 * _PADDING
+    page = Image.new(
+        "RGB",
+        (
+            2 * _MARGIN + columns * cell_width + (columns - 1) * _GAP,
+            head + sum(heights) + _GAP * (len(rows) - 1) + _MARGIN,
+        ),
+        _PAGE,
+    )
+    draw = ImageDraw.Draw(page)
+    _draw_heading(draw, submission, len(cells), real is not None, page.width - 2 * _MARGIN)
+    top = head
+    for row, height in zip(rows, heights, strict=True):
+        for column, cell in enumerate(row):
+            left = _MARGIN + column * (cell_width + _GAP)
+            draw.rounded_rectangle((left, top, left + cell_width - 1, top + height - 1), 8, outline=_RULE)
+            for place, picture in enumerate(cell.pictures):
+                _draw_picture(page, draw, picture, (left + _PADDING + place * (TILE + _BETWEEN), top + _PADDING))
+            if real:
+                middle = left + _PADDING + TILE + _BETWEEN // 2
+                draw.line((middle, top + _PADDING, middle, top + _PADDING + TILE - 1), fill=_RULE)
+            for number, line in enumerate(cell.lines):
+                at = (left + _PADDING, top + _PADDING + TILE + 8 + number * line_height)
+                draw.text(at, line, font=caption, fill=_INK)
+        top += height + _GAP
+    return page
+
+
+def sheet_bytes(page: Image.Image) -> bytes:
+    """The PNG file of a sheet."""
+    file = io.BytesIO()
+    page.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, max_lines: int) -> list[str]:
+    """`text` broken into lines of at most `width` pixels; what does not fit into `max_lines` becomes "…"."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_cut(word, font, width))
+    lines = [line for line in lines if line]
+    if len(lines) > max_lines:
+        lines = [*lines[: max_lines - 1], _cut(f"{lines[max_lines - 1]} …", font, width)]
+    return lines
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _columns(count: int, width: int) -> int:
+    cell = (width + 2 * _PADDING + _GAP, TILE + 2 * _PADDING + _GAP + 60)
+    ideal = math.sqrt(count * 1.5 * cell[1] / cell[0])
+
+    def badness(columns: int) -> float:
+        empty = -count % columns  # places left in the last row
+        return abs(math.log(columns / ideal)) + 4 * empty / count
+
+    return min(range(1, count + 1), key=badness)
+
+
+def _references(competition: Competition) -> References | None:
+    try:
+        return competition.references()
+    except (MissingPart, CompetitionError):
+        return None
+
+
+def _pictures(submission: Submission, real: References | None, prompt: Prompt) -> list[Image.Image | str]:
+    pictures: list[Image.Image | str] = []
+    if prompt.image_name not in submission.names:
+        pictures.append("missing")
+    else:
+        try:
+            pictures.append(Image.fromarray(submission.read(prompt.image_name)[1]))
+        except ImageProblem:
+            pictures.append("not readable")
+    if real:
+        try:
+            pictures.append(Image.fromarray(real.read(prompt.image_name)))
+        except CompetitionError:
+            pictures.append("not readable")
+    return pictures
+
+
+def _draw_picture(
+    page: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image | str, corner: tuple[int, int]
+) -> None:
+    if isinstance(picture, str):
+        draw.rectangle((*corner, corner[0] + TILE - 1, corner[1] + TILE - 1), fill=_ABSENT)
+        middle = (corner[0] + TILE / 2, corner[1] + TILE / 2)
+        draw.text(middle, picture, font=ImageFont.load_default(size=13), fill=_QUIET, anchor="mm")
+        return
+    scale = TILE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    resized = picture.resize(size, Image.Resampling.LANCZOS)
+    page.paste(resized, (corner[0] + (TILE - size[0]) // 2, corner[1] + (TILE - size[1]) // 2))
+
+
+def _draw_heading(
+    draw: ImageDraw.ImageDraw, submission: Submission, count: int, with_references: bool, width: int
+) -> None:
+    manifest, competition = submission.manifest, submission.competition
+    title = shown(manifest.model if manifest else submission.path.resolve().name)
+    facts = [shown(competition.title), f"{count} of {len(competition.prompts)} images"]
+    if with_references:
+        facts.append("left: drawn from the prompt, right: reference")
+    if manifest:
+        facts.append(f"seed {manifest.seed}")
+    for text, size, top, colour in ((title, 36, 24, _INK), (" · ".join(facts), 16, 72, _QUIET)):
+        font = ImageFont.load_default(size=size)
+        draw.text((_MARGIN, top), _cut(text, font, width), font=font, fill=colour)
