@@ -20,6 +20,11 @@ CHECK_ARGS  ?=
 PYTHON      ?= python3
 TORCH_INDEX ?=
 
+# Windows' Linux puts the computer's name there, which is nobody's entry.
+ifneq ($(and $(WSL_DISTRO_NAME),$(filter environment,$(origin NAME))),)
+NAME := $(MODEL)
+endif
+
 ENV := .venv/.complete
 PY  := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check

@@ -7,7 +7,7 @@ from typing import Any
 
 from leaderboard import board
 from submission.competition import Competition
-from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, shown
+from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.folder import Submission
 from submission.scorecard import METRICS, Scorecard
 
@@ -28,9 +28,7 @@ def measured(target: Path | None, competition: Competition, local: Path = board.
     if not target.exists():
         raise MissingPart("there is no submission to check", looked_for=target, get_it="make score")
     path = scorecard_path(target)
-    submission = Submission.open(target, competition, verify=False)
-    if submission.problems:
-        raise SubmissionError(submission.problems, str(target))
+    submission = Submission.open(target, competition)
     if not path.is_file():
         raise MissingPart("the submission has no scorecard yet", looked_for=path, get_it=_score(target, competition))
     card = _load(path)

@@ -19,7 +19,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = ("submission", "scorer", "baselines", "leaderboard")
 
 # Where the name to import is not the name to install.
-INSTALLED_AS = {"PIL": "pillow", "open_clip": "open_clip_torch", "cleanfid": "clean-fid", "yaml": "pyyaml", "skimage": "scikit-image"}
+INSTALLED_AS = {
+    "PIL": "pillow",
+    "open_clip": "open_clip_torch",
+    "cleanfid": "clean-fid",
+    "yaml": "pyyaml",
+    "skimage": "scikit-image",
+}
 
 
 def dependencies(*extras: str) -> list[str]:

@@ -1,0 +1,213 @@
+"""The gate's verdicts, exit codes and files, and the board as the command prints it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leaderboard import append
+from leaderboard.__main__ import main
+from submission import Competition, Scorecard, Submission
+from submission.errors import run
+
+MakeCard = Callable[..., Scorecard]
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+@pytest.fixture
+def check(competition: Competition, tmp_path: Path) -> Callable[..., int]:
+    """`python -m leaderboard check` on a scorecard or a path; the exit code."""
+
+    def run_check(what: Scorecard | Path | None, *arguments: str) -> int:
+        target = what
+        if isinstance(what, Scorecard):
+            target = tmp_path / "card.json"
+            target.write_text(what.to_json())
+        given = [] if target is None else [str(target)]
+        return run(main, ["check", *given, "--competition", str(competition.root), *arguments])
+
+    return run_check
+
+
+@pytest.fixture
+def folder(competition: Competition, tmp_path: Path) -> Path:
+    path = tmp_path / "submission"
+    path.mkdir()
+    for index, prompt in enumerate(competition.prompts):
+        Image.fromarray(np.full((16, 16, 3), index, np.uint8)).save(path / prompt.image_name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "words"),
+    [
+        ({}, 0, "beats the gate"),
+        ({"fid": 90.0, "clip_i": 0.75, "clip_t": 0.27}, 0, "beats the gate"),  # reaching a threshold is enough
+        ({"fid": 90.01}, 1, "FID ≤ 90.00 missed by 0.01"),
+        ({"clip_i": 0.7, "clip_t": 0.2}, 1, "CLIP-I ≥ 0.7500 missed by 0.0500, CLIP-T ≥ 0.2700 missed by 0.0700"),
+        ({"fid": None}, 1, "cannot tell"),
+        ({"fid": 80.0, "fid_interval": (75.0, 95.0)}, 1, "cannot tell"),
+        ({"fid": 80.0, "fid_interval": (75.0, 85.0)}, 0, "beats the gate"),
+        ({"fid": 99.0, "fid_interval": (95.0, 105.0)}, 1, "does not beat"),
+        ({"n": 2, "ranks": False}, 1, "scored on 2 of 3 prompts"),
+        ({"ssim": None, "psnr": None, "is": 1.0}, 0, "beats the gate"),  # the tier does not judge these
+    ],
+)
+def test_verdicts(check, make_card: MakeCard, capsys, values: dict, code: int, words: str) -> None:
+    assert check(make_card(**values)) == code
+    assert words in " ".join(capsys.readouterr().out.split())
+
+
+def test_another_tier_can_be_asked_for(check, make_card: MakeCard, capsys) -> None:
+    assert check(make_card(), "--tier", "gold") == 1
+    assert check(make_card(), "--tier", "platinum") == 2
+    assert "baseline, gold" in capsys.readouterr().err
+
+
+def test_the_tiers_in_a_scorecard_are_not_believed(check, make_card: MakeCard, tmp_path: Path) -> None:
+    forged = json.loads(make_card(fid=99.0).to_json())
+    for tier in forged["tiers"]:
+        tier["passed"] = True
+    (tmp_path / "forged.json").write_text(json.dumps(forged))
+    assert check(tmp_path / "forged.json") == 1
+
+
+def test_a_submission_is_judged_by_the_scorecard_beside_it(
+    check, make_card: MakeCard, competition: Competition, folder: Path, capsys
+) -> None:
+    assert check(folder) == 4
+    assert "make score" in capsys.readouterr().err
+    card = json.loads(make_card().to_json()) | {"submission": Submission.open(folder, competition).sha256}
+    (folder.parent / "submission.scorecard.json").write_text(json.dumps(card))
+    assert check(folder) == 0
+    Image.fromarray(np.full((16, 16, 3), 9, np.uint8)).save(folder / competition.prompts[0].image_name)
+    assert check(folder) == 4
+    assert "changed after it was scored" in capsys.readouterr().err
+
+
+def test_exit_codes_of_what_cannot_be_judged(
+    check, make_card: MakeCard, folder: Path, competition: Competition, tmp_path: Path
+) -> None:
+    assert check(tmp_path / "nowhere") == 4
+    (folder / competition.prompts[0].image_name).unlink()
+    assert check(folder) == 3
+    (tmp_path / "broken.json").write_text('{"competition": "tiny"}')
+    assert check(tmp_path / "broken.json") == 3
+    other = json.loads(make_card().to_json()) | {"competition": "other"}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    assert check(tmp_path / "other.json") == 2
+    assert check(make_card(fingerprint={"prompts_sha256": "0" * 64})) == 4
+    assert run(main, ["check", "--competition", str(tmp_path / "nowhere")]) == 3
+    assert run(main, []) == 2
+
+
+def test_without_a_target_the_newest_entry_counts(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
+    board = tmp_path / "board.csv"
+    assert check(None, "--leaderboard", str(board)) == 4
+    append(board, make_card(name="good", content="1"))
+    assert check(None, "--leaderboard", str(board)) == 0
+    append(board, make_card(name="bad", content="2", fid=300.0))
+    assert check(None, "--leaderboard", str(board)) == 1
+    assert "bad" in capsys.readouterr().out
+
+
+def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (tmp_path / "summary.md").write_text("before\n")
+    card = make_card(name="<img src=x> | `a`\n# b", fid=95.0)
+    assert check(card, "--json", str(tmp_path / "gate.json"), "--junit", str(tmp_path / "junit.xml")) == 1
+
+    answer = json.loads((tmp_path / "gate.json").read_text())
+    assert answer["passed"] is False
+    assert answer["submission"] == card.submission
+    fid, clip_i, clip_t = answer["metrics"]
+    assert fid == {
+        "metric": "fid",
+        "value": 95.0,
+        "low": None,
+        "high": None,
+        "threshold": 90.0,
+        "direction": "lower",
+        "difference": 5.0,
+        "verdict": "does not beat the gate",
+        "passed": False,
+        "reason": "",
+    }
+    assert (clip_i["passed"], clip_i["direction"], clip_t["metric"]) == (True, "higher", "clip_t")
+
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
+    assert [case.get("classname") for case in suite] == ["gate.fid", "gate.clip_i", "gate.clip_t"]
+    assert [case.find("failure") is not None for case in suite] == [True, False, False]
+
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("before\n### ❌")
+    assert "<img" not in summary
+    assert len([line for line in summary.splitlines() if line.startswith("#")]) == 1
+    assert all(line.count("|") == 5 for line in summary.splitlines() if line.startswith("|"))
+
+
+def test_what_cannot_be_judged_is_told_to_machines_too(check, folder: Path, competition, tmp_path: Path) -> None:
+    (folder / competition.prompts[0].image_name).write_bytes(b"GIF89a")
+    assert check(folder, "--json", str(tmp_path / "gate.json"), "--junit", str(tmp_path / "junit.xml")) == 3
+    answer = json.loads((tmp_path / "gate.json").read_text())
+    assert answer["passed"] is False
+    assert competition.prompts[0].image_name in answer["reason"]
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "1")
+
+
+@pytest.fixture
+def show(competition: Competition, tmp_path: Path, capsys, monkeypatch) -> Callable[..., str]:
+    """`python -m leaderboard show` at so many columns; what it printed."""
+
+    def run_show(columns: int, *arguments: str) -> str:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        board = str(tmp_path / "board.csv")
+        assert run(main, ["show", "--leaderboard", board, "--competition", str(competition.root), *arguments]) == 0
+        return capsys.readouterr().out
+
+    return run_show
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_board_fits_the_terminal_and_says_it_all(show, make_card: MakeCard, tmp_path: Path, columns: int) -> None:
+    for number, name in enumerate(["monster", "my_model.py:AVeryLongClassNameIndeed", "[red]noise[/red]"]):
+        append(tmp_path / "board.csv", make_card(name=name, content=name, fid=80.0 + 10 * number, psnr=12.345))
+    text = show(columns)
+    assert max(len(line) for line in text.splitlines()) <= columns
+    for word in ("Tiny", "3 images", "FID↓", "CLIP-I↑", "CLIP-T↑", "IS↑", "PSNR↑", "SSIM↑", "gate: baseline"):
+        assert word in text
+    for value in ("80.00", "90.00", "100.00", "0.8000", "12.35", "[red]"):
+        assert value in text
+    if columns == 120:
+        assert "-10.00" in text
+        assert "+10.00" in text
+
+
+def test_show_keeps_each_name_s_best_unless_all(show, make_card: MakeCard, tmp_path: Path) -> None:
+    for fid in (80.0, 70.0):
+        append(tmp_path / "board.csv", make_card(content=str(fid), fid=fid))
+    assert "80.00" not in show(80)
+    assert "1 more with --all" in show(80)
+    assert "80.00" in show(80, "--all")
+
+
+def test_an_empty_board_says_how_to_fill_it(show) -> None:
+    assert "make score" in show(80)
+
+
+def test_a_broken_board_is_an_error_that_names_the_line(tmp_path: Path, competition, capsys) -> None:
+    (tmp_path / "board.csv").write_text("name,fid\na,1\n")
+    assert run(main, ["show", "--leaderboard", str(tmp_path / "board.csv")]) == 3
+    assert "board.csv, line 1" in capsys.readouterr().err
