@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from baselines import options as option
 from baselines import registry
 from submission import Competition
 from submission.errors import CompetitionError
+from submission.paths import repo_root
 
 
 def missing_parts(name: str, competition: Competition) -> list[str]:
@@ -22,7 +26,7 @@ def missing_parts(name: str, competition: Competition) -> list[str]:
     weights = option.competition_defaults(name, model.options, competition).get("weights")
     if weights is None:
         parts += [str(path) for path, there in registry.files(model, competition) if there is None]
-    elif not registry.Path(weights).exists():
+    elif not Path(weights).exists():
         parts.append(f"weights {weights}")
     return parts
 
@@ -30,19 +34,21 @@ def missing_parts(name: str, competition: Competition) -> list[str]:
 def show(competition: Competition) -> None:
     """Print the table on stdout."""
     table = Table(title=f"Models, as they are on this machine for {competition.name}", box=None, title_justify="left")
-    for column, style in (("MODEL", "bold"), ("what it does", ""), ("options", "dim"), ("here", "")):
-        table.add_column(column, style=style, overflow="fold")
+    for column, style in (("MODEL", "bold"), ("here", ""), ("what it does", "")):
+        table.add_column(column, style=style, overflow="fold", no_wrap=column == "MODEL")
     for name, model in registry.MODELS.items():
-        try:
-            parts = missing_parts(name, competition)
-        except CompetitionError as error:
-            parts = [str(error)]
-        here = "[red]missing:[/] " + ", ".join(_short(part) for part in parts) if parts else "[green]ready[/]"
-        table.add_row(name, model.description, " ".join(map(option.flag, model.options)), here)
-    table.add_row("FILE.py:Class", "your own: a class with generate(self, prompts, seeds)", "", "")
+        options = " ".join(map(option.flag, model.options))
+        does = Text(model.description).append(f"\n{options}" if options else "", style="dim")
+        table.add_row(name, _here(name, competition), does)
+    table.add_row("FILE.py:Class", "", "your own: a class with generate(self, prompts, seeds)")
     Console().print(table)
 
 
-def _short(part: str) -> str:
-    root = f"{registry.repo_root()}/"
-    return part.removeprefix(root)
+def _here(name: str, competition: Competition) -> Text:
+    try:
+        parts = missing_parts(name, competition)
+    except CompetitionError as error:
+        return Text(str(error), style="red")
+    root = f"{repo_root()}/"
+    missing = "\n".join(f"no {part.removeprefix(root)}" for part in parts)
+    return Text(missing, style="red") if parts else Text("ready", style="green")

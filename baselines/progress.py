@@ -1,16 +1,13 @@
-"""A progress bar on stderr for a long loop; where stderr is no terminal, one line says that it goes on."""
+"""Progress of drawing: a bar with rate and time left on stderr; where that is no terminal, one line at either end."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-
-Item = TypeVar("Item")
 
 
 class _Rate(ProgressColumn):
@@ -34,25 +31,22 @@ class Bar:
             disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task(description, total=total, completed=done)
-        self._line = f"{description}: {total - done} to do" if total > done else ""
+        self._description, self._todo, self._done, self._start = description, total - done, 0, time.monotonic()
 
     def __enter__(self) -> Bar:
-        if self._line and not self._console.is_terminal:
-            print(self._line, file=sys.stderr, flush=True)
+        self._say(f"{self._description}: {self._todo} to go")
         self._progress.start()
+        self._start = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        self._say(f"{self._description}: {self._done} in {time.monotonic() - self._start:.1f} s")
 
     def advance(self, count: int = 1) -> None:
+        self._done += count
         self._progress.advance(self._task, count)
 
-
-def track(items: Iterable[Item], description: str) -> Iterator[Item]:
-    """`items`, with a bar over them. They must have a length."""
-    assert isinstance(items, Sized)
-    with Bar(description, len(items)) as bar:
-        for item in items:
-            yield item
-            bar.advance()
+    def _say(self, line: str) -> None:
+        if not self._console.is_terminal:
+            print(line, file=sys.stderr, flush=True)

@@ -72,6 +72,7 @@ class Recipe:
         batch_size: what the competition says about it, if anything.
         files: what its pixels come from, as far as it is known without loading.
         source: a participant's own file, whose hash belongs into the manifest.
+        packages: those whose versions belong into the manifest, beside numpy's and pillow's.
         uses_device: whether its pixels depend on the device.
         load: makes the generator on a device (`auto`, `cpu` or `cuda`).
     """
@@ -82,6 +83,7 @@ class Recipe:
     batch_size: int | None = None
     files: tuple[Path, ...] = ()
     source: Path | None = None
+    packages: tuple[str, ...] = ()
     uses_device: bool = False
 
 
@@ -124,7 +126,8 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
     paths = (
         [Path(merged["weights"])] if "weights" in merged else [there or one for one, there in files(model, competition)]
     )
-    return Recipe(name, load_it, merged, batch_size, tuple(paths), uses_device="torch" in model.packages)
+    with_torch = "torch" in model.packages
+    return Recipe(name, load_it, merged, batch_size, tuple(paths), packages=model.packages, uses_device=with_torch)
 
 
 def _participant_recipe(name: str, competition: Competition, options: dict[str, Any]) -> Recipe:
@@ -138,7 +141,11 @@ def _participant_recipe(name: str, competition: Competition, options: dict[str, 
         return participant.load(shown, cls, competition, device, asked)
 
     paths = [path, *([Path(asked["weights"])] if "weights" in asked else [])]
-    return Recipe(shown, load_it, asked, None, tuple(paths), source=path, uses_device="device" in taken)
+    # What the file imports is not known; what is installed stays the same from run to run.
+    packages = tuple(one for one in ("torch", "diffusers", "transformers") if importlib.util.find_spec(one))
+    return Recipe(
+        shown, load_it, asked, None, tuple(paths), source=path, packages=packages, uses_device="device" in taken
+    )
 
 
 def find(name: str) -> Model:

@@ -13,7 +13,7 @@ from submission import strict_json
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.images import ImageProblem, read_image
 
-FRAME_NAME = re.compile(r"(?P<key>.+)_(?P<frame>\d+)\.png")
+FRAME_NAME = re.compile(r"(?P<key>.+)_(?P<frame>[0-9]+)\.png")
 FIELDS = {"original_name", "given_description", "action_description", "num_frames"}
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.progress import track
 from baselines.training_data import read_training_data, read_training_image
 from submission import Competition, CompetitionError
 from submission.atomic import write_bytes
 from submission.errors import run
-from submission.images import png_bytes, read_image
+from submission.images import image_bytes, read_image
 from submission.paths import data_home, repo_root
+from submission.progress import track
 
 
 def shipped_path(name: str) -> Path:
@@ -69,7 +69,7 @@ def mean_image_png(folder: Path, image_size: int | None) -> bytes:
             raise CompetitionError(f"{frame}: its size differs from the other training images'")
         total = total + image
     mean = ((2 * total + len(frames)) // (2 * len(frames))).astype(np.uint8)
-    return png_bytes(mean)
+    return image_bytes(mean, "mean-image.png")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,116 @@
+"""Draw a submission: one image for each prompt of a competition."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from baselines import listing, registry
+from baselines import options as option
+from baselines.device import DEVICES
+from baselines.generate import draw
+from baselines.generator import GeneratorError
+from baselines.request import Request
+from submission import Competition
+from submission.errors import UsageError, run
+from submission.paths import submissions_home
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`I/N` -> (I, N). Raises ArgumentTypeError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, such as 0/4")
+    return int(match[1]), int(match[2])
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m baselines",
+        description=__doc__,
+        epilog="A run that was killed goes on where it stopped; drawing again what is complete does nothing.",
+    )
+    result.add_argument("model", nargs="?", help="a model's name (see --list), or FILE.py:Class for your own")
+    result.add_argument("--list", action="store_true", help="list the models and what of each is on this machine")
+    result.add_argument(
+        "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
+    )
+    result.add_argument("--out", type=Path, help="folder to draw into (default: submission/out/<competition>/<model>)")
+    result.add_argument("--seed", type=int, default=0, help="another seed draws other images (default: %(default)s)")
+    result.add_argument("--limit", type=int, metavar="N", help="only the first N prompts: to try out (default: all)")
+    result.add_argument(
+        "--shard",
+        type=shard,
+        default=(0, 1),
+        metavar="I/N",
+        help="draw every N-th image from the I-th, with I from 0 to N - 1; all N may write into one folder at once "
+        "(default: 0/1, all)",
+    )
+    result.add_argument(
+        "--device", choices=DEVICES, default="auto", help="default: %(default)s, CUDA where there is one"
+    )
+    result.add_argument(
+        option.flag("batch_size"),
+        type=int,
+        metavar="N",
+        help=f"{option.BATCH_SIZE.help} (default: the generator's own)",
+    )
+    for name, one in option.OPTIONS.items():
+        result.add_argument(option.flag(name), type=one.convert, help=f"{one.help} (default: the model's own)")
+    result.add_argument("--overwrite", action="store_true", help="draw again, also what other settings drew into --out")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    if arguments.list:
+        listing.show(Competition.load(arguments.competition))
+        return 0
+    if arguments.model is None:
+        raise UsageError("which model? `python -m baselines --list` lists them")
+    options = {name: getattr(arguments, name) for name in option.OPTIONS}
+    try:
+        return _draw(arguments, options)
+    except GeneratorError as error:
+        if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
+            raise
+        print(f"error: {error}\n  DRAWOFF_TRACEBACK=1 shows the whole traceback", file=sys.stderr)
+        return 4
+
+
+def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
+    competition = Competition.load(arguments.competition)
+    recipe = registry.recipe(arguments.model, competition, **options)
+    request = Request(
+        recipe,
+        competition,
+        seed=arguments.seed,
+        shard=arguments.shard,
+        limit=arguments.limit,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+    )
+    out = arguments.out or submissions_home() / competition.name / _folder_name(recipe.model, arguments.seed)
+    outcome = draw(request, out, overwrite=arguments.overwrite)
+    of_part = f"{outcome.asked} of {len(competition.prompts)} images"
+    if outcome.complete:
+        said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"
+        print(f"{out}: {said}: {len(competition.prompts)} images by {recipe.model}, seed {arguments.seed}")
+    elif not outcome.drawn:
+        print(f"{out}: already complete for these {of_part}; the others are still to be drawn")
+    else:
+        print(f"{out}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
+    return 0
+
+
+def _folder_name(model: str, seed: int) -> str:
+    """The Makefile's: `my_model.py:MyModel` -> `my_model-MyModel`, with `-seed3` for a seed that is not 0."""
+    return model.replace(".py", "").replace(":", "-") + (f"-seed{seed}" if seed else "")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,144 @@
+"""What was asked for and what draws it, as the manifest keeps them; whether a folder holds the answer already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from baselines.device import resolve_device
+from baselines.generator import Description, call
+from baselines.registry import Recipe
+from submission import Competition, Manifest
+from submission.checks import read_manifest
+from submission.errors import UsageError
+from submission.files import FolderFiles
+
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run of one generator for one competition.
+
+    Attributes:
+        shard: (I, N): every N-th prompt beginning with the I-th, 0 <= I < N.
+        limit: only the first so many prompts.
+        batch_size: what the command line says; the competition's or the generator's own otherwise.
+        device: `auto`, `cpu` or `cuda`.
+    """
+
+    recipe: Recipe
+    competition: Competition
+    seed: int = 0
+    shard: tuple[int, int] = (0, 1)
+    limit: int | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UsageError(f"the seed {self.seed} is not between 0 and 2^63 - 1")
+        if not 0 <= self.shard[0] < self.shard[1]:
+            raise UsageError(f"there is no shard {self.shard[0]}/{self.shard[1]}: I/N counts from 0/N to (N - 1)/N")
+        for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
+            if value is not None and value < 1:
+                raise UsageError(f"the {name} {value} is not at least 1")
+
+    @property
+    def names(self) -> list[str]:
+        """The images of this shard within the limit, in prompt order."""
+        first, step = self.shard
+        return [prompt.image_name for prompt in self.competition.prompts[: self.limit][first::step]]
+
+    @property
+    def asked_batch_size(self) -> int | None:
+        return self.batch_size or self.recipe.batch_size
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The options that were given, for the manifest: a path by its last part, for its contents are hashed there
+        and its place is nobody's business."""
+        options = dict(self.recipe.options)
+        if "weights" in options and Path(options["weights"]).exists():
+            options["weights"] = Path(options["weights"]).resolve().name
+        if self.asked_batch_size is not None:
+            options["batch_size"] = self.asked_batch_size
+        return options
+
+    def manifest(self, description: Description, existing: Manifest | None) -> Manifest:
+        """The manifest of the loaded generator.
+
+        The resizing is not known before the first image: `existing`'s is taken. So is what `existing` was asked, when
+        the same settings came of it: a default that is now spelled out draws the same images.
+
+        Raises:
+            GeneratorError: what the generator says about itself is too long or not printable.
+        """
+        recipe = self.recipe
+        settings = {**description.settings, "batch_size": self.asked_batch_size or description.batch_size}
+        if recipe.uses_device:
+            settings["device"] = resolve_device(self.device)
+        source = {} if recipe.source is None else {recipe.source.name: sha256(recipe.source)}
+        manifest = call(
+            f"{recipe.model}: what it says about itself does not fit into a manifest",
+            lambda: Manifest(
+                competition=self.competition.name,
+                model=recipe.model,
+                weights=source | description.weights,
+                seed=self.seed,
+                settings=settings | {"requested": self.asked},
+                resizing=existing.resizing if existing else None,
+                versions={package: version(package) for package in ("numpy", "pillow", *recipe.packages)},
+                notes=description.notes,
+            ),
+        )
+        if existing and "requested" in existing.settings:
+            adopted = settings | {"requested": existing.settings["requested"]}
+            same_but_for_words = manifest.model_copy(update={"settings": adopted})
+            if not existing.differences(same_but_for_words):
+                return same_but_for_words
+        return manifest
+
+    def drew(self, manifest: Manifest) -> bool:
+        """Whether this request drew what `manifest` describes, as far as that is known without loading the generator.
+
+        False only means that it has to be loaded to know. `auto` agrees with any device: finding out which one it
+        means here would import torch.
+        """
+        recipe = self.recipe
+        return (
+            (manifest.competition, manifest.model, manifest.seed) == (self.competition.name, recipe.model, self.seed)
+            and manifest.settings.get("requested") == self.asked
+            and self.device in ("auto", manifest.settings.get("device", self.device))
+            and _are_all_among(set(manifest.weights.values()), recipe.files)
+        )
+
+
+def manifest_in(out: Path, competition: Competition) -> Manifest | None:
+    """The manifest that the folder `out` has, if it has a valid one for this competition."""
+    if not out.is_dir():
+        return None
+    names = [prompt.image_name for prompt in competition.prompts]
+    manifest, problems = read_manifest(FolderFiles(out), competition.name, names)
+    return None if problems else manifest
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _are_all_among(hashes: set[str], paths: Iterable[Path]) -> bool:
+    """Whether files with all these hashes are at or under `paths`."""
+    left = set(hashes)
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if not left:
+                return True
+            if file.is_file():
+                left.discard(sha256(file))
+    return not left
