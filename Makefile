@@ -39,7 +39,7 @@ draw_first := submission
 endif
 SUBMISSION ?= submission/out/$(competition_folder)/$(model_folder)
 override SUBMISSION := $(patsubst %/,%,$(SUBMISSION))
-scorecard  := $(SUBMISSION).scorecard.json
+scorecard  := $(SUBMISSION)$(if $(LIMIT),.first-$(LIMIT)).scorecard.json
 sheet      := $(SUBMISSION).sheet.png
 
 # The gate reads the scorecard: it is made first when there is none, or the submission is newer.
