@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+from submission import MissingPart, Submission
+from submission.__main__ import main
+from submission.errors import run
+from submission.sheet import TILE, draw_sheet, spread, wrap
+
+
+def _run(*words):
+    return run(main, [str(word) for word in words])
+
+
+def test_check_says_ok(tiny_competition, tiny_submission, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    assert _run("check", folder, "--competition", competition.root) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("ok: ")
+    assert Submission.open(folder, competition).sha256 in out
+    assert max(map(len, out.replace(str(folder), "").splitlines())) <= 80
+
+
+def test_check_lists_problems_and_exits_3(tiny_competition, tiny_submission, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (folder / "0_main.png").unlink()
+    (folder / "1_main.png").write_bytes(b"no image")
+    assert _run("check", folder, "--competition", competition.root) == 3
+    captured = capsys.readouterr()
+    assert "0_main.png: is missing" in captured.err
+    assert "1_main.png" in captured.err
+    assert captured.out == ""
+
+
+def test_a_bad_competition_exits_3(tiny_competition, tiny_submission, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (competition.root / "competition.toml").write_text("[competition]\nnam = 3\n")
+    assert _run("check", folder, "-c", competition.root) == 3
+    assert "competition.nam" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["check"], ["draw"], ["check", "x"], ["sheet", "x", "-c", "y", "--n", "0"]])
+def test_wrong_usage_exits_2(words, capsys):
+    assert _run(*words) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_pack_then_check(tiny_competition, tiny_submission, tmp_path, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    archive = tmp_path / "submission.zip"
+    assert _run("pack", folder, "--out", archive) == 0
+    assert "packed 8 images" in capsys.readouterr().out
+    assert _run("check", archive, "-c", competition.root) == 0
+    assert _run("pack", folder, "--out", archive) == 2
+    assert _run("pack", folder, "--out", archive, "--overwrite", "-c", competition.root) == 0
+    (folder / "3_main.png").unlink()
+    assert _run("pack", folder, "--out", archive, "--overwrite") == 3
+    assert "3_main.png" in capsys.readouterr().err
+
+
+def test_sheet_of_an_incomplete_submission(tiny_competition, tiny_submission, tmp_path, capsys):
+    competition = tiny_competition(n=12)
+    folder = tiny_submission(competition)
+    (folder / "0_main.png").unlink()
+    (folder / "1_main.png").write_bytes(b"no image")
+    assert _run("sheet", folder, "-c", competition.root, "--out", tmp_path / "sheet.png", "--n", 9) == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.mode == "RGB"
+        assert sheet.width > 3 * 2 * TILE
+    assert "has problems" in capsys.readouterr().out
+
+
+def test_a_sheet_shows_the_image_left_and_its_own_reference_right(tiny_competition, tiny_submission):
+    competition = tiny_competition(n=1)
+    submission = Submission.open(tiny_submission(competition), competition)
+    page = np.asarray(draw_sheet(submission)).astype(int)
+    name = submission.names[0]
+    for picture in (submission.read(name)[1], competition.references().read(name)):
+        colour = picture[32, 32].astype(int)
+        near = np.abs(page - colour).max(-1) < 3
+        assert near.sum() > 500
+    drawn = np.abs(page - submission.read(name)[1][32, 32].astype(int)).max(-1) < 3
+    real = np.abs(page - competition.references().read(name)[32, 32].astype(int)).max(-1) < 3
+    assert np.nonzero(drawn)[1].mean() < np.nonzero(real)[1].mean()
+
+
+def test_spread_is_even_and_complete():
+    assert spread(1063, 64)[0] == 0
+    assert len(set(spread(1063, 64))) == 64
+    assert max(np.diff(spread(1063, 64))) - min(np.diff(spread(1063, 64))) <= 1
+    assert spread(5, 64) == [0, 1, 2, 3, 4]
+
+
+def test_wrapped_lines_fit_and_keep_the_words():
+    font = ImageFont.load_default(size=13)
+    text = "A gray serpent with a single huge eye, a golden crown, and a sharp sword. The monster is attacking."
+    lines = wrap(text, font, 260, 9)
+    assert " ".join(lines) == text
+    assert all(font.getlength(line) <= 260 for line in lines)
+    assert wrap(text, font, 260, 2)[1].endswith("…")
+    assert all(font.getlength(line) <= 100 for line in wrap("x" * 500, font, 100, 3))
+
+
+def _raising(error):
+    def fail(argv):
+        raise error
+
+    return fail
+
+
+def test_a_missing_part_exits_4(capsys):
+    error = MissingPart("clip.safetensors", looked_for="weights/", get_it="make train")
+    assert run(_raising(error)) == 4
+    assert capsys.readouterr().err == "missing: clip.safetensors\n  looked for: weights/\n  get it:     make train\n"
+
+
+def test_a_bug_is_told_as_one_and_its_traceback_goes_to_a_file(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("DRAWOFF_CACHE", str(tmp_path))
+    monkeypatch.delenv("DRAWOFF_TRACEBACK", raising=False)
+    assert run(_raising(KeyError("seed"))) == 4
+    said = capsys.readouterr().err
+    assert "this is a bug in drawoff: KeyError: 'seed'" in said
+    assert "Traceback" not in said
+    (file,) = tmp_path.iterdir()
+    assert str(file) in said
+    assert "Traceback" in file.read_text()
+
+
+def test_tracebacks_on_request(monkeypatch):
+    monkeypatch.setenv("DRAWOFF_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        run(_raising(KeyError("seed")))
+
+
+def test_interrupts_and_files_that_cannot_be_written(capsys):
+    assert run(_raising(KeyboardInterrupt())) == 130
+    assert run(_raising(OSError(28, "No space left on device", "sheet.png"))) == 4
+    assert "sheet.png: No space left on device" in capsys.readouterr().err
+
+
+def test_the_contract_needs_no_torch():
+    heavy = "('torch', 'scipy', 'pandas', 'diffusers')"
+    code = f"import sys, submission, submission.__main__; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_an_ascii_terminal_gets_an_answer(tiny_competition, tiny_submission):
+    competition = tiny_competition()
+    words = [
+        sys.executable,
+        "-m",
+        "submission",
+        "check",
+        str(tiny_submission(competition)),
+        "-c",
+        str(competition.root),
+    ]
+    done = subprocess.run(words, capture_output=True, check=False, env={"PYTHONIOENCODING": "ascii", "PATH": ""})
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"ok: ")
