@@ -18,7 +18,7 @@ import pytest
 
 from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, read
 from leaderboard.row import COLUMNS, FORMULA
-from submission import Scorecard
+from submission import Competition, Scorecard
 from submission.errors import UsageError
 
 MakeCard = Callable[..., Scorecard]
@@ -232,8 +232,13 @@ def test_a_kill_at_any_moment_loses_no_finished_row(tmp_path: Path, make_card: M
     assert isinstance(append(board, make_card(content="after the kills")), Added)
 
 
-def test_the_shipped_board_can_be_read() -> None:
-    assert all(row.status == "ok" for row in read(SHIPPED))
+def test_the_shipped_rows_were_measured_on_what_ships() -> None:
+    for row in read(SHIPPED):
+        competition = Competition.load(row.competition)
+        assert row.status == "ok"
+        assert row.n == len(competition.prompts)
+        assert row.measured_by["prompts_sha256"] == competition.prompts_sha256
+        assert row.measured_by["references_sha256"] == competition.references().sha256
 
 
 def test_a_scorecard_survives_its_json(make_card: MakeCard, tmp_path: Path) -> None:

@@ -74,6 +74,14 @@ def test_another_tier_can_be_asked_for(check, make_card: MakeCard, capsys) -> No
     assert "baseline, gold" in capsys.readouterr().err
 
 
+def test_a_competition_without_a_gate_needs_a_tier(check, make_card: MakeCard, competition, capsys) -> None:
+    toml = competition.root / "competition.toml"
+    toml.write_text(toml.read_text().replace('gate = "baseline"', ""))
+    assert check(make_card()) == 2
+    assert "--tier" in capsys.readouterr().err
+    assert check(make_card(), "--tier", "baseline") == 0
+
+
 def test_the_tiers_in_a_scorecard_are_not_believed(check, make_card: MakeCard, tmp_path: Path) -> None:
     forged = json.loads(make_card(fid=99.0).to_json())
     for tier in forged["tiers"]:
