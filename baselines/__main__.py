@@ -78,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GeneratorError as error:
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
             raise
-        print(f"error: {error}\n  DRAWOFF_TRACEBACK=1 shows the whole traceback", file=sys.stderr)
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        print(f"error: {error}{notes}\n  DRAWOFF_TRACEBACK=1 shows the whole traceback", file=sys.stderr)
         return 4
 
 

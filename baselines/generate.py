@@ -78,10 +78,9 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
                     drawn += 1
                 bar.advance(len(batch))
         except GeneratorError as error:
-            kept = len(request.names) - len(todo) + drawn
-            raise GeneratorError(
-                f"{error}\n  {kept} images are kept in {out}; the same command goes on from there"
-            ) from error
+            if kept := len(request.names) - len(todo) + drawn:
+                error.add_note(f"  {kept} images are kept in {out}; the same command goes on from there")
+            raise
     return Outcome(drawn, len(request.names), writer is not None and writer.finish())
 
 

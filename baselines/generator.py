@@ -95,13 +95,19 @@ def call(doing: str, function: Callable[[], Result]) -> Result:
     except (UsageError, CompetitionError, SubmissionError, MissingPart, GeneratorError):
         raise
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        place = _most_telling(traceback.extract_tb(error.__traceback__))
         where = f"\n  at {place.filename}, line {place.lineno}, in {place.name}"
         if isinstance(error, SyntaxError):
             where = f"\n  at {error.filename}, line {error.lineno}"
         if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
             where += "\n  out of memory: try a smaller --batch-size"
         raise GeneratorError(f"{doing}: {type(error).__name__}: {error}{where}") from error
+
+
+def _most_telling(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:
+    """The innermost frame outside of libraries: a line that the author wrote."""
+    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("<")]
+    return (own or frames)[-1]
 
 
 def checked_images(doing: str, images: object, count: int) -> np.ndarray:
@@ -112,11 +118,13 @@ def checked_images(doing: str, images: object, count: int) -> np.ndarray:
             f"{doing}: returned {what}, not a uint8 array of shape ({count}, height, width, 3)\n  -> {hint}"
         )
 
+    if images is None:
+        raise refuse("None", "end generate with a return")
     if not isinstance(images, np.ndarray):
-        kind = f"{type(images).__module__}.{type(images).__qualname__}"
-        if isinstance(images, list | tuple):
-            raise refuse(f"a {kind.removeprefix('builtins.')}", "np.stack([np.asarray(image) for image in images])")
-        hint = "images.cpu().numpy()" if kind.startswith("torch.") else "return a numpy array"
+        kind = f"{type(images).__module__}.{type(images).__qualname__}".removeprefix("builtins.")
+        hint = (
+            "images.cpu().numpy()" if kind.startswith("torch.") else "np.stack([np.asarray(image) for image in images])"
+        )
         raise refuse(f"a {kind}", hint)
     if images.dtype != np.uint8:
         hint = "for values in [0, 1]: (images * 255).round().clip(0, 255).astype(np.uint8)"

@@ -44,13 +44,13 @@ def load(competition: Competition, device: str) -> MeanImage:
     Raises:
         MissingPart: neither is on this machine.
     """
-    kept = data_home() / competition.name / "mean-image.png"
-    for path in (shipped_path(competition.name), kept):
-        if path.is_file():
-            return MeanImage(path.read_bytes(), competition.image_size)
-    png = mean_image_png(data_home() / competition.name, competition.image_size)
-    write_bytes(kept, png)
-    return MeanImage(png, competition.image_size)
+    shipped, data = shipped_path(competition.name), data_home() / competition.name
+    if shipped.is_file():
+        return MeanImage(shipped.read_bytes(), competition.image_size)
+    kept, captions = data / "mean-image.png", data / "train_info.json"
+    if not kept.is_file() or (captions.is_file() and captions.stat().st_mtime > kept.stat().st_mtime):
+        write_bytes(kept, mean_image_png(data, competition.image_size))
+    return MeanImage(kept.read_bytes(), competition.image_size)
 
 
 def mean_image_png(folder: Path, image_size: int | None) -> bytes:

@@ -1,0 +1,108 @@
+"""A participant's generator whose pixels show everything that could go wrong, and a small training set."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The pixels depend on prompt and seed, as they may, and on the size of the batch, as those of a real kernel do.
+MODEL = """
+import hashlib
+import time
+import numpy as np
+
+class Model:
+    batch_size = 4
+    settings = {"sampler": "hash"}
+    size = 64
+    pause = 0.0
+
+    def generate(self, prompts, seeds):
+        time.sleep(self.pause)
+        return np.stack([self.one(f"{prompt}/{seed}/{len(prompts)}") for prompt, seed in zip(prompts, seeds)])
+
+    def one(self, text):
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return np.random.default_rng(seed).integers(0, 256, (self.size, self.size, 3), np.uint8)
+"""
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Callable[..., str]:
+    """`model_file(body)` writes a file with the generator above and `body` after it; returns `path:Model`."""
+
+    def make(body: str = "", name: str = "Model") -> str:
+        path = tmp_path / "my_model.py"
+        path.write_text(MODEL + body, encoding="utf-8")
+        return f"{path}:{name}"
+
+    return make
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.Popen[str]]:
+    """`command(*arguments)` starts `python -m baselines` and returns the running process."""
+
+    def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "baselines", *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def training_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of the competition "tiny": two monsters, three entries, gaps in the frames."""
+    monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "tiny"
+    (folder / "train").mkdir(parents=True)
+    attacking = "The monster is attacking."
+    info = {
+        "0_main": entry(["Red slime.", "Crimson slime with horns.", "Slime in red."], ""),
+        "0_attack1": entry(["Red slime.", "Red slime with horns.", "A red blob."], attacking),
+        "1_main": entry(["Blue bat.", "Azure bat with wings.", "Bat in blue."], ""),
+    }
+    (folder / "train_info.json").write_text(json.dumps(info), encoding="utf-8")
+    for index, name in enumerate(["0_main_0", "0_main_10", "0_main_2", "0_attack1_5", "1_main_3"]):
+        Image.new("RGB", (64, 64), (index * 20, 0, 255 - index)).save(folder / "train" / f"{name}.png")
+    return folder
+
+
+def entry(descriptions: list[str], action: str) -> dict[str, object]:
+    return {
+        "original_name": "x",
+        "given_description": descriptions,
+        "action_description": action,
+        "num_frames": 9,
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a submission but the lock."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+@pytest.fixture
+def read_all() -> Callable[[Path], dict[str, bytes]]:
+    return contents
+
+
+@pytest.fixture
+def pixels() -> Callable[[Path], np.ndarray]:
+    return lambda path: np.asarray(Image.open(path))

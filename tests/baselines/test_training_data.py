@@ -1,0 +1,85 @@
+"""The course's training layout, and everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from baselines.training_data import read_training_data, read_training_image
+from submission import CompetitionError, MissingPart
+
+
+def test_entries_in_the_files_order_with_frames_by_number(training_set) -> None:
+    entries = read_training_data(training_set)
+    assert [entry.key for entry in entries] == ["0_main", "0_attack1", "1_main"]
+    assert [path.name for path in entries[0].frames] == ["0_main_0.png", "0_main_2.png", "0_main_10.png"]
+    assert entries[0].captions == ("Red slime.", "Crimson slime with horns.", "Slime in red.")
+    assert entries[1].captions[1] == "Red slime with horns. The monster is attacking."
+
+
+def test_finders_files_are_passed_over(training_set) -> None:
+    (training_set / "train" / ".DS_Store").write_bytes(b"x")
+    assert len(read_training_data(training_set)) == 3
+
+
+@pytest.mark.parametrize("part", ["train_info.json", "train"])
+def test_a_missing_part_is_named(training_set, part) -> None:
+    (training_set / part).rename(training_set / "elsewhere")
+    with pytest.raises(MissingPart, match=rf"no {part}[\s\S]*make data COMPETITION=tiny"):
+        read_training_data(training_set)
+
+
+def test_all_problems_at_once(training_set) -> None:
+    info = json.loads((training_set / "train_info.json").read_text())
+    info["0_main"]["given_description"] = "one text"
+    info["0_attack1"]["given_description"] = ["fine", " "]
+    info["1_main"]["action_description"] = None
+    info["5_main"] = {**info["1_main"], "action_description": ""}
+    info["6_main"] = {"given_description": []}
+    (training_set / "train_info.json").write_text(json.dumps(info))
+    train = training_set / "train"
+    Image.new("RGB", (64, 64)).save(train / "9_main_0.png")
+    (train / "1_main.txt").write_text("x")
+    (train / "1_main_4.png").mkdir()
+    (train / "1_main_03.png").write_bytes(b"")
+    with pytest.raises(CompetitionError) as caught:
+        read_training_data(training_set)
+    said = str(caught.value)
+    for part in (
+        "0_main: given_description must be a list",
+        "0_attack1: given_description holds an empty text",
+        "1_main: action_description must be a text",
+        "5_main",
+        "6_main: must have exactly the fields",
+        "train/9_main_0.png: belongs to no entry",
+        "train/1_main.txt",
+        "train/1_main_4.png",
+        "is the same frame as 1_main_03.png",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "one object"),
+        ("{}", "one object"),
+        ('{"0_main": 1, "0_main": 2}', "twice"),
+        ('{"0_main": NaN}', "NaN"),
+        ("[" * 100_000, "nested"),
+    ],
+)
+def test_what_is_no_train_info(training_set, text, said) -> None:
+    (training_set / "train_info.json").write_text(text)
+    with pytest.raises(CompetitionError, match=said):
+        read_training_data(training_set)
+
+
+def test_a_frame_that_is_no_such_image_is_named(training_set) -> None:
+    path = training_set / "train" / "1_main_3.png"
+    assert read_training_image(path, 64).shape == (64, 64, 3)
+    with pytest.raises(CompetitionError, match=r"1_main_3.png: is 64×64 pixels, expected 32×32"):
+        read_training_image(path, 32)
