@@ -68,6 +68,17 @@ def _positive(text: str) -> int:
     return value
 
 
+def _outside(out: Path, submission: Path) -> Path:
+    """`out`, which must not become a file of the submission itself. Raises UsageError."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; --out is the file to write")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
+    if submission.is_dir() and submission.resolve() in out.resolve().parents:
+        raise UsageError(f"{out} lies in the submission, which would no longer be valid; choose another --out")
+    return out
+
+
 def _check(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     submission = Submission.open(options.submission, competition, progress=True)
@@ -86,8 +97,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _pack(options: argparse.Namespace) -> None:
-    if options.out.is_dir():
-        raise UsageError(f"{options.out} is a folder; --out is the zip file to write")
+    out = _outside(options.out, options.submission)
     size = None
     if options.competition is not None:
         competition = Competition.load(options.competition)
@@ -96,11 +106,11 @@ def _pack(options: argparse.Namespace) -> None:
     else:
         files = _unchecked(options.submission)
     try:
-        write_zip(files, files.names, options.out, max_file_bytes(size), overwrite=options.overwrite)
+        write_zip(files, files.names, out, max_file_bytes(size), overwrite=options.overwrite)
     except NotReadable as error:
         raise SubmissionError([Problem("", str(error))], str(options.submission)) from None
     images = sum(name != MANIFEST_NAME for name in files.names)
-    print(f"packed {images} images into {options.out} ({options.out.stat().st_size:,} bytes)")
+    print(f"packed {images} images into {out} ({out.stat().st_size:,} bytes)")
     if options.competition is None:
         print("  not checked against a competition: add --competition C to do so")
 
@@ -131,11 +141,12 @@ def _unchecked(path: Path) -> FolderFiles:
 
 
 def _sheet(options: argparse.Namespace) -> None:
+    out = _outside(options.out, options.submission)
     competition = Competition.load(options.competition)
     submission = Submission.open(options.submission, competition, verify=False)
     page = draw_sheet(submission, n=options.n, columns=options.columns, references=options.references)
-    atomic.write_bytes(options.out, sheet_bytes(page))
-    print(f"sheet: {options.out} ({page.width}×{page.height} pixels)")
+    atomic.write_bytes(out, sheet_bytes(page))
+    print(f"sheet: {out} ({page.width}×{page.height} pixels)")
     if submission.problems:
         print(
             f"  the submission has problems: python -m submission check {options.submission} -c {options.competition}"

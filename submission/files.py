@@ -36,6 +36,7 @@ class FolderFiles:
         self.names: list[str] = []
         self.problems: list[Problem] = []
         ignored: list[str] = []
+        folders: list[str] = []
         with os.scandir(path) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if is_junk(entry.name):
@@ -43,14 +44,16 @@ class FolderFiles:
                 elif entry.is_symlink():
                     self.problems.append(Problem(entry.name, "is a symbolic link", "put the file itself there"))
                 elif entry.is_dir(follow_symlinks=False):
-                    self.problems.append(
-                        Problem(entry.name, "is a folder", "put all images directly into the submission's folder")
-                    )
+                    folders.append(entry.name)
                 elif not entry.is_file(follow_symlinks=False):
                     self.problems.append(Problem(entry.name, "is not a regular file", "remove it"))
                 else:
                     self.names.append(entry.name)
         self.notes = ignored_note(ignored)
+        hint = "put all images directly into the submission's folder"
+        if len(folders) == 1 and not self.names:  # the usual mistake: the folder around the images
+            hint = f"the images may be in it: give {path / folders[0]} instead"
+        self.problems += [Problem(name, "is a folder", hint) for name in folders]
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`. Raises NotReadable."""

@@ -87,8 +87,8 @@ def _from_csv(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problems.append(Problem(f"line {line}", "is not UTF-8", "save the file as UTF-8"))
+        number = data.count(b"\n", 0, error.start) + 1
+        problems.append(Problem(f"line {number}", "is not UTF-8", "save the file as UTF-8"))
         return
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

@@ -67,6 +67,25 @@ def test_pack_then_check(tiny_competition, tiny_submission, tmp_path, capsys):
     assert "3_main.png" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["pack", "sheet"])
+def test_results_are_not_written_into_the_submission(tiny_competition, tiny_submission, command, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    assert _run(command, folder, "--out", folder / "out.png", "-c", competition.root) == 2
+    assert "lies in the submission" in capsys.readouterr().err
+    assert _run(command, folder, "--out", folder.parent / "no" / "out.png", "-c", competition.root) == 2
+    assert _run("check", folder, "-c", competition.root) == 0
+
+
+def test_the_folder_around_the_images_is_recognised(tiny_competition, tiny_submission, tmp_path, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (tmp_path / "around").mkdir()
+    folder.rename(tmp_path / "around" / "images")
+    assert _run("check", tmp_path / "around", "-c", competition.root) == 3
+    assert f"give {tmp_path / 'around' / 'images'} instead" in capsys.readouterr().err
+
+
 def test_sheet_of_an_incomplete_submission(tiny_competition, tiny_submission, tmp_path, capsys):
     competition = tiny_competition(n=12)
     folder = tiny_submission(competition)
