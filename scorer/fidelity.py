@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 PSNR_CAP = 100.0  # dB, given to identical pairs, whose PSNR is infinite
 SMALLEST_SIDE = 6  # pixels: SSIM's Gaussian window of 11 reflects 5 of them at each border
@@ -37,6 +36,9 @@ def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     Raises:
         ValueError: the shapes differ, or a side is under 6 pixels.
     """
+    # Imported here because it takes seconds, which `--help` has no use for.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     _require_same_shape(images, references)
     if min(images.shape[-2:]) < SMALLEST_SIDE:
         raise ValueError(f"SSIM needs images of at least {SMALLEST_SIDE} pixels a side, got {tuple(images.shape[-2:])}")

@@ -1,8 +1,8 @@
 """The exact resizes of the reference implementations, as separable matrix products that run on any device.
 
 Every network was measured behind one particular resize, and a different one moves the scores more than many models
-differ (Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022). Pillow's resampling
-(Resample.c) is linear and separable: one small matrix a side reproduces it, and the matrices are cached.
+differ (Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", CVPR 2022). Pillow's
+resampling (Resample.c) is linear and separable: one small matrix a side reproduces it, and the matrices are cached.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The resizes against the libraries whose numbers they must give: clean-fid, open_clip, torchvision on Pillow images."""
+"""The resizes against the libraries whose numbers they must give: clean-fid, open_clip, torchvision with Pillow."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""`python -m scorer SUBMISSION --competition C`: measure, print, write the scorecard, add the row to the board."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from leaderboard import board
+from submission import atomic
+from submission.errors import UsageError, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv`; the exit code."""
+    arguments = _parser().parse_args(argv)
+    for path in (arguments.json, arguments.csv):
+        # Before minutes of work, not after.
+        if path is not None and not path.expanduser().absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}")
+    from scorer.report import print_scorecard
+    from scorer.score import score  # imports torch
+
+    card = score(
+        arguments.submission,
+        arguments.competition,
+        arguments.device,
+        batch_size=arguments.batch_size,
+        limit=arguments.limit,
+        inception_weights=arguments.inception_weights,
+        clip_weights=arguments.clip_weights,
+        name=arguments.name,
+        per_image=arguments.csv,
+    )
+    if arguments.json is not None:
+        atomic.write_text(arguments.json, card.to_json())
+    console = Console()
+    print_scorecard(console, card)
+    if not arguments.no_leaderboard:
+        console.print(_to_board(arguments.leaderboard, card), highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _to_board(path: Path, card: object) -> str:
+    added = board.append(path, card)
+    if isinstance(added, board.Added):
+        return f"Added to the board {path}"
+    if isinstance(added, board.AlreadyThere):
+        return f"These images are already on the board {path}, as {added.row.name}"
+    return f"Not added to the board: {added.reason}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scorer",
+        description="Measure a submission: FID, CLIP-I, CLIP-T, IS, PSNR and SSIM, and the verdict per tier.",
+        epilog="exit codes: 0 scored, whatever the score; 2 wrong usage; 3 invalid submission or competition (nothing "
+        "is written); 4 something needed is missing",
+    )
+    add = parser.add_argument
+    add("submission", type=Path, help="a folder or zip of images")
+    add("--competition", default="bestiary", metavar="C", help="a shipped name, or a path (default: %(default)s)")
+    add("--name", help="the entry's name (default: the manifest's model, or the submission's file name)")
+    add("--json", type=Path, metavar="FILE", help="write the scorecard")
+    add("--csv", type=Path, metavar="FILE", help="write the values of each image")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--batch-size", type=int, default=64, metavar="B", help="images per batch (default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="score only the first N prompts, for trying out: does not rank")
+    add("--leaderboard", type=Path, default=board.LOCAL, metavar="FILE", help="the board (default: %(default)s)")
+    add("--no-leaderboard", action="store_true", help="leave the board alone")
+    add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
+    add("--clip-weights", type=Path, metavar="FILE", help="CLIP's weights on this disk")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,167 @@
+"""CLIP as an open_clip model with its own preprocessing, or the embedded one of the bestiary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float32, Int, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from scorer.resize import open_clip_resize, squash_resize
+from scorer.weight_files import file_sha256, find_weights, is_torchscript
+from submission import CompetitionError, MissingPart
+
+EMBEDDED = "bestiary"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A CLIP network in eval mode with the preprocessing that it was trained for.
+
+    `size` is the input's side; `mean` and `std` are (1, 3, 1, 1) on [0, 1]; `squash` ignores the aspect ratio where
+    CLIP itself crops the centre.
+    """
+
+    name: str
+    sha256: str
+    model: nn.Module
+    tokenizer: Callable[[list[str]], Int[Tensor, "n context"]]
+    size: int
+    mean: Tensor
+    std: Tensor
+    squash: str | None = None
+
+    def image_features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
+        """Image embeddings of length 1."""
+        size = self.size
+        resized = squash_resize(images, size, self.squash) if self.squash else open_clip_resize(images, size)
+        pixels = ((resized.float() / 255.0) - self.mean) / self.std
+        return normalize(self.model.encode_image(pixels).float(), dim=1)
+
+    def text_features(self, texts: Sequence[str]) -> Float32[Tensor, "n d"]:
+        """Text embeddings of length 1."""
+        tokens = self.tokenizer(list(texts)).to(self.mean.device)
+        return normalize(self.model.encode_text(tokens).float(), dim=1)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the network reads; tokenizers cut them off without a word."""
+        encode, context = getattr(self.tokenizer, "encode", None), getattr(self.tokenizer, "context_length", None)
+        if encode is None or context is None:
+            return 0
+        return sum(len(encode(text)) + 2 > context for text in texts)  # + start and end tokens
+
+
+def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights: Path | None = None) -> Clip:
+    """The open_clip model `name`, or the embedded one when it is called "bestiary".
+
+    Args:
+        name: an open_clip model, such as "ViT-B-32-quickgelu".
+        tag_or_file: one of open_clip's pretrained tags for it, such as "openai", or a file of weights.
+        device: where it runs.
+        weights: a file on disk in the tag's place, for machines without internet; the tag then still says how images
+            are normalised and which activation the weights were trained with.
+
+    Raises:
+        CompetitionError: an unknown name or tag, or weights trained with another activation.
+        MissingPart: weights that are not there, or are of another network.
+    """
+    if name == EMBEDDED:
+        from scorer import embedded
+
+        model, tokenizer = embedded.load_clip(device)
+        return _clip(name, embedded.sha256("clip"), model, tokenizer, device)
+
+    import open_clip
+
+    if name not in open_clip.list_models():
+        raise CompetitionError(
+            f"backbones.clip = {name!r}: not a model of open_clip (open_clip.list_models()) or 'bestiary'"
+        )
+    tag_config = open_clip.get_pretrained_cfg(name, tag_or_file) if tag_or_file else {}
+    _check_tag(name, tag_or_file, tag_config, open_clip)
+    path = _weights_path(name, tag_or_file, tag_config, weights, open_clip)
+    try:
+        model = open_clip.create_model(
+            name,
+            pretrained=str(path),
+            require_pretrained=True,  # without it, a failure leaves random weights behind
+            weights_only=True,
+            device=device,
+            force_preprocess_cfg={key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None},
+        )
+    except Exception as error:  # open_clip raises whatever its loaders meet
+        reason = " ".join(str(error).split())[:300]
+        raise MissingPart(f"CLIP {name}: {path} does not fit the model: {reason}") from error
+    return _clip(name, file_sha256(path), model, open_clip.get_tokenizer(name), device)
+
+
+_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
+
+
+def _check_tag(name: str, tag_or_file: str | None, tag_config: dict[str, Any], open_clip: Any) -> None:
+    if tag_or_file and not tag_config and not Path(tag_or_file).suffix:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise CompetitionError(
+            f"backbones.clip_weights = {tag_or_file!r}: neither a file nor one of open_clip's weights for {name} "
+            f"({tags})"
+        )
+    # The wrong GELU loads without an error and shifts every cosine.
+    quick = bool(open_clip.get_model_config(name).get("quick_gelu", False))
+    if tag_config and bool(tag_config.get("quick_gelu", False)) != quick:
+        other = name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"
+        raise CompetitionError(
+            f"backbones.clip = {name!r}: {tag_or_file!r} was trained with the other GELU; write clip = {other!r}"
+        )
+
+
+def _weights_path(
+    name: str, tag_or_file: str | None, tag_config: dict[str, Any], weights: Path | None, open_clip: Any
+) -> Path:
+    what = f"CLIP {name} ({tag_or_file})"
+    source = str(tag_config.get("hf_hub", "")).rstrip("/") or str(tag_config.get("url", ""))
+    get_it = (
+        f"download open_clip_model.safetensors (or open_clip_pytorch_model.bin) from https://huggingface.co/{source}"
+        if tag_config.get("hf_hub")
+        else f"download {source or 'the weights that the competition names'}"
+    )
+    if weights is None and tag_config:
+        try:
+            path = Path(open_clip.download_pretrained(tag_config))
+        except Exception as error:  # hub, network and file system errors alike
+            raise MissingPart(
+                f"{what}: the weights are not on this machine and cannot be downloaded",
+                looked_for=f"the Hugging Face cache, then the hub ({type(error).__name__})",
+                get_it=f"{get_it}, and name the file with --clip-weights",
+            ) from error
+    elif weights is None and not tag_or_file:
+        raise CompetitionError(f"backbones.clip = {name!r} needs backbones.clip_weights: a tag of open_clip, or a file")
+    else:
+        given = weights if weights is not None else Path(str(tag_or_file))
+        path = find_weights(given, [], what=what, option="--clip-weights", get_it=get_it)
+    if is_torchscript(path):
+        raise MissingPart(
+            f"{what}: {path} is a TorchScript archive (OpenAI's original ViT-B-32.pt is one), which holds code",
+            get_it="use the same weights as open_clip_model.safetensors or open_clip_pytorch_model.bin; for OpenAI's "
+            "ViT-B/32 from https://huggingface.co/timm/vit_base_patch32_clip_224.openai",
+        )
+    return path
+
+
+def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device) -> Clip:
+    config = model.visual.preprocess_cfg
+    size = config["size"]
+    size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
+    mode, interpolation = config.get("resize_mode", "shortest"), config.get("interpolation", "bicubic")
+    supported = (mode == "shortest" and interpolation == "bicubic") or mode == "squash"
+    if not isinstance(size, int) or not supported:
+        raise CompetitionError(
+            f"backbones.clip = {name!r}: images of {size} pixels by {mode} {interpolation} resizing are not supported"
+        )
+    mean, std = (torch.tensor(config[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
+    model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
+    return Clip(name, sha256, model, tokenizer, size, mean, std, interpolation if mode == "squash" else None)

@@ -1,0 +1,109 @@
+"""From image files to batches on the device: each file is read and decoded once, ahead of its use."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from submission import Problem, Submission
+from submission.images import ImageProblem
+from submission.references import References
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One decoded image, its row in prompt order, and the reference of the same name and shape; uint8 (H, W, 3)."""
+
+    row: int
+    image: UInt8[np.ndarray, "h w 3"]
+    reference: UInt8[np.ndarray, "h w 3"] | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one shape on the device; `rows` (on the CPU) are their places in prompt order."""
+
+    rows: Int64[Tensor, " b"]
+    images: UInt8[Tensor, "b 3 h w"]
+    references: UInt8[Tensor, "b 3 h w"] | None
+
+
+def read_pair(submission: Submission, references: References | None, row: int, name: str) -> Pair | Problem:
+    """Decode the image `name` and its reference, or say what is wrong with the image."""
+    try:
+        _, image = submission.read(name)
+    except ImageProblem as error:
+        return error.problem(name)
+    if references is None:
+        return Pair(row, image, None)
+    reference = references.read(name)
+    if reference.shape != image.shape:
+        (height, width), (expected_height, expected_width) = image.shape[:2], reference.shape[:2]
+        what = f"is {width}×{height} pixels, but its reference {expected_width}×{expected_height}"
+        return Problem(name, what, "save each image at the size of its reference")
+    return Pair(row, image, reference)
+
+
+def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int) -> Iterator[Result]:
+    """`function` of each item, in order, computed in threads up to `window` items before it is asked for.
+
+    Threads suffice: Pillow's and zlib's decoders release the interpreter's lock.
+    """
+    workers = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        pending: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= window:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def batches(pairs: Iterable[Pair], batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """The pairs in batches of one shape each. With one shape, the order is kept; with many, memory stays bounded."""
+    waiting: dict[tuple[int, ...], list[Pair]] = {}
+    count = 0
+    for pair in pairs:
+        group = waiting.setdefault(pair.image.shape, [])
+        group.append(pair)
+        count += 1
+        if len(group) < batch_size and count >= 8 * batch_size:
+            group = max(waiting.values(), key=len)
+        elif len(group) < batch_size:
+            continue
+        count -= len(group)
+        yield _stack(waiting.pop(group[0].image.shape), device)
+    for group in waiting.values():
+        yield _stack(group, device)
+
+
+def _stack(pairs: Sequence[Pair], device: torch.device) -> Batch:
+    def to_device(arrays: Sequence[np.ndarray]) -> Tensor:
+        batch = torch.from_numpy(np.stack(arrays))
+        if device.type == "cuda":
+            batch = batch.pin_memory()  # so that the copy does not wait for the kernels that run
+        return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+
+    references = [pair.reference for pair in pairs if pair.reference is not None]
+    return Batch(
+        torch.tensor([pair.row for pair in pairs]),
+        to_device([pair.image for pair in pairs]),
+        to_device(references) if references else None,
+    )

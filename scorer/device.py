@@ -1,0 +1,40 @@
+"""Which device the networks run on, and with which arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from submission.errors import UsageError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises UsageError for another."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device {name!r}: write auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        # Apple's MPS has no float64, which the exact resizes and the Fréchet distance need.
+        raise UsageError(f"device {name!r}: the scorer runs on cpu and cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu"
+        )
+    return device
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Float32 products as IEEE says. PyTorch's default rounds those of CUDA convolutions to TF32's 10 bits."""
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul

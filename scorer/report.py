@@ -1,0 +1,97 @@
+"""The scorecard as a person reads it in a terminal, at 80 columns and when piped."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from submission.scorecard import METRICS, Metric, Scorecard, TierResult
+
+
+def print_scorecard(console: Console, card: Scorecard) -> None:
+    """Print scores, verdicts per tier, attribute accuracy and notes."""
+    heading = Text.assemble((card.name, "bold"), f" in {card.competition}: {card.n} images")
+    console.print(heading, highlight=False)
+    by = card.fingerprint
+    console.print(
+        Text(
+            f"Inception {by['inception']} ({str(by['inception_sha256'])[:8]}), CLIP {by['clip']} "
+            f"({str(by['clip_sha256'])[:8]}), protocol {by['protocol']}",
+            "dim",
+        )
+    )
+    console.print(_scores(card))
+    for tier in card.tiers:
+        console.print(_tier(tier))
+    if card.accuracy:
+        console.print(_accuracy(card.accuracy))
+    for name, score in card.scores.items():
+        if score.value is None:
+            console.print(Text(f"{METRICS[name].label} is not available: {score.reason}", "yellow"))
+    for note in card.notes:
+        console.print(Text(f"Note: {note}", "yellow"))
+
+
+def _number(value: float | None, metric: Metric) -> str:
+    if value is None:
+        return "n/a"
+    text = f"{value:.{metric.digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text  # rounding can leave a FID of −1e-6
+
+
+def _scores(card: Scorecard) -> Table:
+    intervals = any(score.low is not None for score in card.scores.values())
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric")
+    table.add_column("score", justify="right", style="bold")
+    if intervals:
+        table.add_column("95 % interval")
+    table.add_column("to compare", style="dim")
+    for name, metric in METRICS.items():
+        if name not in card.scores:
+            continue
+        score = card.scores[name]
+        cells = [f"{metric.label} {metric.arrow}", _number(score.value, metric)]
+        if intervals:
+            cells.append("" if score.low is None else f"{_number(score.low, metric)} … {_number(score.high, metric)}")
+        table.add_row(*cells, _context(name, card, metric))
+    return table
+
+
+def _context(name: str, card: Scorecard, metric: Metric) -> str:
+    parts = []
+    if name == "clip_t":
+        for key, label in (("clip_t_references", "references"), ("clip_t_shuffled", "wrong prompts")):
+            if key in card.context:
+                parts.append(f"{label} {_number(card.context[key], metric)}")
+    if name == "is" and "is_std" in card.context:
+        parts.append(f"± {_number(card.context['is_std'], metric)} over 10 splits")
+    return ", ".join(parts)
+
+
+def _tier(tier: TierResult) -> Table:
+    verdict = Text.assemble(f"tier {tier.name}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red"))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=verdict, title_justify="left", title_style="")
+    table.add_column("metric")
+    for column in ("threshold", "score", "difference"):
+        table.add_column(column, justify="right")
+    table.add_column("verdict")
+    for check in tier.checks:
+        metric = METRICS[check.metric]
+        table.add_row(
+            metric.label,
+            f"{'≥' if metric.higher_is_better else '≤'} {_number(check.threshold, metric)}",
+            _number(check.value, metric),
+            "" if check.difference is None else f"{check.difference:+.{metric.digits}f}",
+            Text("passed", "green") if check.passed else Text("missed", "red"),
+        )
+    return table
+
+
+def _accuracy(accuracy: dict[str, float]) -> Text:
+    text = Text("Drawn as asked: ")
+    text.append(", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()), "bold")
+    text.append("\n")
+    return text
