@@ -24,7 +24,8 @@ class Generator(Protocol):
 
     Optional attributes, read once after loading:
         batch_size: int, how many prompts `generate` is given at a time, always exactly so many.
-        settings: dict of JSON values that decide the pixels (steps, guidance scale, precision …), for the manifest.
+        settings: dict of JSON values that decide the pixels, for the manifest; options under their own names (`steps`,
+            `guidance_scale`), so that a default that is spelled out is known to draw the same.
         weights: dict of name -> sha256 (hex) of the files that decide the pixels, for the manifest.
         notes: list of remarks for the manifest.
     """

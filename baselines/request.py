@@ -96,10 +96,13 @@ class Request:
                 notes=description.notes,
             ),
         )
-        if existing and "requested" in existing.settings:
-            adopted = settings | {"requested": existing.settings["requested"]}
-            same_but_for_words = manifest.model_copy(update={"settings": adopted})
-            if not existing.differences(same_but_for_words):
+        earlier = existing.settings.get("requested") if existing else None
+        if existing and isinstance(earlier, dict):
+            reworded = {key for key in earlier | self.asked if earlier.get(key) != self.asked.get(key)}
+            # An option that the settings do not repeat may have done anything.
+            told = settings.keys() | ({"weights"} if description.weights else set())
+            same_but_for_words = manifest.model_copy(update={"settings": settings | {"requested": earlier}})
+            if reworded <= told and not existing.differences(same_but_for_words):
                 return same_but_for_words
         return manifest
 

@@ -148,6 +148,21 @@ def test_a_default_spelled_out_is_the_same_request(tiny_competition, model_file,
         drawn(model, competition, tmp_path / "a", batch_size=2)
 
 
+STEPS = "class Steps(Model):\n    def __init__(self, steps=3):\n        self.steps = steps\n"
+
+
+def test_an_option_that_the_settings_do_not_repeat_is_another_request(tiny_competition, model_file, tmp_path) -> None:
+    competition, model = tiny_competition(4), model_file(STEPS, "Steps")
+    drawn(model, competition, tmp_path / "a")
+    with pytest.raises(UsageError, match="requested"):
+        drawn(model, competition, tmp_path / "a", options={"steps": 3})
+    model = model_file(STEPS + "        self.settings = {'steps': steps}\n", "Steps")
+    drawn(model, competition, tmp_path / "b")
+    assert drawn(model, competition, tmp_path / "b", options={"steps": 3}).drawn == 0
+    with pytest.raises(UsageError, match="steps: 3 -> 4"):
+        drawn(model, competition, tmp_path / "b", options={"steps": 4})
+
+
 def test_other_settings_need_overwrite(tiny_competition, model_file, tmp_path, read_all) -> None:
     competition, model = tiny_competition(4), model_file()
     drawn(model, competition, tmp_path / "a")
