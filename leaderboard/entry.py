@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def measured(target: Path | None, competition: Competition, local: Path = board.
     if not path.is_file():
         raise MissingPart("the submission has no scorecard yet", looked_for=path, get_it=_score(target, competition))
     card = _load(path)
-    if card.submission != submission.sha256:
+    if (
+        card.ranks and card.submission != submission.sha256
+    ):  # a part has another hash; the gate says what it thinks of it
         raise MissingPart(
             "the submission changed after it was scored", looked_for=path, get_it=_score(target, competition)
         )
@@ -60,15 +63,31 @@ def _load(path: Path) -> Scorecard:
 def _card(card: Scorecard, competition: Competition, path: Path) -> dict[str, Any]:
     if card.competition != competition.name:
         raise UsageError(f"{path} is a scorecard of {shown(card.competition)}, not of {competition.name}")
-    if card.fingerprint.get("prompts_sha256") != competition.prompts_sha256:
+    if other := _measured_otherwise(card.fingerprint, competition):
         raise MissingPart(
-            "the scorecard was measured with other prompts", looked_for=path, get_it="score the submission again"
+            f"the scorecard was measured with another {other}", looked_for=path, get_it="score the submission again"
         )
     return {"name": card.name, "submission": card.submission, "n": card.n, "scores": card.scores}
 
 
+def _measured_otherwise(fingerprint: Mapping[str, str | int | None], competition: Competition) -> str:
+    """What the fingerprint and the competition disagree in, or nothing: thresholds hold for one protocol only."""
+    expected = {
+        "prompt list": ("prompts_sha256", competition.prompts_sha256),
+        "Inception": ("inception", competition.backbones.inception),
+        "CLIP": ("clip", competition.backbones.clip),
+    }
+    return ", ".join(what for what, (key, value) in expected.items() if fingerprint.get(key) != value)
+
+
 def _newest(competition: Competition, local: Path) -> dict[str, Any]:
-    rows = [row for row in board.read(local) if row.competition == competition.name and row.status == "ok"]
+    rows = [
+        row
+        for row in board.read(local)
+        if row.competition == competition.name
+        and row.status == "ok"
+        and not _measured_otherwise(row.measured_by, competition)
+    ]
     if not rows:
         raise MissingPart(f"nothing of {competition.name} was scored yet", looked_for=local, get_it="make score")
     row = rows[-1]

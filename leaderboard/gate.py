@@ -104,9 +104,15 @@ def _summary(checks: list[Check]) -> tuple[Verdict, str]:
     unknown = [check for check in checks if check.verdict is Verdict.UNKNOWN]
     if failed:
         misses = ", ".join(
-            f"{check.requirement} missed by {abs(check.difference or 0):.{check.metric.digits}f}" for check in failed
+            f"{check.requirement} missed by {_amount(abs(check.difference or 0), check.metric.digits)}"
+            for check in failed
         )
         return Verdict.FAILS, misses
     if unknown:
         return Verdict.UNKNOWN, "; ".join(f"{check.requirement}: {check.reason}" for check in unknown)
     return Verdict.BEATS, "every threshold is reached"
+
+
+def _amount(value: float, digits: int) -> str:
+    # A miss is never called a miss by nothing.
+    return f"{value:.{digits}f}" if round(value, digits) else f"{value:.1g}"

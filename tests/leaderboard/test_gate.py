@@ -54,6 +54,7 @@ def folder(competition: Competition, tmp_path: Path) -> Path:
         ({}, 0, "beats the gate"),
         ({"fid": 90.0, "clip_i": 0.75, "clip_t": 0.27}, 0, "beats the gate"),  # reaching a threshold is enough
         ({"fid": 90.01}, 1, "FID ≤ 90.00 missed by 0.01"),
+        ({"fid": 90.0004}, 1, "FID ≤ 90.00 missed by 0.0004"),
         ({"clip_i": 0.7, "clip_t": 0.2}, 1, "CLIP-I ≥ 0.7500 missed by 0.0500, CLIP-T ≥ 0.2700 missed by 0.0700"),
         ({"fid": None}, 1, "cannot tell"),
         ({"fid": 80.0, "fid_interval": (75.0, 95.0)}, 1, "cannot tell"),
@@ -98,6 +99,10 @@ def test_a_submission_is_judged_by_the_scorecard_beside_it(
     card = json.loads(make_card().to_json()) | {"submission": Submission.open(folder, competition).sha256}
     (folder.parent / "submission.scorecard.json").write_text(json.dumps(card))
     assert check(folder) == 0
+    part = json.loads(make_card(n=2, ranks=False).to_json())
+    (folder.parent / "submission.scorecard.json").write_text(json.dumps(part))
+    assert check(folder) == 1
+    (folder.parent / "submission.scorecard.json").write_text(json.dumps(card))
     Image.fromarray(np.full((16, 16, 3), 9, np.uint8)).save(folder / competition.prompts[0].image_name)
     assert check(folder) == 4
     assert "changed after it was scored" in capsys.readouterr().err
@@ -114,7 +119,8 @@ def test_exit_codes_of_what_cannot_be_judged(
     other = json.loads(make_card().to_json()) | {"competition": "other"}
     (tmp_path / "other.json").write_text(json.dumps(other))
     assert check(tmp_path / "other.json") == 2
-    assert check(make_card(fingerprint={"prompts_sha256": "0" * 64})) == 4
+    for other in ({"prompts_sha256": "0" * 64}, {"inception": "clean"}, {"clip": "ViT-B-32"}):
+        assert check(make_card(fingerprint=other)) == 4
     assert run(main, ["check", "--competition", str(tmp_path / "nowhere")]) == 3
     assert run(main, []) == 2
 
