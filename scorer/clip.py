@@ -17,6 +17,8 @@ from scorer.weight_files import file_sha256, find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
 
 EMBEDDED = "bestiary"
+_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
+_RESIZES = {("shortest", "bicubic"), ("squash", "bicubic"), ("squash", "bilinear")}
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,6 @@ def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights:
     return _clip(name, file_sha256(path), model, open_clip.get_tokenizer(name), device)
 
 
-_PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
-
-
 def _check_tag(name: str, tag_or_file: str | None, tag_config: dict[str, Any], open_clip: Any) -> None:
     if tag_or_file and not tag_config and not Path(tag_or_file).suffix:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
@@ -153,12 +152,14 @@ def _weights_path(
 
 
 def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device) -> Clip:
-    config = model.visual.preprocess_cfg
+    import open_clip
+
+    config = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    config |= open_clip.get_model_preprocess_cfg(model)
     size = config["size"]
     size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
     mode, interpolation = config.get("resize_mode", "shortest"), config.get("interpolation", "bicubic")
-    supported = (mode == "shortest" and interpolation == "bicubic") or mode == "squash"
-    if not isinstance(size, int) or not supported:
+    if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
         raise CompetitionError(
             f"backbones.clip = {name!r}: images of {size} pixels by {mode} {interpolation} resizing are not supported"
         )

@@ -20,7 +20,7 @@ from scorer.device import exact_float32, pick_device
 from scorer.measure import measure_images, measure_texts
 from scorer.metrics import PROTOCOL, evaluate
 from scorer.per_image import write_per_image
-from submission import Competition, MissingPart, Problem, Scorecard, Submission
+from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError
 from submission.progress import track
 from submission.references import References, content_sha256
@@ -75,8 +75,7 @@ def score(
         # Decode what there is, so that the participant hears of everything in one go; no network is needed for that.
         for _ in _decoded(submission, None, names, problems, batch_size, progress):
             pass
-        submission.problems = problems
-        submission.raise_if()
+        raise SubmissionError(problems, str(submission.path))
 
     statistics = competition.statistics()
     inception = load_inception(competition.backbones.inception, where, _path(inception_weights))
@@ -95,8 +94,8 @@ def score(
             batch_size=batch_size,
             with_reference_features=known is None,
         )
-        submission.problems = problems
-        submission.raise_if()
+        if problems:
+            raise SubmissionError(problems, str(submission.path))
         if known is None:
             known = {key: measured.pop(key) for key in ("reference_inception", "reference_clip") if key in measured}
             known["text"] = measure_texts(texts, clip, batch_size, progress)
@@ -109,16 +108,17 @@ def score(
             inception,
             no_references=no_references,
         )
+        asked = competition.attributes() if isinstance(inception, BestiaryInception) else None
+        if asked is not None:
+            results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
 
-    asked = competition.attributes() if isinstance(inception, BestiaryInception) else None
-    if asked is not None:
-        results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
     if per_image is not None:
         write_per_image(per_image, names, results.columns())
     return Scorecard(
         competition=competition.name,
         submission=submission.sha256 if limit is None else _sha256_of(submission, names),
-        name=name or (submission.manifest.model if submission.manifest else submission.path.resolve().stem),
+        name=(name or "").strip()
+        or (submission.manifest.model if submission.manifest else submission.path.resolve().stem),
         n=len(names),
         scores=results.scores,
         tiers=judge(results.scores, competition.tiers),

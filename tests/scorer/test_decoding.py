@@ -1,0 +1,81 @@
+"""Reading ahead keeps the order and the errors; batches hold one shape, lose nothing and stay bounded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from scorer.decoding import Pair, ahead, batches
+from scorer.measure import Rows
+
+CPU = torch.device("cpu")
+
+
+def pair(row: int, size: tuple[int, int] = (8, 8), reference: bool = True) -> Pair:
+    image = np.full((*size, 3), row % 256, dtype=np.uint8)
+    image[0, -1] = (1, 2, 3)
+    return Pair(row, image, image + 1 if reference else None)
+
+
+def test_ahead_keeps_the_order_and_the_window() -> None:
+    started = []
+
+    def slow(i: int) -> int:
+        started.append(i)
+        time.sleep(0.002 if i % 3 else 0.01)
+        return i * i
+
+    results = ahead(slow, range(40), window=6)
+    assert next(results) == 0
+    assert len(started) <= 6
+    assert list(results) == [i * i for i in range(1, 40)]
+
+
+def test_ahead_passes_errors_on_and_leaves_no_thread() -> None:
+    def fail(i: int) -> int:
+        if i == 5:
+            raise ValueError("five")
+        return i
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="five"):
+        list(ahead(fail, range(100), window=8))
+    assert threading.active_count() == before
+
+
+def test_batches_of_one_shape_keep_the_order() -> None:
+    found = list(batches((pair(i) for i in range(10)), 4, CPU))
+    assert [batch.rows.tolist() for batch in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert found[0].images.shape == (4, 3, 8, 8)
+    assert found[0].images.dtype == torch.uint8
+    assert found[0].images[2, :, 0, -1].tolist() == [1, 2, 3]
+    assert torch.equal(found[1].references, found[1].images + 1)
+
+
+def test_without_references() -> None:
+    (batch,) = batches([pair(0, reference=False)], 4, CPU)
+    assert batch.references is None
+
+
+def test_many_shapes_lose_nothing_and_stay_bounded() -> None:
+    waiting, most = 0, 0
+
+    def pairs() -> Iterator[Pair]:
+        nonlocal waiting, most
+        for i in range(300):
+            waiting += 1
+            most = max(most, waiting)
+            yield pair(i, (8, 8 + i % 97))
+
+    rows = Rows()
+    for batch in batches(pairs(), 4, CPU):
+        waiting -= len(batch.rows)
+        assert len(batch.rows) <= 4
+        rows.add("value", batch.rows, batch.images[:, 0, 1, 0].float())
+    assert most <= 8 * 4
+    assert rows.tensors()["value"].tolist() == [i % 256 for i in range(300)]
