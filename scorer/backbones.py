@@ -87,7 +87,12 @@ class CleanInception:
             warnings.simplefilter("ignore", category=Warning)  # torch.jit is deprecated; the archive needs it
             (Path(folder) / CLEAN_FID_FILE).symlink_to(path.resolve())
             self._network = InceptionV3W(folder, download=False).to(device).eval()
-        self._output = self._network.base.output.weight.detach().double()
+        try:
+            self._output = self._network.base.output.weight.detach().double()
+        except AttributeError:
+            raise MissingPart(
+                f"{path}: the network has no layer `output`", get_it=f"download {CLEAN_FID_URL}"
+            ) from None
 
     def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 2048"]:
         return self._network(clean_fid_resize(images, INCEPTION_SIZE))
@@ -116,11 +121,13 @@ class TorchvisionInception:
         self.sha256 = file_sha256(path)
         # Random weights would cost seconds to draw, only to be overwritten.
         with torch.device("meta"):
-            network = inception_v3(weights=None, transform_input=False, aux_logits=True, init_weights=False)
+            network = inception_v3(weights=None, transform_input=False, aux_logits=False, init_weights=False)
         network.to_empty(device="cpu")
-        load_into(network, load_state_dict(path, what=what), path, what=what)
+        state = load_state_dict(path, what=what)
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
+        load_into(network, state, path, what=what)
         self._classifier = network.fc.to(device).requires_grad_(False)
-        network.fc, network.AuxLogits = nn.Identity(), None
+        network.fc = nn.Identity()
         self._network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 2048"]:

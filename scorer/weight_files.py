@@ -17,11 +17,13 @@ from submission import MissingPart
 
 
 def find_weights(given: Path | None, standard_places: Sequence[Path], *, what: str, option: str, get_it: str) -> Path:
-    """The file the user gave with `option`, or the first standard place that has one.
+    """The file the user gave with `option` (or the folder it is in), or the first standard place that has one.
 
     Raises MissingPart that names the file, where it was looked for and how to get it. Nothing stands in for a missing
     file: a score measured with other weights would look like one.
     """
+    if given is not None and given.is_dir() and standard_places:
+        given = given / standard_places[0].name
     places = [given] if given is not None else list(standard_places)
     for place in places:
         if place.is_file():

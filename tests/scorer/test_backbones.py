@@ -97,6 +97,7 @@ def test_weights_are_found_in_the_cache(cache_home: Path, torchvision_weights: P
     cache_home.mkdir()
     (cache_home / "inception_v3_google-0cc3c7bd.pth").symlink_to(torchvision_weights)
     assert load_inception("torchvision", CPU).name == "torchvision"
+    assert load_inception("torchvision", CPU, cache_home).name == "torchvision"
 
 
 def test_wrong_weights_are_refused(tmp_path: Path, clean_weights: Path, torchvision_weights: Path) -> None:
