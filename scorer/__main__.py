@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from leaderboard import board
-from submission import atomic
+from submission import Scorecard, atomic
 from submission.errors import UsageError, run
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _to_board(path: Path, card: object) -> str:
+def _to_board(path: Path, card: Scorecard) -> str:
     added = board.append(path, card)
     if isinstance(added, board.Added):
         return f"Added to the board {path}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from jaxtyping import Float32, Int, UInt8
@@ -31,7 +34,7 @@ class Clip:
 
     name: str
     sha256: str
-    model: nn.Module
+    model: Any  # an open_clip model: encode_image, encode_text
     tokenizer: Callable[[list[str]], Int[Tensor, "n context"]]
     size: int
     mean: Tensor
@@ -130,11 +133,11 @@ def _weights_path(
     )
     if weights is None and tag_config:
         try:
-            path = Path(open_clip.download_pretrained(tag_config))
+            path = _in_hub_cache(tag_config) or _download(tag_config, open_clip)
         except Exception as error:  # hub, network and file system errors alike
             raise MissingPart(
                 f"{what}: the weights are not on this machine and cannot be downloaded",
-                looked_for=f"the Hugging Face cache, then the hub ({type(error).__name__})",
+                looked_for=f"the Hugging Face cache, then the internet ({' '.join(str(error).split())[:120]})",
                 get_it=f"{get_it}, and name the file with --clip-weights",
             ) from error
     elif weights is None and not tag_or_file:
@@ -149,6 +152,29 @@ def _weights_path(
             "ViT-B/32 from https://huggingface.co/timm/vit_base_patch32_clip_224.openai",
         )
     return path
+
+
+def _in_hub_cache(tag_config: dict[str, Any]) -> Path | None:
+    """The tag's weights where an earlier download left them; looked up here, because the hub's client asks first."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if not tag_config.get("hf_hub"):
+        return None
+    repository, _, file = tag_config["hf_hub"].rpartition("/")
+    for candidate in (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
+        found = try_to_load_from_cache(repository, candidate)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _download(tag_config: dict[str, Any], open_clip: Any) -> Path:
+    from huggingface_hub import constants
+
+    if tag_config.get("hf_hub") and not getproxies():
+        # The hub's client would try a dozen times, for most of a minute, before it says that there is no internet.
+        socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
+    return Path(open_clip.download_pretrained(tag_config))
 
 
 def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device) -> Clip:

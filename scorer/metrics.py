@@ -88,8 +88,9 @@ def _fid(
     if len(features) < 2:
         return Score(None, reason="a covariance needs at least 2 images")
     if statistics is None:
-        statistics = feature_statistics(reference_features)
-    elif len(statistics[0]) != features.shape[1]:
+        assert reference_features is not None, "a competition has references or statistics"
+        return Score(frechet_distance(features, *feature_statistics(reference_features)))
+    if len(statistics[0]) != features.shape[1]:
         raise CompetitionError(
             f"the competition's statistics have {len(statistics[0])} features, its Inception {features.shape[1]}: "
             "they were made with another network"

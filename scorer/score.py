@@ -108,8 +108,7 @@ def score(
             inception,
             no_references=no_references,
         )
-        asked = competition.attributes() if isinstance(inception, BestiaryInception) else None
-        if asked is not None:
+        if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
             results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
 
     if per_image is not None:

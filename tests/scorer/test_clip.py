@@ -73,15 +73,24 @@ def test_unknown_model_and_missing_weights(tiny_clip_weights: Path, tmp_path: Pa
         load_clip(TINY_CLIP, str(tmp_path / "other.pt"), CPU)
 
 
-def test_no_internet_names_the_file_and_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_internet_names_the_file_and_where_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise OSError("no route")
 
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr("socket.create_connection", offline)
     monkeypatch.setattr("open_clip.pretrained.hf_hub_download", offline)
     with pytest.raises(MissingPart) as caught:
         load_clip("ViT-B-32-quickgelu", "openai", CPU)
     assert "timm/vit_base_patch32_clip_224.openai" in str(caught.value)
     assert "--clip-weights" in str(caught.value)
+
+
+def test_an_earlier_download_is_used_without_internet(tiny_clip_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, file: str(tiny_clip_weights))
+    monkeypatch.setattr("open_clip.download_pretrained", lambda *_: pytest.fail("asked the hub"))
+    with pytest.raises(MissingPart, match=r"clip\.safetensors does not fit"):  # it is the tiny network's
+        load_clip("ViT-B-32-quickgelu", "openai", CPU)
 
 
 def test_openais_torchscript_archive_is_refused_with_the_file_to_use(clean_weights: Path) -> None:
