@@ -1,0 +1,103 @@
+"""The monster: a latent-diffusion model trained from scratch. Prompts in, images out.
+
+Its folder has diffusers' usual layout (vae, text_encoder, tokenizer, unet) and `sampling.json` with the defaults that were
+tuned on the validation prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.device import randn, seeded_generators
+from baselines.monster.sampling import sample, solver
+from baselines.monster.text import encode
+from submission import Competition, MissingPart
+from submission.errors import UsageError
+from submission.paths import repo_root
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "monster"
+PARTS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "tokenizer": CLIPTokenizer, "unet": UNet2DConditionModel}
+
+
+class Monster:
+    """A trained monster on one device. `settings` and `weights` go into the manifest."""
+
+    def __init__(self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None) -> None:
+        defaults = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
+        self._steps = defaults["steps"] if steps is None else steps
+        self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
+        self.batch_size: int = defaults["batch_size"]
+        self._device = torch.device(device)
+        # Half precision in the networks, float32 in the sampler and in the text states.
+        self._dtype = torch.bfloat16
+        loaded = {part: kind.from_pretrained(folder / part, local_files_only=True) for part, kind in PARTS.items()}
+        self._tokenizer: CLIPTokenizer = loaded["tokenizer"]
+        self._text_encoder = loaded["text_encoder"].float().to(self._device).eval()
+        self._vae = loaded["vae"].to(self._device, self._dtype).eval()
+        self._unet = loaded["unet"].to(self._device, self._dtype).eval()
+        self._empty = encode(self._text_encoder, self._tokenizer, [""])
+        self.settings = {
+            "steps": self._steps,
+            "guidance_scale": self._guidance_scale,
+            "sampler": "dpmsolver++ 2M",
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+        files = sorted(folder.rglob("*.safetensors"))
+        self.weights = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        config = self._unet.config
+        distinct = list(dict.fromkeys(prompts))
+        hidden, pooled = encode(self._text_encoder, self._tokenizer, distinct)
+        rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self._device)
+        noise = randn(seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device)
+        with torch.autocast(self._device.type, self._dtype):
+            latents = sample(
+                self._unet,
+                solver(),
+                noise,
+                (hidden[rows], pooled[rows]),
+                self._empty,
+                steps=self._steps,
+                guidance_scale=self._guidance_scale,
+            )
+            images = self._vae.decode(latents / self._vae.config.scaling_factor).sample
+        pixels = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def load(
+    competition: Competition,
+    device: str,
+    *,
+    weights: str | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+) -> Monster:
+    """The monster of `competition`: the shipped one for the bestiary, one of your own from the folder `weights`.
+
+    Raises:
+        MissingPart: the folder lacks a part.
+        UsageError: fewer than 1 step.
+    """
+    if steps is not None and steps < 1:
+        raise UsageError(f"--steps {steps}: must be at least 1")
+    folder = Path(weights) if weights else SHIPPED
+    for part in (*PARTS, "sampling.json"):
+        if not (folder / part).exists():
+            raise MissingPart(
+                f"the monster's weights are not complete: no {part}",
+                looked_for=(folder / part).relative_to(repo_root()) if folder.is_relative_to(repo_root()) else folder / part,
+                get_it="train them (make train MODEL=monster), or name a folder that has them with --weights",
+            )
+    return Monster(folder, device, steps=steps, guidance_scale=guidance_scale)

@@ -1,0 +1,28 @@
+"""Prompts -> what the UNet attends to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+
+@torch.no_grad()
+def encode(
+    model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str], *, batch_size: int = 256
+) -> tuple[Float32[Tensor, "n l d"], Float32[Tensor, "n d"]]:
+    """Hidden states of every token, and the pooled state of each prompt; longer prompts are cut at the model's length.
+
+    float32 and padded to the full length, so that a prompt's encoding does not depend on its neighbours.
+    """
+    hidden, pooled = [], []
+    for start in range(0, len(prompts), batch_size):
+        batch = list(prompts[start : start + batch_size])
+        tokens = tokenizer(batch, padding="max_length", truncation=True, return_tensors="pt").to(model.device)
+        output = model(tokens["input_ids"])
+        hidden.append(output.last_hidden_state)
+        pooled.append(output.pooler_output)
+    return torch.cat(hidden), torch.cat(pooled)

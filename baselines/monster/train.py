@@ -1,0 +1,57 @@
+"""python -m baselines.monster.train: autoencoder, text encoder and UNet in order, then one folder that draws.
+
+Each stage is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from baselines.monster import train_autoencoder, train_text_encoder, train_unet
+from submission import atomic, paths
+from submission.errors import run
+
+SAMPLING = {"steps": 18, "guidance_scale": 2.5, "batch_size": 32}
+
+
+def assemble(runs: Path, out: Path, unet_weights: Path, sampling: dict[str, float]) -> None:
+    """The three runs' results as one diffusers folder in half precision, with the sampling defaults."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(runs / "autoencoder" / "model", out / "vae", dirs_exist_ok=True)
+    for part in ("text_encoder", "tokenizer"):
+        shutil.copytree(runs / "text_encoder" / "model" / part, out / part, dirs_exist_ok=True)
+    latent_channels = json.loads((out / "vae" / "config.json").read_text())["latent_channels"]
+    text_width = json.loads((out / "text_encoder" / "config.json").read_text())["hidden_size"]
+    unet = train_unet.build(latent_channels, train_unet.LATENT_SIZE, text_width)
+    unet.load_state_dict(load_file(unet_weights))
+    unet.to(torch.float16).save_pretrained(out / "unet")
+    atomic.write_json(out / "sampling.json", sampling)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs' folders go")
+    parser.add_argument("--out", type=Path, default=Path("runs/monster"), help="the finished model, for --weights")
+    args = parser.parse_args(argv)
+    common = ["--data", str(args.data)]
+    train_autoencoder.main([*common, "--out", str(args.runs / "autoencoder")])
+    train_text_encoder.main([*common, "--out", str(args.runs / "text_encoder")])
+    parts = ["--autoencoder", str(args.runs / "autoencoder" / "model"), "--text-encoder", str(args.runs / "text_encoder" / "model")]
+    train_unet.main([*common, *parts, "--out", str(args.runs / "unet")])
+    assemble(args.runs, args.out, args.runs / "unet" / "weights.safetensors", SAMPLING)
+    print(f"{args.out}: draw with python -m baselines monster --weights {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,111 @@
+"""python -m baselines.monster.train_autoencoder: the latent space that the UNet draws in.
+
+diffusers' AutoencoderKL, four times smaller in each direction, with the loss of Rombach et al. (arXiv 2112.10752,
+appendix G) less its adversarial part: squared error, a small Kullback-Leibler term, and squared error of the image's
+differences, which weighs outlines. The first part of the training sees crops, where most of the arithmetic goes into
+monsters rather than into white paper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from baselines.monster.data import load_pictures
+from baselines.training import Schedule, train
+from submission import paths
+from submission.errors import run
+
+KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
+EDGE_WEIGHT = 0.25
+CROP, CROPPED_SHARE = 32, 0.8
+
+
+def build() -> AutoencoderKL:
+    """The architecture: 64 x 64 x 3 <-> 16 x 16 x 8, 0.9 million parameters."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(32, 48, 72),
+        layers_per_block=1,
+        latent_channels=8,
+        norm_num_groups=8,
+        sample_size=64,
+        mid_block_add_attention=False,
+    )
+
+
+def reconstruction_loss(model: AutoencoderKL, x: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """x: float32 (B, 3, H, W) in [-1, 1]; noise: standard normal of the latents' shape."""
+    posterior = model.encode(x).latent_dist
+    mean, logvar = posterior.mean.float(), posterior.logvar.float()
+    y = model.decode(mean + torch.exp(0.5 * logvar) * noise).sample.float()
+    error = y - x
+    mse = error.square().mean()
+    edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+    value = mse + EDGE_WEIGHT * edges + KL_WEIGHT * kl
+    return value, {"psnr": float(-10 * torch.log10(mse.detach() / 4)), "kl": float(kl.detach())}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/autoencoder"), help="the run's folder")
+    parser.add_argument("--images", type=int, default=172_000, help="training images (crops) in all")
+    parser.add_argument("--batch-size", type=int, default=32)
+    args = parser.parse_args(argv)
+    pictures = load_pictures(args.data)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device, size = accelerator.device, pictures.images.shape[-1]
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        x = pictures.images[indices]
+        if done < CROPPED_SHARE:
+            top, left = torch.randint(0, size - CROP + 1, (2,), generator=generator).tolist()
+            x = x[:, :, top : top + CROP, left : left + CROP]
+        if torch.rand((), generator=generator) < 0.5:
+            x = x.flip(3)
+        x = x.to(device).float() / 127.5 - 1
+        noise = torch.randn(len(x), 8, x.shape[2] // 4, x.shape[3] // 4, generator=generator).to(device)
+        with accelerator.autocast():
+            return reconstruction_loss(accelerator.unwrap_model(model), x, noise)
+
+    schedule = Schedule(args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.999)
+    weights = load_file(train(build(), loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+    model = build().to(device).eval()
+    model.load_state_dict(weights)
+    latents, psnr = measure(model, pictures.images[:: len(pictures.images) // 2048].to(device))
+    model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
+    model.half().save_pretrained(args.out / "model")
+    print(f"{args.out / 'model'}: {psnr:.2f} dB on training pictures, scaling factor {model.config.scaling_factor}")
+    return 0
+
+
+@torch.no_grad()
+def measure(model: AutoencoderKL, images: Tensor) -> tuple[Tensor, float]:
+    """uint8 (N, 3, H, W) -> their latents (posterior means), and the mean PSNR (dB) of what is decoded from them."""
+    latents, psnr = [], []
+    for part in images.split(64):
+        z = model.encode(part.float() / 127.5 - 1).latent_dist.mean
+        decoded = (model.decode(z).sample.clamp(-1, 1) * 127.5 + 127.5).round()
+        latents.append(z)
+        psnr.append(10 * torch.log10(255**2 / (decoded - part.float()).square().mean(dim=(1, 2, 3)).clamp(min=1e-2)))
+    return torch.cat(latents), torch.cat(psnr).mean().item()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

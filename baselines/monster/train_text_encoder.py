@@ -1,0 +1,129 @@
+"""python -m baselines.monster.train_text_encoder: the text encoder that conditions the UNet.
+
+A small transformers CLIPTextModel, trained from scratch as CLIP was (Radford et al., arXiv 2103.00020, section 2.3):
+symmetric cross-entropy between captions and pictures of a batch. Its image tower is thrown away afterwards. It shares
+no weight, seed or shape with the scorer's CLIP, so that the judge never grades with the pupil's eyes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import string
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from baselines.monster.data import load_pictures
+from baselines.monster.tokenizer import fitted
+from baselines.training import Schedule, train
+from submission import paths
+from submission.errors import run
+
+WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
+
+
+def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """0.7 million parameters; the shape CLIPTextModel has everywhere, only smaller."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        projection_dim=WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+class Contrast(nn.Module):
+    """The pair of towers while they are trained: a text model and a plain convolutional image tower."""
+
+    def __init__(self, text: CLIPTextModel) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in ((3, 32), (32, 64), (64, 128), (128, 192)):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+            if after > 32:
+                layers += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        self.text = text
+        self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, WIDTH))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """images float (B, 3, 64, 64) in [-1, 1]; tokens, mask int64 (B, L) -> two (B, WIDTH) of norm 1."""
+        picture = self.image(images)
+        words = self.text(tokens, mask).pooler_output
+        return functional.normalize(picture.float(), dim=1), functional.normalize(words.float(), dim=1)
+
+
+def with_a_strange_word(caption: str, rng: random.Random) -> str:
+    """Now and then a word that means nothing: what the model learns to pass over."""
+    if rng.random() < 0.8:
+        return caption
+    words = caption.split()
+    strange = "".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9)))
+    words.insert(rng.randint(0, len(words)), strange)
+    return " ".join(words)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/text_encoder"), help="the run's folder; the model goes to model/"
+    )
+    parser.add_argument("--images", type=int, default=150_000, help="pairs in all")
+    parser.add_argument("--batch-size", type=int, default=128)
+    args = parser.parse_args(argv)
+    pictures = load_pictures(args.data)
+    tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device = accelerator.device
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        images = pictures.images[indices].to(device).float() / 127.5 - 1
+        shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
+        images = torch.roll(images, shift, (2, 3)) + 0.05 * torch.randn(images.shape, generator=generator).to(device)
+        texts = [
+            with_a_strange_word(rng.choice(pictures.captions[entry]), rng) for entry in pictures.entry[indices].tolist()
+        ]
+        tokens = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
+        with accelerator.autocast():
+            image, text = model(images, tokens["input_ids"], tokens["attention_mask"])
+        scale = accelerator.unwrap_model(model).logit_scale.clamp(max=math.log(100)).exp()
+        logits = scale * image @ text.T
+        labels = torch.arange(len(logits), device=logits.device)
+        value = (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
+        return value, {"top1": float((logits.argmax(1) == labels).float().mean())}
+
+    model = Contrast(build_text_model(tokenizer))
+    schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)
+    weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+    model.load_state_dict(weights, strict=False)
+    model.text.half().save_pretrained(args.out / "model" / "text_encoder")
+    tokenizer.save_pretrained(args.out / "model" / "tokenizer")
+    print(args.out / "model")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

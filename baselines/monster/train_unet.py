@@ -1,0 +1,156 @@
+"""python -m baselines.monster.train_unet: the network that turns noise and a caption into latents.
+
+A conditional latent diffusion model (Rombach et al., arXiv 2112.10752) on latents and text states that are computed
+once: squared error of the velocity, weighted by min-SNR-5 (Hang et al., arXiv 2303.09556, section 3.4), captions
+dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an exponential moving average of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from PIL import Image
+from rich.progress import track
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.monster.data import load_pictures
+from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
+from baselines.monster.text import encode
+from baselines.training import Schedule, train
+from submission import paths
+from submission.errors import run
+
+CAPTION_DROPOUT = 0.1
+SNR_GAMMA = 5.0
+PREVIEW_PROMPTS = 16
+LATENT_SIZE = 16  # of 64-pixel pictures
+
+
+def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionModel:
+    """3.9 million parameters; attention to the caption's tokens at half size, and to its pooled state everywhere."""
+    return UNet2DConditionModel(
+        sample_size=size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(72, 120),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=text_width,
+        attention_head_dim=4,  # diffusers reads this as the number of heads here
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=text_width,
+    )
+
+
+@torch.no_grad()
+def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Accelerator) -> Tensor:
+    """uint8 (N, 3, H, W) -> posterior means, float16 (N, C, H/4, W/4), unscaled."""
+    latents = []
+    for part in track(images.split(64), description="encoding pictures"):
+        with accelerator.autocast():
+            x = part.to(accelerator.device).float() / 127.5 - 1
+            latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
+    return torch.cat(latents)
+
+
+def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """Batch mean of min(SNR, 5) / (SNR + 1) |v - prediction|^2; alphas_cumprod (B,), the others (B, C, H, W)."""
+    a = alphas_cumprod.view(-1, 1, 1, 1)
+    v = a.sqrt() * noise - (1 - a).sqrt() * x0
+    snr = alphas_cumprod / (1 - alphas_cumprod)
+    weight = snr.clamp(max=SNR_GAMMA) / (snr + 1)
+    return (weight * (prediction - v).square().mean(dim=(1, 2, 3))).mean() / weight.mean().detach()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument("--autoencoder", type=Path, default=Path("runs/autoencoder/model"), help="diffusers folder")
+    parser.add_argument(
+        "--text-encoder",
+        type=Path,
+        default=Path("runs/text_encoder/model"),
+        help="folder with text_encoder/ and tokenizer/",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/unet"), help="the run's folder")
+    parser.add_argument("--images", type=int, default=360_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
+    args = parser.parse_args(argv)
+    accelerator = Accelerator(mixed_precision="bf16", gradient_accumulation_steps=args.accumulation)
+    device = accelerator.device
+    pictures = load_pictures(args.data)
+    autoencoder = AutoencoderKL.from_pretrained(args.autoencoder).to(device).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
+    text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
+
+    latents = encode_pictures(autoencoder, pictures.images, accelerator) * autoencoder.config.scaling_factor
+    captions = sorted({caption for entry in pictures.captions for caption in entry})
+    number = {caption: k for k, caption in enumerate(captions)}
+    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
+    hidden, pooled = (states.half().cpu() for states in encode(text_model, tokenizer, captions))
+    empty = encode(text_model, tokenizer, [""])
+    alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        x0 = latents[indices].float().to(device)
+        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        states, summary = hidden[picked].float().to(device), pooled[picked].float().to(device)
+        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
+        states = torch.where(dropped[:, None, None], empty[0], states)
+        summary = torch.where(dropped[:, None], empty[1], summary)
+        # One time from each of B equal slices: the loss depends less on luck (Kingma et al., VDM, appendix I.1).
+        slices = (torch.arange(len(indices)) + torch.rand((), generator=generator)) / len(indices)
+        t = (slices[torch.randperm(len(indices), generator=generator)] * len(alphas_cumprod)).long()
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        a = alphas_cumprod[t].to(device)
+        x = a.sqrt().view(-1, 1, 1, 1) * x0 + (1 - a).sqrt().view(-1, 1, 1, 1) * noise
+        with accelerator.autocast():
+            prediction = model(x, t.to(device), states, class_labels=summary).sample
+        return velocity_loss(prediction.float(), x0, noise, a), {}
+
+    shown = captions[:: len(captions) // PREVIEW_PROMPTS][:PREVIEW_PROMPTS]
+    shown_text = encode(text_model, tokenizer, shown)
+
+    def preview(model: nn.Module, path: Path) -> None:
+        noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
+        with accelerator.autocast():
+            z = sample(model, solver(), noise, shown_text, empty, steps=18, guidance_scale=2.5)
+            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
+        rows = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
+        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+
+    model = build(latents.shape[1], latents.shape[2], pooled.shape[1])
+    schedule = Schedule(
+        args.images,
+        args.batch_size,
+        args.accumulation,
+        args.learning_rate,
+        ema_decay=0.999,
+        preview_images=20_000,
+        keep_at=(0.1,),
+    )
+    print(train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,230 @@
+"""The one training loop: any module, any loss, on a CPU, a GPU or a cluster; resumable, with EMA, log and previews.
+
+A run is a folder: `options.json` (what was asked), `stats.jsonl` (what happened), `state/` (where it stands, for
+resuming), `previews/`, and at the end `weights.safetensors` (the exponential moving average, float32).
+Everything is counted in images, not in steps or epochs, so that another batch size means the same schedule.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from diffusers.training_utils import EMAModel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from submission import atomic
+from submission.errors import UsageError
+
+# loss(model, indices, generator, done) -> (scalar, numbers to log); `done`, in [0, 1): the share that is behind us.
+Loss = Callable[[nn.Module, Tensor, torch.Generator, float], tuple[Tensor, dict[str, float]]]
+Preview = Callable[[nn.Module, Path], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    images: int  # training images shown in all, over all processes
+    batch_size: int = 32  # images a step and process
+    accumulation: int = 1  # steps whose gradients are added up before the optimizer moves
+    learning_rate: float = 1e-3  # at its peak
+    weight_decay: float = 1e-2
+    warmup: float = 0.03  # share of the training in which the rate rises from 0
+    final_rate: float = 0.02  # share of the peak at which the cosine ends
+    clip_norm: float = 1.0  # gradients' norm at most
+    ema_decay: float = 0.999  # per optimizer step; warmed up as (1 + n) / (10 + n)
+    seed: int = 0
+    save_minutes: float = 5.0  # how often the state is written
+    preview_images: int = 0  # a preview every so many images; 0: none
+    keep_at: tuple[float, ...] = ()  # at these shares the EMA weights are kept as weights-{share}.safetensors
+
+    def rate(self, done: float) -> float:
+        """The learning rate at share `done` of the training: linear warm-up, then a half cosine."""
+        if done < self.warmup:
+            return self.learning_rate * (done / self.warmup)
+        wave = 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * wave)
+
+
+def indices(step: int, count: int, size: int, seed: int) -> Tensor:
+    """The `size` example numbers (int64) of a step, a function of the step alone; each epoch is a new permutation."""
+    first = step * size
+    picked = []
+    for epoch in range(first // count, (first + size - 1) // count + 1):
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+        picked.append(order[max(0, first - epoch * count) : first + size - epoch * count])
+    return torch.cat(picked)
+
+
+def _write_ema(path: Path, ema: EMAModel, model: nn.Module) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    tensors = {
+        name: shadow.detach().float().cpu().contiguous() for name, shadow in zip(names, ema.shadow_params, strict=True)
+    }
+    tensors |= {
+        name: buffer.detach().cpu().contiguous() for name, buffer in model.named_buffers() if buffer.is_floating_point()
+    }
+    beside = path.with_name(f".{path.name}.part")
+    save_file(tensors, beside)
+    beside.replace(path)
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    examples: int,
+    schedule: Schedule,
+    out: Path,
+    *,
+    accelerator: Accelerator,
+    preview: Preview | None = None,
+    options: dict[str, object] | None = None,
+    stop_at: float = 1.0,
+) -> Path:
+    """Trains `model` and returns the path of its averaged weights (`out/weights.safetensors`).
+
+    Args:
+        model: its trainable parameters are those with requires_grad.
+        loss: called once a step with int64 indices (batch,) below `examples` and a generator on the CPU that depends on
+            seed, step and process alone.
+        examples: how many training examples there are.
+        out: the run's folder. A folder with a state of the same options is resumed, with others refused.
+        accelerator: decides device, precision and processes (`accelerate launch` for several).
+        preview: called with the averaged model and a path for a picture.
+        options: further options that make the run what it is; kept in options.json.
+        stop_at: leave after this share of the training, as an interruption would (for tests and time limits).
+
+    Raises:
+        UsageError: `out` holds another run.
+    """
+    final = out / "weights.safetensors"
+    asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))
+    if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
+        raise UsageError(
+            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
+        )
+    if final.exists():
+        return final
+    out.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        atomic.write_json(out / "options.json", asked)
+    set_seed(schedule.seed)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    bare = accelerator.unwrap_model(model)
+    ema.to(accelerator.device)
+    accelerator.register_for_checkpointing(ema)
+
+    per_step = schedule.batch_size * accelerator.num_processes
+    steps = max(1, schedule.images // per_step)
+    state, begun = out / "state", 0
+    if (state / "progress.json").exists():
+        begun = json.loads((state / "progress.json").read_text())["step"]
+        accelerator.load_state(str(state))
+
+    def save(step: int) -> None:
+        fresh = out / "state.part"
+        shutil.rmtree(fresh, ignore_errors=True)
+        accelerator.save_state(str(fresh))
+        if accelerator.is_main_process:
+            (fresh / "progress.json").write_text(json.dumps({"step": step}))
+            shutil.rmtree(state, ignore_errors=True)
+            fresh.rename(state)
+        accelerator.wait_for_everyone()
+
+    def with_ema(use: Callable[[], None]) -> None:
+        ema.store(bare.parameters())
+        ema.copy_to(bare.parameters())
+        bare.eval()
+        with torch.no_grad():
+            use()
+        bare.train()
+        ema.restore(bare.parameters())
+
+    saved, logged, sums, count = time.monotonic(), time.monotonic(), {}, 0
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, disable=not accelerator.is_main_process)
+    model.train()
+    with bar, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
+        task = bar.add_task(out.name, total=steps * per_step, completed=begun * per_step, note="")
+        for step in range(begun, steps):
+            done = step / steps
+            if done >= stop_at:
+                save(step)
+                return final
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(done)
+            batch = indices(step, examples, per_step, schedule.seed)[
+                accelerator.process_index :: accelerator.num_processes
+            ]
+            noise = torch.Generator().manual_seed((schedule.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
+            value, numbers = loss(model, batch, noise, done)
+            accelerator.backward(value / schedule.accumulation)
+            if (step + 1) % schedule.accumulation == 0 or step + 1 == steps:
+                numbers["grad_norm"] = float(accelerator.clip_grad_norm_(trained, schedule.clip_norm))
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                # A young average must forget its random start (Karras et al., EDM2, section 3.1, call this warm-up).
+                n = (step + 1) // schedule.accumulation
+                ema.decay = min(schedule.ema_decay, (1 + n) / (10 + n))
+                ema.min_decay = ema.decay
+                ema.step(bare.parameters())
+            for key, number in {"loss": float(value.detach()), **numbers}.items():
+                sums[key] = sums.get(key, 0.0) + number
+            count += 1
+            shown = (step + 1) * per_step
+            bar.update(task, completed=shown, note=f"loss {float(value.detach()):.4f}")
+            if accelerator.is_main_process and (count == 100 or step + 1 == steps):
+                speed = count * per_step / (time.monotonic() - logged)
+                row = {
+                    "images": shown,
+                    "images_per_second": round(speed, 1),
+                    **{k: round(v / count, 6) for k, v in sums.items()},
+                }
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                sums, count, logged = {}, 0, time.monotonic()
+            for share in schedule.keep_at:
+                if done < share <= (step + 1) / steps and accelerator.is_main_process:
+                    _write_ema(out / f"weights-{share:g}.safetensors", ema, bare)
+            if (
+                preview
+                and schedule.preview_images
+                and accelerator.is_main_process
+                and shown % schedule.preview_images < per_step
+            ):
+                (out / "previews").mkdir(exist_ok=True)
+                with_ema(lambda: preview(bare, out / "previews" / f"{shown:09d}.png"))  # noqa: B023 - called at once
+            if time.monotonic() - saved > schedule.save_minutes * 60:
+                save(step + 1)
+                saved = time.monotonic()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        _write_ema(final, ema, bare)
+        shutil.rmtree(state, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    return final
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a run's weights, on the CPU."""
+    return load_file(path)

@@ -1,0 +1,157 @@
+"""The bestiary's own backbones: a classifier in Inception's part and a small CLIP, both trained by this project.
+
+Their weights are shipped in scorer/weights (see the card there); `python -m scorer.train` makes them again. Neither
+shares weights, seed or shape with a generator's text encoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from submission import MissingPart
+
+WEIGHTS = Path(__file__).with_name("weights")
+LABELS_FILE = WEIGHTS / "classifier.json"
+CLIP_CONFIG_FILE = WEIGHTS / "clip.json"
+FEATURE_DIM = 176
+# The heads, and how many classes each has; `kind` is body plan x main colour, the classes of the Inception Score.
+HEADS = ("kind", "body", "colour", "second colour", "features", "item", "action")
+
+
+def weights_file(part: str) -> Path:
+    """Where the weights of 'classifier' or 'clip' are. Raises MissingPart when they are not there."""
+    path = WEIGHTS / f"{part}.safetensors"
+    if not path.is_file():
+        raise MissingPart(
+            f"the bestiary's {part} is not there",
+            looked_for=path,
+            get_it="restore the file, or train it: make train MODEL=backbones",
+        )
+    return path
+
+
+def sha256(part: str) -> str:
+    """SHA-256 of the weights file of 'classifier' or 'clip', in hex."""
+    return hashlib.sha256(weights_file(part).read_bytes()).hexdigest()
+
+
+class Block(nn.Sequential):
+    """Convolution, batch norm, ReLU."""
+
+    def __init__(self, before: int, after: int, stride: int = 1) -> None:
+        convolution = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        super().__init__(convolution, nn.BatchNorm2d(after), nn.ReLU())
+
+
+class BestiaryClassifier(nn.Module):
+    """A plain convolutional network, 64 x 64 pixels -> 176 features -> seven linear heads.
+
+    `labels` maps each head to the names of its classes; 'features' is the one head whose classes are not exclusive.
+    """
+
+    def __init__(self, labels: dict[str, list[str]]) -> None:
+        super().__init__()
+        self.labels = labels
+        plan = (
+            (3, 32, 2),
+            (32, 32, 1),
+            (32, 64, 2),
+            (64, 64, 1),
+            (64, 64, 1),
+            (64, 112, 2),
+            (112, 112, 1),
+            (112, FEATURE_DIM, 2),
+            (FEATURE_DIM, FEATURE_DIM, 1),
+        )
+        self.trunk = nn.Sequential(*(Block(*step) for step in plan))
+        self.heads = nn.ModuleDict({head: nn.Linear(FEATURE_DIM, len(names)) for head, names in labels.items()})
+
+    def features(self, images: UInt8[Tensor, "b 3 64 64"]) -> Float32[Tensor, "b 176"]:
+        """Features for FID: the last feature map's mean over its 4 x 4 places."""
+        return self.trunk(images.float() / 127.5 - 1).mean(dim=(2, 3))
+
+    def class_probabilities(self, features: Float32[Tensor, "n 176"]) -> Float32[Tensor, "n k"]:
+        """Probabilities of the 'kind' head (body plan x main colour), for the Inception Score."""
+        return self.heads["kind"](features).softmax(dim=1)
+
+    def attributes(self, features: Float32[Tensor, "n 176"]) -> dict[str, list]:
+        """What the pictures show, in the form of attributes.json: lists of n strings, or of n lists of strings."""
+        best = {
+            head: self.heads[head](features).argmax(1).tolist()
+            for head in ("body", "colour", "second colour", "item", "action")
+        }
+        names = {head: [self.labels[head][k] for k in ks] for head, ks in best.items()}
+        worn = (self.heads["features"](features) > 0).tolist()
+        return {
+            "body": names["body"],
+            "colours": [
+                [a] if b == "none" else [a, b] for a, b in zip(names["colour"], names["second colour"], strict=True)
+            ],
+            "features": [[name for name, on in zip(self.labels["features"], row, strict=True) if on] for row in worn],
+            "item": names["item"],
+            "action": names["action"],
+        }
+
+
+def load_classifier(device: torch.device | str) -> BestiaryClassifier:
+    """The shipped classifier in eval mode, float32. Raises MissingPart."""
+    model = BestiaryClassifier(json.loads(LABELS_FILE.read_text(encoding="utf-8")))
+    model.load_state_dict(
+        {name: tensor.float() for name, tensor in load_file(weights_file("classifier")).items()}, strict=False
+    )
+    return model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+class CompactEmbedding(nn.Module):
+    """A token table that stores the rows of known tokens only; every other token is the zero vector.
+
+    CLIP's vocabulary has 49,408 tokens, the bestiary's captions use a few hundred. While training, known tokens are
+    sometimes taken for unknown ones, so that the model learns that a zero vector says nothing.
+    """
+
+    def __init__(self, ids: Int64[Tensor, " rows"], width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.register_buffer("ids", ids.int())
+        row_of = torch.zeros(vocabulary, dtype=torch.long)
+        row_of[ids.long()] = torch.arange(1, len(ids) + 1)
+        self.register_buffer("row_of", row_of, persistent=False)
+        self.weight = nn.Parameter(torch.randn(len(ids), width) * 0.02)
+
+    def forward(self, tokens: Int64[Tensor, "b length"]) -> Float32[Tensor, "b length width"]:
+        zero = self.weight.new_zeros(1, self.weight.shape[1])
+        return nn.functional.embedding(self.row_of[tokens], torch.cat([zero, self.weight]))
+
+
+def build_clip(token_ids: Int64[Tensor, " rows"]) -> nn.Module:
+    """An open_clip.CLIP of the shape in weights/clip.json that knows the tokens `token_ids`, with random weights."""
+    import open_clip
+
+    config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
+    model = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
+    text = config["text_cfg"]
+    model.token_embedding = CompactEmbedding(token_ids, text["width"], text["vocab_size"])
+    return model
+
+
+def tokenizer() -> Callable[[list[str]], Int64[Tensor, "b length"]]:
+    """CLIP's tokenizer, as open_clip brings it, at the embedded model's length."""
+    import open_clip
+
+    config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
+    return open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+
+
+def load_clip(device: torch.device | str) -> tuple[nn.Module, Callable[[list[str]], Int64[Tensor, "b length"]]]:
+    """The shipped CLIP (open_clip.CLIP, eval mode, float32) and its tokenizer. Raises MissingPart."""
+    state = load_file(weights_file("clip"))
+    model = build_clip(state["token_embedding.ids"].long())
+    model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()}, strict=False)
+    return model.to(device).eval().requires_grad_(False), tokenizer()

@@ -1,0 +1,214 @@
+"""python -m scorer.train classifier|clip: train the bestiary's backbones anew and write them to scorer/weights.
+
+The CLIP is trained as Radford et al. (arXiv 2103.00020, section 2.3) describe; the classifier on all its heads at once.
+Needs accelerate (the `baselines` extra). A run leaves its log and its state in its folder and can be interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.progress import Progress, track
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scorer import embedded
+from scorer.resize import open_clip_resize
+from submission import atomic, paths
+from submission.errors import run
+
+PRESETS = {
+    "classifier": (160_000, 64, 2e-3, 0),
+    "clip": (220_000, 128, 1.5e-3, 1),
+}  # images, batch size, learning rate, seed
+FORGET = 0.06  # share of tokens taken for unknown while training
+
+
+def read_pictures(data: Path) -> tuple[Tensor, list[str]]:
+    """uint8 (N, 3, 64, 64) and the entry key of each, from the drawn training set."""
+    files = sorted((data / "train").iterdir())
+    images = [np.asarray(Image.open(file)) for file in track(files, description="reading pictures")]
+    keys = [file.stem.rpartition("_")[0] for file in files]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), keys
+
+
+def roughened(x: Tensor, generator: torch.Generator) -> Tensor:
+    """float (B, 3, H, W) in 0..255 -> shifted, sometimes blurred, noisy: generated pictures are not crisp."""
+    shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
+    x = torch.roll(x, shift, (2, 3))
+    blur = torch.rand(len(x), 1, 1, 1, generator=generator).to(x.device) * (torch.rand((), generator=generator) < 0.6)
+    x = x + blur * (functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False) - x)
+    return x + 8 * torch.rand((), generator=generator) * torch.randn(x.shape, generator=generator).to(x.device)
+
+
+def classifier_task(data: Path) -> tuple[nn.Module, Callable, int]:
+    """The model, its loss over example indices, and the number of examples."""
+    images, keys = read_pictures(data)
+    attributes = json.loads((data / "train_attributes.json").read_text())
+    rows = [attributes[key] for key in keys]
+    columns = {
+        "kind": [f"{row['colours'][0]} {row['body']}" for row in rows],
+        "body": [row["body"] for row in rows],
+        "colour": [row["colours"][0] for row in rows],
+        "second colour": [row["colours"][1] if len(row["colours"]) > 1 else "none" for row in rows],
+        "item": [row["item"] for row in rows],
+        "action": [row["action"] for row in rows],
+    }
+    labels = {head: sorted(set(column)) for head, column in columns.items()}
+    labels["features"] = sorted({feature for row in rows for feature in row["features"]})
+    targets = {head: torch.tensor([labels[head].index(name) for name in column]) for head, column in columns.items()}
+    worn = torch.tensor([[float(feature in row["features"]) for feature in labels["features"]] for row in rows])
+    atomic.write_json(embedded.LABELS_FILE, {head: labels[head] for head in embedded.HEADS})
+    model = embedded.BestiaryClassifier({head: labels[head] for head in embedded.HEADS})
+
+    def loss(
+        model: nn.Module, batch: Tensor, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, dict[str, float]]:
+        features = model.features(roughened(images[batch].to(device).float(), generator)).float()
+        outputs = {head: model.heads[head](features).float() for head in embedded.HEADS}
+        losses = {head: functional.cross_entropy(outputs[head], targets[head][batch].to(device)) for head in columns}
+        losses["features"] = 4 * functional.binary_cross_entropy_with_logits(
+            outputs["features"], worn[batch].to(device)
+        )
+        right = (outputs["kind"].argmax(1).cpu() == targets["kind"][batch]).float().mean()
+        return sum(losses.values()), {"kind_accuracy": float(right), "features": float(losses["features"].detach())}
+
+    return model, loss, len(images)
+
+
+def clip_task(data: Path) -> tuple[nn.Module, Callable, int]:
+    """The model, its loss over example indices, and the number of examples."""
+    small, keys = read_pictures(data)
+    info = json.loads((data / "train_info.json").read_text())
+    captions = {
+        key: [f"{text} {row['action_description']}".strip() for text in row["given_description"]]
+        for key, row in info.items()
+    }
+    tokenize = embedded.tokenizer()
+    tokens = {key: tokenize(texts) for key, texts in captions.items()}
+    known = torch.unique(torch.cat(list(tokens.values())))
+    model = embedded.build_clip(known)
+    size = model.visual.image_size
+    size = size[0] if isinstance(size, tuple) else size
+    images = torch.cat([open_clip_resize(part, size) for part in track(small.split(512), description="resizing")])
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (MEAN, STD))
+    start, end = known[-2], known[-1]  # 49406 and 49407
+
+    def loss(
+        model: nn.Module, batch: Tensor, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, dict[str, float]]:
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        x = (roughened(images[batch].to(device).float(), generator) - mean.to(device)) / std.to(device)
+        words = torch.stack([rng.choice(tokens[keys[i]]) for i in batch.tolist()])
+        forget = (
+            (torch.rand(words.shape, generator=generator) < FORGET) & (words != start) & (words != end) & (words != 0)
+        )
+        image, text, scale = model(x, torch.where(forget, UNKNOWN, words).to(device))
+        logits = scale.clamp(max=100).float() * image.float() @ text.float().T
+        target = torch.arange(len(logits), device=device)
+        value = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+        return value, {"top1": float((logits.argmax(1) == target).float().mean())}
+
+    return model, loss, len(images)
+
+
+UNKNOWN = 49405  # a token that no caption of the bestiary has
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # open_clip's, of OpenAI's CLIP
+
+
+def fit(
+    model: nn.Module, loss: Callable, examples: int, images: int, batch_size: int, rate: float, seed: int, out: Path
+) -> nn.Module:
+    """AdamW with warm-up and cosine; resumes from out/state when it is there. Returns the trained model on the CPU."""
+    from accelerate import Accelerator
+    from accelerate.utils import set_seed
+
+    accelerator = Accelerator(mixed_precision="bf16")
+    set_seed(seed)
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=rate
+    )
+    model, optimizer = accelerator.prepare(model, optimizer)
+    steps, begun, state = images // batch_size, 0, out / "state"
+    if (state / "progress.json").exists():
+        accelerator.load_state(str(state))
+        begun = json.loads((state / "progress.json").read_text())["step"]
+    saved = time.monotonic()
+    with Progress() as bar, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
+        task = bar.add_task(out.name, total=steps, completed=begun)
+        for step in range(begun, steps):
+            done = step / steps
+            for group in optimizer.param_groups:
+                group["lr"] = rate * min(1, done / 0.05) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            with accelerator.autocast():
+                value, numbers = loss(
+                    accelerator.unwrap_model(model),
+                    torch.randint(examples, (batch_size,), generator=generator),
+                    generator,
+                    accelerator.device,
+                )
+            accelerator.backward(value)
+            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            bar.update(task, completed=step + 1)
+            if (step + 1) % 100 == 0 or step + 1 == steps:
+                log.write(
+                    json.dumps({"images": (step + 1) * batch_size, "loss": round(float(value.detach()), 5), **numbers})
+                    + "\n"
+                )
+                log.flush()
+            if time.monotonic() - saved > 180:
+                shutil.rmtree(state, ignore_errors=True)
+                accelerator.save_state(str(state))
+                (state / "progress.json").write_text(json.dumps({"step": step + 1}))
+                saved = time.monotonic()
+    return accelerator.unwrap_model(model).cpu()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("part", choices=("classifier", "clip"))
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="the drawn training set (make data)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="where the run's folder goes")
+    parser.add_argument("--images", type=int, default=None, help="training images in all; default: the preset's")
+    args = parser.parse_args(argv)
+    images, batch_size, rate, seed = PRESETS[args.part]
+    torch.manual_seed(seed)
+    model, loss, examples = {"classifier": classifier_task, "clip": clip_task}[args.part](args.data)
+    out = args.out / args.part
+    out.mkdir(parents=True, exist_ok=True)
+    model = fit(model, loss, examples, args.images or images, batch_size, rate, seed, out)
+    state = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.endswith(("num_batches_tracked", "attn_mask"))
+    }
+    beside = embedded.WEIGHTS / f".{args.part}.part"
+    save_file(state, beside)
+    beside.replace(embedded.WEIGHTS / f"{args.part}.safetensors")
+    print(embedded.WEIGHTS / f"{args.part}.safetensors", sum(t.numel() for t in state.values()), "values")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

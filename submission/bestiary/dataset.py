@@ -1,0 +1,168 @@
+"""The splits of the bestiary as files, in the real competition's layout.
+
+train/{monster}_{action}_{frame}.png   with gaps in the frames, as there
+train_info.json, train_attributes.json
+validation/                            a competition of its own: everything is tuned on it, never on the test
+test.json, attributes.json, references.zip   shipped; drawn only by `--test`
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+from rich.progress import track
+
+from submission import atomic
+from submission.bestiary.captions import describe
+from submission.bestiary.draw import draw
+from submission.bestiary.world import (
+    ACTION_TEXT,
+    TEST_ACTIONS,
+    TRAIN_ACTIONS,
+    Monster,
+    action_of,
+    exact_actions,
+    frame_numbers,
+    likely_actions,
+    population,
+)
+
+MONSTERS = {"test": 166, "validation": 40, "train": 1300}
+VALIDATION_PROMPTS = 256
+ZIP_DATE = (2026, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One `{monster}_{action}` of a split."""
+
+    key: str
+    monster: Monster
+    action_key: str
+
+    @property
+    def action(self) -> str:
+        return action_of(self.action_key)
+
+    def caption(self, k: int) -> str:
+        return describe(self.monster, Random(f"{self.monster.seed}/{self.action_key}/caption/{k}"))
+
+    def picture(self, frame: int = 0) -> bytes:
+        """The entry's PNG; equal arguments give equal bytes."""
+        buffer = io.BytesIO()
+        pixels = draw(self.monster, self.action, f"{self.monster.seed}/{self.action_key}/{frame}")
+        Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
+
+    def attributes(self) -> dict[str, object]:
+        m = self.monster
+        return {
+            "body": m.body,
+            "colours": list(m.colours),
+            "features": list(m.features),
+            "item": m.item,
+            "action": self.action,
+        }
+
+    def prompt(self) -> dict[str, str]:
+        """The entry in test.json's form."""
+        description, action = self.caption(0), ACTION_TEXT[self.action]
+        return {
+            "image_name": f"{self.key}.png",
+            "given_description": description,
+            "action_description": action,
+            "text_prompt": f"{description} {action}".strip(),
+        }
+
+
+def splits() -> dict[str, list[Entry]]:
+    """The entries of every split; no combination of body, colours, features and item is in two of them."""
+    taken: set[tuple[object, ...]] = set()
+    monsters = {split: population(split, count, taken) for split, count in MONSTERS.items()}
+    actions = {
+        "test": exact_actions("test", MONSTERS["test"], TEST_ACTIONS),
+        "validation": likely_actions("validation", MONSTERS["validation"], TRAIN_ACTIONS),
+        "train": likely_actions("train", MONSTERS["train"], TRAIN_ACTIONS),
+    }
+    entries = {
+        split: [
+            Entry(f"{number}_{key}", monster, key)
+            for number, (monster, keys) in enumerate(zip(monsters[split], actions[split], strict=True))
+            for key in keys
+        ]
+        for split in MONSTERS
+    }
+    entries["validation"] = entries["validation"][:VALIDATION_PROMPTS]
+    return entries
+
+
+def _draw_frames(job: tuple[Entry, str]) -> int:
+    entry, folder = job
+    frames = frame_numbers(entry.monster, entry.action_key)
+    for frame in frames:
+        path = Path(folder) / f"{entry.key}_{frame}.png"
+        if not path.exists():
+            atomic.write_bytes(path, entry.picture(frame))
+    return len(frames)
+
+
+def _picture(entry: Entry) -> bytes:
+    return entry.picture()
+
+
+def _in_parallel(function, jobs: list, workers: int, label: str) -> Iterable:
+    with ProcessPoolExecutor(workers) as pool:
+        yield from track(pool.map(function, jobs, chunksize=16), total=len(jobs), description=label)
+
+
+def write_training(entries: list[Entry], out: Path, workers: int) -> int:
+    """Draws `train/` and its two JSON files; pictures that are there already are kept. Returns the number of images."""
+    (out / "train").mkdir(parents=True, exist_ok=True)
+    jobs = [(entry, str(out / "train")) for entry in entries]
+    images = sum(_in_parallel(_draw_frames, jobs, workers, f"training set ({len(entries)} entries)"))
+    info = {
+        entry.key: {
+            "original_name": f"{entry.monster.body}_{entry.action_key}",
+            "given_description": [entry.caption(k) for k in range(3)],
+            "action_description": ACTION_TEXT[entry.action],
+            "num_frames": frame_numbers(entry.monster, entry.action_key)[-1] + 1,
+        }
+        for entry in entries
+    }
+    atomic.write_json(out / "train_attributes.json", {entry.key: entry.attributes() for entry in entries})
+    atomic.write_json(out / "train_info.json", info)  # last: its presence says that the set is complete
+    return images
+
+
+def write_competition_data(entries: list[Entry], out: Path, workers: int, label: str) -> None:
+    """test.json, attributes.json and references.zip of a split whose entries are one picture each."""
+    out.mkdir(parents=True, exist_ok=True)
+    prompts = {entry.key: entry.prompt() for entry in entries}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for entry, png in zip(entries, _in_parallel(_picture, entries, workers, label), strict=True):
+            archive.writestr(zipfile.ZipInfo(prompts[entry.key]["image_name"], ZIP_DATE), png)
+    atomic.write_bytes(out / "references.zip", buffer.getvalue())
+    named = {prompts[entry.key]["image_name"]: entry.attributes() for entry in entries}
+    # A line an entry: the two files are read by people and diffed by git.
+    for name, content in (("attributes.json", named), ("test.json", prompts)):
+        lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+        atomic.write_text(out / name, f"{{\n{lines}\n}}\n")
+
+
+def write_validation(entries: list[Entry], out: Path, workers: int, parent: Path) -> None:
+    """The validation competition: the parent's backbones and tiers, other monsters."""
+    write_competition_data(entries, out, workers, "validation set")
+    text = parent.read_text(encoding="utf-8")
+    head = text.replace('name = "bestiary"', 'name = "bestiary-validation"', 1).replace(
+        'title = "', 'title = "Validation: ', 1
+    )
+    atomic.write_text(out / "competition.toml", head)

@@ -1,0 +1,149 @@
+"""What an action does to the body's pose and face, and the effects drawn around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from submission.bestiary.shapes import Frame, Part, darker, mix
+from submission.bestiary.sketch import BEHIND, EFFECT, HELD, WHITE
+
+GROUND = 0.82
+
+
+@dataclass(frozen=True)
+class Pose:
+    """lean in radians clockwise; dx, dy in units; sx, sy squash; item_angle in radians; hand_up, hand_out in units."""
+
+    lean: float = 0.0
+    dx: float = 0.0
+    dy: float = 0.0
+    sx: float = 1.0
+    sy: float = 1.0
+    stride: float = 0.0
+    mood: str = "open"
+    item_angle: float = 0.2
+    hand_up: float = 0.0
+    hand_out: float = 0.0
+
+
+def pose_of(action: str, rng: Random) -> Pose:
+    """The action's pose, a little different each time."""
+    j = lambda spread: rng.uniform(-spread, spread)  # noqa: E731 - jitter
+    lean, dx, dy, size = j(0.05), j(0.04), j(0.03), 1 + j(0.03)
+    if action == "attack":
+        return Pose(
+            0.24 + j(0.1), 0.04 + dx, dy, 1.04 * size, 0.97 * size, 0.6 + j(0.3), "angry", 0.9 + j(0.25), 0.05, 0.06
+        )
+    if action == "hit":
+        return Pose(
+            -0.26 + j(0.1), 0.08 + dx, dy, 0.97 * size, 1.02 * size, -0.4 + j(0.3), "hurt", -0.5 + j(0.3), -0.1, 0.04
+        )
+    if action == "die":
+        return Pose(-1.45 + j(0.2), dx, 0.2 + dy, size, 0.95 * size, j(0.5), "dead", 0.3 + j(0.4), -0.1)
+    if action == "move":
+        return Pose(
+            0.12 + j(0.05),
+            0.08 + dx,
+            -0.04 + dy,
+            size,
+            size,
+            rng.choice((-1, 1)) * (0.8 + j(0.2)),
+            "open",
+            0.45 + j(0.2),
+        )
+    if action == "jump":
+        return Pose(lean, dx, -0.3 + dy, 0.95 * size, 1.06 * size, 0.9 + j(0.1), "happy", -0.2 + j(0.2), 0.24)
+    if action == "skill":
+        return Pose(lean, dx, -0.06 + dy, size, size, j(0.3), "glow", j(0.2), 0.3)
+    if action == "stand":
+        return Pose(lean * 0.4, dx, dy, 1.02 * size, 0.96 * size, 0.0, "calm", 0.06 + j(0.06), -0.1)
+    return Pose(lean, dx, dy, size, size, j(0.25), "open", 0.25 + j(0.15))
+
+
+def _part(
+    z: float, distance: np.ndarray, colour: tuple, line: bool = True, shade: float = 0.0, opacity: float = 1.0
+) -> Part:
+    return Part(z, distance, colour, darker(colour) if line else None, shade, opacity)
+
+
+def _shadow(f: Frame, width: float, y: float = GROUND, opacity: float = 1.0) -> Part:
+    return _part(BEHIND - 2, f.ellipse(0, y, width, 0.11), (206, 204, 214), line=False, opacity=opacity)
+
+
+def _stand(f: Frame, rng: Random) -> list[Part]:
+    return [_shadow(f, 0.7), _part(BEHIND - 1.5, f.ellipse(0, GROUND, 0.45, 0.06), (176, 172, 190), line=False)]
+
+
+def _attack(f: Frame, rng: Random) -> list[Part]:
+    x, y, turn = 0.42 + rng.uniform(-0.05, 0.05), rng.uniform(-0.1, 0.1), rng.uniform(-0.25, 0.15)
+    g = f.moved(x, y, turn)
+    blade = np.maximum(g.circle(0, 0, 0.82), -g.ellipse(-0.22, 0, 0.78, 0.86))
+    return [_shadow(f, 0.62), _part(HELD - 0.5, blade, (255, 238, 120), shade=0.3)]
+
+
+def _hit(f: Frame, rng: Random) -> list[Part]:
+    x, y, turn = -0.62 + rng.uniform(-0.08, 0.06), -0.3 + rng.uniform(-0.16, 0.16), rng.uniform(0, 0.6)
+    burst = f.star(x, y, 0.46, 0.22, 7, turn)
+    core = f.star(x, y, 0.25, 0.13, 7, turn)
+    return [
+        _shadow(f, 0.6),
+        _part(EFFECT, burst, (250, 116, 40)),
+        _part(EFFECT + 0.1, core, (255, 240, 150), line=False),
+    ]
+
+
+def _die(f: Frame, rng: Random) -> list[Part]:
+    x, y = -0.55 + rng.uniform(-0.12, 0.12), -0.64 + rng.uniform(-0.06, 0.06)
+    soul = np.minimum(f.circle(x, y, 0.2), f.capsule(x, y, x - 0.1, y + 0.42, 0.17, 0.02))
+    parts = [_shadow(f, 0.86), _part(EFFECT, soul, (206, 232, 250), shade=0.4)]
+    parts += [_part(EFFECT + 0.1, f.circle(x + dx, y - 0.03, 0.04), (60, 70, 110), line=False) for dx in (-0.07, 0.07)]
+    return [*parts, _part(EFFECT, np.abs(f.ellipse(x, y - 0.33, 0.17, 0.05)) - 0.03, (250, 206, 70), line=False)]
+
+
+def _move(f: Frame, rng: Random) -> list[Part]:
+    parts = [_shadow(f, 0.56)]
+    for y, length in ((-0.3, 0.3), (0.02, 0.42), (0.34, 0.28)):
+        start = -0.98 + rng.uniform(-0.04, 0.04)
+        parts.append(_part(BEHIND - 1, f.capsule(start, y, start + length, y, 0.04), (150, 176, 206), line=False))
+    for x, y, r in ((-0.72, 0.74, 0.14), (-0.96, 0.68, 0.1)):
+        parts.append(_part(EFFECT, f.circle(x, y - rng.uniform(0, 0.05), r), (226, 218, 204)))
+    return parts
+
+
+def _jump(f: Frame, rng: Random) -> list[Part]:
+    parts = [_shadow(f, 0.36, 1.02)]
+    for x, length in ((-0.34, 0.2), (0, 0.28), (0.34, 0.2)):
+        x += rng.uniform(-0.03, 0.03)
+        parts.append(_part(BEHIND - 1, f.capsule(x, 0.58, x, 0.6 + length, 0.045), (130, 186, 226), line=False))
+    return parts
+
+
+def _skill(f: Frame, rng: Random) -> list[Part]:
+    glow = (196, 120, 250)
+    ring = np.abs(f.circle(0, 0, 0.98)) - 0.055
+    parts = [
+        _part(BEHIND - 2, f.circle(0, 0, 1.0), mix(glow, WHITE, 0.82), line=False),
+        _part(BEHIND - 1, ring, glow, line=False),
+    ]
+    turn = rng.uniform(0, 1.5)
+    for k in range(4):
+        a = turn + k * math.pi / 2
+        parts.append(_part(EFFECT, f.star(0.96 * math.cos(a), 0.96 * math.sin(a), 0.22, 0.07, 4), (255, 226, 90)))
+    return parts
+
+
+EFFECTS: dict[str, Callable[[Frame, Random], list[Part]]] = {
+    "main": lambda f, rng: [],
+    "stand": _stand,
+    "attack": _attack,
+    "hit": _hit,
+    "die": _die,
+    "move": _move,
+    "jump": _jump,
+    "skill": _skill,
+}

@@ -1,0 +1,93 @@
+"""A monster while it is being drawn: its frame, its palette, the parts so far, and where things attach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from submission.bestiary.shapes import Array, Colour, Frame, Part, darker, mix
+
+PALETTE: dict[str, Colour] = {
+    "red": (216, 52, 48),
+    "orange": (244, 142, 38),
+    "yellow": (246, 212, 62),
+    "green": (86, 176, 66),
+    "teal": (44, 182, 172),
+    "blue": (58, 106, 218),
+    "purple": (136, 78, 196),
+    "pink": (244, 134, 184),
+    "brown": (134, 84, 50),
+    "gray": (142, 148, 158),
+}
+BONE: Colour = (246, 236, 212)
+INK: Colour = (40, 30, 50)
+WHITE: Colour = (255, 255, 255)
+
+# Layers, back to front.
+BEHIND, WINGS, BACK, FAR_LIMB, BODY, PATTERN, NEAR_LIMB, FACE, HEADGEAR, HELD, HAND, EFFECT = range(12)
+
+
+def shaded(colour: Colour, shade: str) -> Colour:
+    """A palette colour in one of the world's shades."""
+    if shade == "dark":
+        return mix(colour, (20, 14, 40), 0.36)
+    return mix(colour, WHITE, 0.42) if shade == "pale" else colour
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Where a body carries things, in its own frame (units; y downwards).
+
+    face: centre and radius; top: centre and half width of the crown of the head; back: where wings grow;
+    spine: (x, y, outward x, outward y) of each spike; base: centre and half width of the underside; hand: where items
+    are held.
+    """
+
+    face: tuple[float, float, float]
+    top: tuple[float, float, float]
+    back: tuple[float, float]
+    spine: tuple[tuple[float, float, float, float], ...]
+    base: tuple[float, float, float]
+    hand: tuple[float, float]
+
+
+@dataclass
+class Sketch:
+    """Shapes are taken from `frame` (the body's own, already posed) and added as parts."""
+
+    frame: Frame
+    main: Colour
+    second: Colour
+    two_coloured: bool
+    stride: float
+    mood: str
+    parts: list[Part] = field(default_factory=list)
+
+    def add(
+        self, z: float, distance: Array, colour: Colour, *, line: bool = True, shade: float = 1.0, opacity: float = 1.0
+    ) -> None:
+        outline = darker(colour) if line else None
+        self.parts.append(Part(z, distance, colour, outline, shade, opacity))
+
+    @property
+    def belly(self) -> Colour:
+        """The lighter inside of a body: the second colour, or a tint of the first."""
+        return self.second if self.two_coloured else mix(self.main, WHITE, 0.45)
+
+    @property
+    def limb(self) -> Colour:
+        """Feet, ears and fins: the second colour, or a deeper first."""
+        return self.second if self.two_coloured else mix(self.main, INK, 0.16)
+
+    def patch(self, distance: Array, inside: Array, colour: Colour | None = None) -> None:
+        """A flat marking on the body: `distance` cut off at the edge of `inside`."""
+        self.add(PATTERN, np.maximum(distance, inside + 0.06), colour or self.belly, line=False, shade=0.35)
+
+    def feet(self, xs: tuple[float, ...], y: float, size: float = 0.15) -> None:
+        """A row of feet that step in turn."""
+        for i, x in enumerate(xs):
+            lift = max(0.0, self.stride * (-1) ** i) * 0.16
+            shift = self.stride * (-1) ** i * 0.09
+            z = NEAR_LIMB if i % 2 == 0 else FAR_LIMB
+            self.add(z, self.frame.ellipse(x + shift, y - lift, size * 1.25, size), self.limb)
