@@ -1,10 +1,11 @@
-"""Files that are either whole or not there: write beside, flush, rename."""
+"""Files and folders that are either whole or not there: write beside, flush, rename."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,35 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: object) -> None:
     """`write_text` of JSON in the order of `value`'s keys. Raises ValueError for NaN and infinity, which JSON lacks."""
     write_text(path, json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
+
+
+def replace_folder(fresh: Path, path: Path) -> None:
+    """The finished folder `fresh` becomes `path`, whose old contents go.
+
+    No system call swaps two folders everywhere: a process killed in between leaves `path` missing for a moment, and
+    `latest_folder` finds the old contents where they were put aside.
+    """
+    aside = _aside(path)
+    if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+    fresh.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def latest_folder(path: Path) -> Path | None:
+    """Where the last whole contents of a folder written by `replace_folder` are; None when there never were any."""
+    return next((folder for folder in (path, _aside(path)) if folder.exists()), None)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder written by `replace_folder`, and what a killed process put aside for it."""
+    shutil.rmtree(_aside(path), ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _is_special(path: Path) -> bool:

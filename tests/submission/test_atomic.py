@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,38 @@ def test_json_keeps_the_order_and_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         atomic.write_json(tmp_path / "a.json", {"a": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["b"] == 1
+
+
+@pytest.mark.parametrize("moment", range(5))
+def test_a_folder_is_the_old_one_or_the_new_one_whenever_the_process_dies(tmp_path, monkeypatch, moment):
+    """`moment` system calls are made, the next one never returns; twice in a row, then all goes well."""
+    path = tmp_path / "state"
+    assert atomic.latest_folder(path) is None
+    for number in range(4):
+        calls = iter(range(9))
+
+        def dying(call, survives=number in (0, 3), calls=calls):
+            def made(*arguments, **options):
+                if not survives and next(calls) >= moment:
+                    raise KeyboardInterrupt
+                return call(*arguments, **options)
+
+            return made
+
+        fresh = tmp_path / "state.part"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        (fresh / "progress").write_text(str(number))
+        before = (atomic.latest_folder(path) / "progress").read_text() if number else None
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", dying(Path.rename))
+            patched.setattr(atomic.shutil, "rmtree", dying(shutil.rmtree))
+            try:
+                atomic.replace_folder(fresh, path)
+            except KeyboardInterrupt:
+                assert number in (1, 2)
+        assert (atomic.latest_folder(path) / "progress").read_text() in (before, str(number))
+    assert (path / "progress").read_text() == "3"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+    atomic.remove_folder(path)
+    assert atomic.latest_folder(path) is None
