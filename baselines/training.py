@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -43,7 +45,7 @@ class Schedule:
     warmup: float = 0.03  # share of the training in which the rate rises from 0
     final_rate: float = 0.02  # share of the peak at which the cosine ends
     clip_norm: float = 1.0  # gradients' norm at most
-    ema_decay: float = 0.999  # per optimizer step; warmed up as (1 + n) / (10 + n)
+    ema_decay: float = 0.999  # per step n of the optimizer; at first (1 + n) / (10 + n), and 0 at the very first
     seed: int = 0
     save_minutes: float = 5.0  # how often the state is written
     preview_images: int = 0  # a preview every so many images; 0: none
@@ -80,6 +82,14 @@ def _write_ema(path: Path, ema: EMAModel, model: nn.Module) -> None:
     beside.replace(path)
 
 
+def _forget_after(log: Path, images: int) -> None:
+    """Drops the log's rows past `images`: a resumed run goes that way again."""
+    if log.exists():
+        rows = log.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= images]
+        atomic.write_text(log, "".join(f"{row}\n" for row in kept))
+
+
 def train(
     model: nn.Module,
     loss: Loss,
@@ -100,14 +110,19 @@ def train(
             seed, step and process alone.
         examples: how many training examples there are.
         out: the run's folder. A folder with a state of the same options is resumed, with others refused.
-        accelerator: decides device, precision and processes (`accelerate launch` for several).
+        accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
+            Gradients are accumulated here, so it must not be told of accumulation.
         preview: called with the averaged model and a path for a picture.
         options: further options that make the run what it is; kept in options.json.
-        stop_at: leave after this share of the training, as an interruption would (for tests and time limits).
+        stop_at: leave after this share of the training, resumable (for tests and time limits); the path that is
+            returned then does not exist yet.
 
     Raises:
         UsageError: `out` holds another run.
+        ValueError: the accelerator accumulates gradients.
     """
+    if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more
+        raise ValueError("accumulation is the schedule's: give an Accelerator without gradient_accumulation_steps")
     final = out / "weights.safetensors"
     asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))
     if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
@@ -131,18 +146,22 @@ def train(
     per_step = schedule.batch_size * accelerator.num_processes
     steps = max(1, schedule.images // per_step)
     state, begun = out / "state", 0
-    if (state / "progress.json").exists():
-        begun = json.loads((state / "progress.json").read_text())["step"]
-        accelerator.load_state(str(state))
+    last = atomic.latest_folder(state)
+    if last and (last / "progress.json").exists():
+        begun = json.loads((last / "progress.json").read_text())["step"]
+        accelerator.load_state(str(last))
+        ema.to(accelerator.device)  # accelerate loads what is registered with it to the CPU
 
     def save(step: int) -> None:
         fresh = out / "state.part"
-        shutil.rmtree(fresh, ignore_errors=True)
+        if accelerator.is_main_process:
+            shutil.rmtree(fresh, ignore_errors=True)
+        accelerator.wait_for_everyone()
         accelerator.save_state(str(fresh))
+        accelerator.wait_for_everyone()  # each process writes its own random state
         if accelerator.is_main_process:
             (fresh / "progress.json").write_text(json.dumps({"step": step}))
-            shutil.rmtree(state, ignore_errors=True)
-            fresh.rename(state)
+            atomic.replace_folder(fresh, state)
         accelerator.wait_for_everyone()
 
     def with_ema(use: Callable[[], None]) -> None:
@@ -154,7 +173,9 @@ def train(
         bare.train()
         ema.restore(bare.parameters())
 
-    saved, logged, sums, count = time.monotonic(), time.monotonic(), {}, 0
+    begun_at = saved = logged = time.monotonic()
+    sums: dict[str, list[float]] = {}
+    count = 0
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -162,13 +183,16 @@ def train(
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, disable=not accelerator.is_main_process)
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, disable=not (accelerator.is_main_process and console.is_terminal))
     model.train()
+    if accelerator.is_main_process:
+        _forget_after(out / "stats.jsonl", begun * per_step)
     with bar, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
         task = bar.add_task(out.name, total=steps * per_step, completed=begun * per_step, note="")
         for step in range(begun, steps):
             done = step / steps
-            if done >= stop_at:
+            if done >= stop_at and step % schedule.accumulation == 0:
                 save(step)
                 return final
             for group in optimizer.param_groups:
@@ -179,29 +203,36 @@ def train(
             noise = torch.Generator().manual_seed((schedule.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
             value, numbers = loss(model, batch, noise, done)
             accelerator.backward(value / schedule.accumulation)
-            if (step + 1) % schedule.accumulation == 0 or step + 1 == steps:
+            moves = (step + 1) % schedule.accumulation == 0 or step + 1 == steps
+            if moves:
+                if accelerator.num_processes > 1:
+                    # The wrapper that averages gradients does not see a loss that calls parts of the model.
+                    for parameter in trained:
+                        if parameter.grad is not None:
+                            parameter.grad = accelerator.reduce(parameter.grad, "mean")
                 numbers["grad_norm"] = float(accelerator.clip_grad_norm_(trained, schedule.clip_norm))
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-                # A young average must forget its random start (Karras et al., EDM2, section 3.1, call this warm-up).
-                n = (step + 1) // schedule.accumulation
+                # A young average must forget its random start: the warm-up of TensorFlow's ExponentialMovingAverage.
+                n = math.ceil((step + 1) / schedule.accumulation)
                 ema.decay = min(schedule.ema_decay, (1 + n) / (10 + n))
                 ema.min_decay = ema.decay
                 ema.step(bare.parameters())
             for key, number in {"loss": float(value.detach()), **numbers}.items():
-                sums[key] = sums.get(key, 0.0) + number
+                sums.setdefault(key, []).append(number)
             count += 1
             shown = (step + 1) * per_step
             bar.update(task, completed=shown, note=f"loss {float(value.detach()):.4f}")
-            if accelerator.is_main_process and (count == 100 or step + 1 == steps):
+            if count == 100 or step + 1 == steps:
                 speed = count * per_step / (time.monotonic() - logged)
                 row = {
                     "images": shown,
                     "images_per_second": round(speed, 1),
-                    **{k: round(v / count, 6) for k, v in sums.items()},
+                    **{key: round(sum(values) / len(values), 6) for key, values in sums.items()},
                 }
-                log.write(json.dumps(row) + "\n")
-                log.flush()
+                if accelerator.is_main_process:
+                    log.write(json.dumps(row) + "\n")
+                    log.flush()
                 sums, count, logged = {}, 0, time.monotonic()
             for share in schedule.keep_at:
                 if done < share <= (step + 1) / steps and accelerator.is_main_process:
@@ -214,13 +245,21 @@ def train(
             ):
                 (out / "previews").mkdir(exist_ok=True)
                 with_ema(lambda: preview(bare, out / "previews" / f"{shown:09d}.png"))  # noqa: B023 - called at once
-            if time.monotonic() - saved > schedule.save_minutes * 60:
+            # One process's clock decides, and only where no gradient is waiting to be used.
+            if accelerator.is_main_process and time.monotonic() - saved > schedule.save_minutes * 60:
+                accelerator.set_trigger()
+            if moves and accelerator.check_trigger():
                 save(step + 1)
                 saved = time.monotonic()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         _write_ema(final, ema, bare)
-        shutil.rmtree(state, ignore_errors=True)
+        atomic.remove_folder(state)
+        if not console.is_terminal:
+            trained_for = time.monotonic() - begun_at
+            print(
+                f"{out.name}: {(steps - begun) * per_step} images in {trained_for:.0f} s", file=sys.stderr, flush=True
+            )
     accelerator.wait_for_everyone()
     return final
 

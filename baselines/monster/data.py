@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 
 from baselines.training_data import read_training_data
+from submission.progress import track
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def load_pictures(folder: Path) -> Pictures:
     """All training pictures of a data folder (train_info.json and train/), decoded."""
     entries = read_training_data(folder)
     paths = [(number, path) for number, entry in enumerate(entries) for path in entry.frames]
-    images = [np.asarray(Image.open(path).convert("RGB")) for _, path in track(paths, description="reading pictures")]
+    images = [np.asarray(Image.open(path).convert("RGB")) for _, path in track(paths, "reading pictures")]
     return Pictures(
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         torch.tensor([number for number, _ in paths]),

@@ -17,7 +17,6 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from PIL import Image
-from rich.progress import track
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -27,6 +26,7 @@ from baselines.monster.text import encode
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
+from submission.progress import track
 
 CAPTION_DROPOUT = 0.1
 SNR_GAMMA = 5.0
@@ -56,7 +56,7 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
 def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Accelerator) -> Tensor:
     """uint8 (N, 3, H, W) -> posterior means, float16 (N, C, H/4, W/4), unscaled."""
     latents = []
-    for part in track(images.split(64), description="encoding pictures"):
+    for part in track(images.split(64), "encoding pictures"):
         with accelerator.autocast():
             x = part.to(accelerator.device).float() / 127.5 - 1
             latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16", gradient_accumulation_steps=args.accumulation)
+    accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
     pictures = load_pictures(args.data)
     autoencoder = AutoencoderKL.from_pretrained(args.autoencoder).to(device).eval()
@@ -120,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         # One time from each of B equal slices: the loss depends less on luck (Kingma et al., VDM, appendix I.1).
         slices = (torch.arange(len(indices)) + torch.rand((), generator=generator)) / len(indices)
         t = (slices[torch.randperm(len(indices), generator=generator)] * len(alphas_cumprod)).long()
+        t = t.clamp(max=len(alphas_cumprod) - 1)  # the last slice's end rounds up to 1
         noise = torch.randn(x0.shape, generator=generator).to(device)
         a = alphas_cumprod[t].to(device)
         x = a.sqrt().view(-1, 1, 1, 1) * x0 + (1 - a).sqrt().view(-1, 1, 1, 1) * noise
