@@ -101,12 +101,24 @@ class BestiaryClassifier(nn.Module):
         }
 
 
+def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
+    """Load half-precision `state` into a float32 model. Raises MissingPart when it is another model's."""
+    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    # Batch norm's counter of training steps is not shipped: it says nothing once the training is over.
+    wrong = [name for name in [*missing, *unexpected] if not name.endswith("num_batches_tracked")]
+    if wrong:
+        raise MissingPart(
+            f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})",
+            looked_for=weights_file(part),
+            get_it="restore the file, or train it: make train MODEL=backbones",
+        )
+
+
 def load_classifier(device: torch.device | str) -> BestiaryClassifier:
     """The shipped classifier in eval mode, float32. Raises MissingPart."""
     model = BestiaryClassifier(json.loads(LABELS_FILE.read_text(encoding="utf-8")))
-    model.load_state_dict(
-        {name: tensor.float() for name, tensor in load_file(weights_file("classifier")).items()}, strict=False
-    )
+    _fill(model, "classifier", load_file(weights_file("classifier")))
     return model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -153,5 +165,5 @@ def load_clip(device: torch.device | str) -> tuple[nn.Module, Callable[[list[str
     """The shipped CLIP (open_clip.CLIP, eval mode, float32) and its tokenizer. Raises MissingPart."""
     state = load_file(weights_file("clip"))
     model = build_clip(state["token_embedding.ids"].long())
-    model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()}, strict=False)
+    _fill(model, "clip", state)
     return model.to(device).eval().requires_grad_(False), tokenizer()

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.progress import Progress, track
+from rich.console import Console
+from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,6 +29,7 @@ from scorer import embedded
 from scorer.resize import open_clip_resize
 from submission import atomic, paths
 from submission.errors import run
+from submission.progress import track
 
 PRESETS = {
     "classifier": (160_000, 64, 2e-3, 0),
@@ -38,8 +40,8 @@ FORGET = 0.06  # share of tokens taken for unknown while training
 
 def read_pictures(data: Path) -> tuple[Tensor, list[str]]:
     """uint8 (N, 3, 64, 64) and the entry key of each, from the drawn training set."""
-    files = sorted((data / "train").iterdir())
-    images = [np.asarray(Image.open(file)) for file in track(files, description="reading pictures")]
+    files = sorted((data / "train").glob("*.png"))
+    images = [np.asarray(Image.open(file)) for file in track(files, "reading pictures")]
     keys = [file.stem.rpartition("_")[0] for file in files]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), keys
 
@@ -70,7 +72,6 @@ def classifier_task(data: Path) -> tuple[nn.Module, Callable, int]:
     labels["features"] = sorted({feature for row in rows for feature in row["features"]})
     targets = {head: torch.tensor([labels[head].index(name) for name in column]) for head, column in columns.items()}
     worn = torch.tensor([[float(feature in row["features"]) for feature in labels["features"]] for row in rows])
-    atomic.write_json(embedded.LABELS_FILE, {head: labels[head] for head in embedded.HEADS})
     model = embedded.BestiaryClassifier({head: labels[head] for head in embedded.HEADS})
 
     def loss(
@@ -102,7 +103,7 @@ def clip_task(data: Path) -> tuple[nn.Module, Callable, int]:
     model = embedded.build_clip(known)
     size = model.visual.image_size
     size = size[0] if isinstance(size, tuple) else size
-    images = torch.cat([open_clip_resize(part, size) for part in track(small.split(512), description="resizing")])
+    images = torch.cat([open_clip_resize(part, size) for part in track(small.split(512), "resizing")])
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (MEAN, STD))
     start, end = known[-2], known[-1]  # 49406 and 49407
 
@@ -144,11 +145,16 @@ def fit(
     )
     model, optimizer = accelerator.prepare(model, optimizer)
     steps, begun, state = images // batch_size, 0, out / "state"
-    if (state / "progress.json").exists():
-        accelerator.load_state(str(state))
-        begun = json.loads((state / "progress.json").read_text())["step"]
+    last = atomic.latest_folder(state)
+    if last and (last / "progress.json").exists():
+        accelerator.load_state(str(last))
+        begun = json.loads((last / "progress.json").read_text())["step"]
     saved = time.monotonic()
-    with Progress() as bar, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
+    console = Console(stderr=True)
+    with (
+        Progress(console=console, disable=not console.is_terminal) as bar,
+        open(out / "stats.jsonl", "a", encoding="utf-8") as log,
+    ):
         task = bar.add_task(out.name, total=steps, completed=begun)
         for step in range(begun, steps):
             done = step / steps
@@ -174,9 +180,11 @@ def fit(
                 )
                 log.flush()
             if time.monotonic() - saved > 180:
-                shutil.rmtree(state, ignore_errors=True)
-                accelerator.save_state(str(state))
-                (state / "progress.json").write_text(json.dumps({"step": step + 1}))
+                fresh = out / "state.part"
+                shutil.rmtree(fresh, ignore_errors=True)
+                accelerator.save_state(str(fresh))
+                (fresh / "progress.json").write_text(json.dumps({"step": step + 1}))
+                atomic.replace_folder(fresh, state)
                 saved = time.monotonic()
     return accelerator.unwrap_model(model).cpu()
 
@@ -206,6 +214,9 @@ def main(argv: list[str] | None = None) -> int:
     beside = embedded.WEIGHTS / f".{args.part}.part"
     save_file(state, beside)
     beside.replace(embedded.WEIGHTS / f"{args.part}.safetensors")
+    if args.part == "classifier":
+        atomic.write_json(embedded.LABELS_FILE, model.labels)
+    atomic.remove_folder(out / "state")  # or the next training would begin at this one's end
     print(embedded.WEIGHTS / f"{args.part}.safetensors", sum(t.numel() for t in state.values()), "values")
     return 0
 
