@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 
 from PIL import Image
-from rich.progress import track
 
 from submission import atomic
 from submission.bestiary.captions import describe
@@ -34,6 +33,7 @@ from submission.bestiary.world import (
     likely_actions,
     population,
 )
+from submission.progress import track
 
 MONSTERS = {"test": 166, "validation": 40, "train": 1300}
 VALIDATION_PROMPTS = 256
@@ -119,8 +119,11 @@ def _picture(entry: Entry) -> bytes:
 
 
 def _in_parallel(function, jobs: list, workers: int, label: str) -> Iterable:
+    if workers == 1:
+        yield from track(map(function, jobs), label, total=len(jobs))
+        return
     with ProcessPoolExecutor(workers) as pool:
-        yield from track(pool.map(function, jobs, chunksize=16), total=len(jobs), description=label)
+        yield from track(pool.map(function, jobs, chunksize=16), label, total=len(jobs))
 
 
 def write_training(entries: list[Entry], out: Path, workers: int) -> int:
