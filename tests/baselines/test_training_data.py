@@ -9,6 +9,8 @@ from PIL import Image
 
 from baselines.training_data import read_training_data, read_training_image
 from submission import CompetitionError, MissingPart
+from submission.bestiary import dataset
+from submission.bestiary.world import ACTION_TEXT, frame_numbers
 
 
 def test_entries_in_the_files_order_with_frames_by_number(training_set) -> None:
@@ -83,3 +85,17 @@ def test_a_frame_that_is_no_such_image_is_named(training_set) -> None:
     assert read_training_image(path, 64).shape == (64, 64, 3)
     with pytest.raises(CompetitionError, match=r"1_main_3.png: is 64×64 pixels, expected 32×32"):
         read_training_image(path, 32)
+
+
+def test_the_bestiarys_own_training_set_is_read(tmp_path) -> None:
+    drawn = dataset.splits()["train"][:6]
+    images = dataset.write_training(drawn, tmp_path, workers=1)
+    entries = read_training_data(tmp_path)
+    assert [entry.key for entry in entries] == [entry.key for entry in drawn]
+    assert sum(len(entry.frames) for entry in entries) == images
+    for entry, source in zip(entries, drawn, strict=True):
+        assert len(entry.captions) == 3
+        assert all(caption.endswith(ACTION_TEXT[source.action]) for caption in entry.captions)
+        numbers = frame_numbers(source.monster, source.action_key)
+        assert [path.name for path in entry.frames] == [f"{entry.key}_{number}.png" for number in numbers]
+    assert read_training_image(entries[0].frames[0], 64).shape == (64, 64, 3)
