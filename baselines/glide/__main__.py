@@ -1,0 +1,106 @@
+"""python -m baselines.glide inpaint | convert: edit an image by a prompt; OpenAI's weights to safetensors."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from baselines.device import DEVICES, resolve_device
+from baselines.progress import Bar
+from submission import atomic
+from submission.errors import MissingPart, UsageError, run
+from submission.images import ImageProblem, image_bytes, read_image
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m baselines.glide",
+        description="GLIDE beside drawing submissions (that is: python -m baselines glide).",
+        epilog="exit codes: 0 ok, 2 wrong usage, 4 a needed part is missing",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | convert")
+    text = "draw a part of an image anew, by a prompt; the rest keeps its pixels"
+    inpaint = commands.add_parser(
+        "inpaint", help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    inpaint.add_argument("--image", type=Path, required=True, help="PNG or JPEG, of the size that the weights draw")
+    inpaint.add_argument("--mask", type=Path, required=True, help="of the same size: white is drawn anew, black kept")
+    inpaint.add_argument("--prompt", required=True, help="what the whole image should show")
+    inpaint.add_argument("--out", type=Path, default=Path("inpainted.png"), help="the PNG to write")
+    inpaint.add_argument("--weights", help="folder of weights: OpenAI's, or your own (default: the shipped ones)")
+    inpaint.add_argument("--seed", type=int, default=0, help="another seed fills it in another way")
+    inpaint.add_argument("--steps", type=_positive, help="of the base model (default: the weights' own)")
+    inpaint.add_argument("--guidance-scale", type=float, help="classifier-free (default: the weights' own)")
+    inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute")
+
+    text = "write a safetensors beside each of OpenAI's .pt files, once"
+    convert = commands.add_parser("convert", help=text, description=text)
+    convert.add_argument("--weights", type=Path, required=True, metavar="DIR", help="the folder with the .pt files")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _inpaint(options: argparse.Namespace) -> None:
+    image = _read(options.image)
+    mask = _read(options.mask, grey=True)
+    if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
+        raise UsageError(f"--out {options.out}: must be a .png in a folder that is there, so that it keeps every pixel")
+    if not 0 <= options.seed < 2**64:
+        raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^64")
+    from baselines.glide.inpainting import Inpainter, check_sizes  # torch takes seconds to import
+    from baselines.glide.weights import Folder
+
+    folder = Folder.open(options.weights)
+    fill = mask[..., 0] >= 128
+    check_sizes(image, fill, folder.output_size)  # before gigabytes are read
+    inpainter = Inpainter(
+        folder, resolve_device(options.device), steps=options.steps, guidance_scale=options.guidance_scale
+    )
+    if inpainter.tokenizer.cuts(options.prompt):
+        print(f"note: the prompt is cut at {inpainter.tokenizer.length} tokens", file=sys.stderr)
+    with Bar("inpainting", inpainter.total_steps) as bar:
+        edited = inpainter.inpaint(image, fill, options.prompt, options.seed, bar.advance)
+    atomic.write_bytes(options.out, image_bytes(edited, options.out.name))
+    print(f"inpainted {fill.sum():,} of {fill.size:,} pixels: {options.out}")
+
+
+def _read(path: Path, *, grey: bool = False) -> np.ndarray:
+    try:
+        return read_image(path.read_bytes(), None, grey=grey)
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except ImageProblem as problem:
+        hint = f"\n  -> {problem.hint}" if problem.hint else ""
+        raise UsageError(f"{path} {problem}{hint}") from None
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from baselines.glide.convert import convert
+
+    if not options.weights.is_dir():
+        raise MissingPart("there is no such folder of weights", looked_for=options.weights)
+    written = convert(options.weights)
+    for path in written:
+        print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    print("the .pt files are no longer needed" if written else "every .pt has its safetensors already")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    options = _parser().parse_args(argv)
+    {"inpaint": _inpaint, "convert": _convert}[options.command](options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,224 @@
+"""How large GLIDE's networks are and how they are sampled: as JSON beside the weights, or as OpenAI released them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from submission.errors import UsageError
+
+FILE_NAME = "glide.json"
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """A text-conditional UNet (GLIDE, arXiv 2112.10741, section 4).
+
+    Attributes:
+        image_size: of the images it denoises, in pixels.
+        model_channels: width of the first level; every width must be a multiple of 32 (GroupNorm).
+        num_res_blocks: residual blocks per level.
+        channel_mult: width of each level over the first; each level halves the resolution.
+        attention_resolutions: where it attends, in pixels.
+        num_head_channels: width of an attention head.
+        text_length: tokens of a prompt; longer ones are cut.
+        text_width, text_layers, text_heads: of the text transformer.
+        vocab_size: rows of the token table.
+        noise_schedule: `squaredcos_cap_v2` or `linear`, with `train_timesteps` steps.
+        inpaint: it sees the known pixels and their mask beside x_t (section 3.2).
+        super_res: it sees a low-resolution image, upsampled, beside x_t.
+        dropout: while training.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    image_size: int
+    model_channels: int
+    num_res_blocks: int
+    channel_mult: tuple[int, ...]
+    attention_resolutions: tuple[int, ...]
+    num_head_channels: int
+    text_length: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+    vocab_size: int
+    noise_schedule: Literal["squaredcos_cap_v2", "linear"]
+    train_timesteps: int = 1000
+    inpaint: bool = False
+    super_res: bool = False
+    dropout: float = 0.1
+
+    @property
+    def in_channels(self) -> int:
+        """x_t; known pixels and their mask; the upsampled low-resolution image."""
+        return 3 + 4 * self.inpaint + 3 * self.super_res
+
+
+@dataclass(frozen=True)
+class ClipTowerConfig:
+    """What both towers of the noised CLIP have: blocks of `num_heads` heads of width `head_dim`."""
+
+    __pydantic_config__ = _STRICT
+
+    num_layers: int
+    num_heads: int
+    head_dim: int
+
+    @property
+    def width(self) -> int:
+        return self.num_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class NoisedClipConfig:
+    """A CLIP whose image tower sees x_t and t (section 3.3).
+
+    Attributes:
+        logit_scale: of the similarities; not in OpenAI's files, where it is 100.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    image: ClipTowerConfig
+    text: ClipTowerConfig
+    image_size: int
+    patch_size: int
+    embed_dim: int
+    vocab_size: int
+    text_length: int
+    train_timesteps: int = 1000
+    logit_scale: float = 100.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Defaults of drawing; the scales are those of OpenAI's notebooks.
+
+    Attributes:
+        steps: of the base model.
+        sampler: of the base model.
+        guidance_scale: classifier-free, equation 4 of the paper; 1 is no guidance.
+        clip_scale: of the CLIP gradient, equation 6.
+        clip_guidance_scale: classifier-free guidance where CLIP guides too; 1 is CLIP alone.
+        inpaint_guidance_scale: classifier-free, when inpainting.
+        upsample_respacing: `respace`'s sections for the upsampler, without guidance.
+        upsample_temperature: the upsampler's start noise is this times standard normal.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    steps: int = 100
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    guidance_scale: float = 3.0
+    clip_scale: float = 3.0
+    clip_guidance_scale: float = 1.0
+    inpaint_guidance_scale: float = 5.0
+    upsample_respacing: str = "fast27"
+    upsample_temperature: float = 0.997
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A BPE and, of its ids, those that have a row in the token table, in the rows' order; None: all.
+
+    `files` is the folder's own vocab.json and merges.txt in GPT-2's format, `clip` is CLIP's, which open_clip brings.
+    An id without a row is left out of the prompt: the network has never seen it.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    bpe: Literal["files", "clip"]
+    rows: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class GlideConfig:
+    """Everything beside the weights. `models` names the UNets: base, upsample, base_inpaint, upsample_inpaint."""
+
+    __pydantic_config__ = _STRICT
+
+    models: dict[Literal["base", "upsample", "base_inpaint", "upsample_inpaint"], UNetConfig]
+    clip: NoisedClipConfig | None = None
+    text: Vocabulary = field(default_factory=lambda: Vocabulary("files"))
+    clip_text: Vocabulary = field(default_factory=lambda: Vocabulary("clip"))
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        for name, model in self.models.items():
+            if model.super_res != name.startswith("upsample"):
+                raise ValueError(f"models.{name}: super_res must be {str(name.startswith('upsample')).lower()}")
+            if name.endswith("_inpaint") and not model.inpaint:
+                raise ValueError(f"models.{name}: inpaint must be true")
+
+    def for_inpainting(self, stage: Literal["base", "upsample"]) -> str | None:
+        """The UNet that inpaints at this stage: the one for it, or the plain one if it can."""
+        names = [name for name in (f"{stage}_inpaint", stage) if name in self.models and self.models[name].inpaint]
+        return names[0] if names else None
+
+
+def read_config(path: Path) -> GlideConfig:
+    """The JSON that `write_config` wrote. Raises UsageError that names the wrong keys."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(GlideConfig).validate_python(value)
+    except ValidationError as error:
+        keys = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
+        raise UsageError("\n".join([f"{path} is not a GLIDE configuration:", *keys])) from None
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def to_json(config: GlideConfig) -> dict[str, Any]:
+    """What `read_config` reads."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+_BASE = UNetConfig(
+    image_size=64,
+    model_channels=192,
+    num_res_blocks=3,
+    channel_mult=(1, 2, 3, 4),
+    attention_resolutions=(32, 16, 8),
+    num_head_channels=64,
+    text_length=128,
+    text_width=512,
+    text_layers=16,
+    text_heads=8,
+    vocab_size=50257,
+    noise_schedule="squaredcos_cap_v2",
+)
+_UPSAMPLE = replace(
+    _BASE,
+    image_size=256,
+    num_res_blocks=2,
+    channel_mult=(1, 1, 2, 2, 4, 4),
+    noise_schedule="linear",
+    super_res=True,
+)
+
+# The models that OpenAI released: github.com/openai/glide-text2im.
+OPENAI = GlideConfig(
+    models={
+        "base": _BASE,
+        "upsample": _UPSAMPLE,
+        "base_inpaint": replace(_BASE, inpaint=True),
+        "upsample_inpaint": replace(_UPSAMPLE, inpaint=True),
+    },
+    clip=NoisedClipConfig(
+        image=ClipTowerConfig(num_layers=12, num_heads=12, head_dim=64),
+        text=ClipTowerConfig(num_layers=12, num_heads=8, head_dim=64),
+        image_size=64,
+        patch_size=4,
+        embed_dim=512,
+        vocab_size=65536,  # CLIP has 49,408 ids; the table is padded
+        text_length=77,
+    ),
+)

@@ -1,0 +1,118 @@
+"""Fill a part of an image by a prompt and keep the rest as it is (GLIDE, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch.nn import functional as F
+
+from baselines.device import seeded_generators
+from baselines.glide.diffusion import diffusion_of
+from baselines.glide.sampling import Known
+from baselines.glide.stages import draw, from_pixels, rounded, to_pixels
+from baselines.glide.weights import Folder, on_device
+from submission import MissingPart
+from submission.errors import UsageError
+
+
+class Inpainter:
+    """Both inpainting models on one device.
+
+    Args:
+        steps, guidance_scale: of the base model; None: the folder's defaults.
+
+    Raises:
+        MissingPart: the folder has no model that inpaints.
+
+    Attributes:
+        image_size: of the images that it edits.
+        total_steps: calls of `on_step` for an image.
+    """
+
+    def __init__(
+        self, folder: Folder, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+    ) -> None:
+        defaults = folder.config.sampling
+        self._device = torch.device(device)
+        self._temperature = defaults.upsample_temperature
+        self._guidance_scale = defaults.inpaint_guidance_scale if guidance_scale is None else guidance_scale
+        base = folder.config.for_inpainting("base")
+        if base is None:
+            raise MissingPart("these weights of GLIDE have no base model that inpaints", looked_for=folder.path)
+        # A plain upsampler will do: the known pixels are put into what it predicts.
+        upsample = folder.config.for_inpainting("upsample") or "upsample"
+        self._diffusion = diffusion_of(folder.unet_config(base), str(steps or defaults.steps))
+        self._upsample_diffusion = diffusion_of(folder.unet_config(upsample), defaults.upsample_respacing)
+        self.image_size = folder.unet_config(upsample).image_size
+        self.total_steps = len(self._diffusion) + len(self._upsample_diffusion)
+        self.tokenizer = folder.text_tokenizer()
+        self._base = on_device(folder.unet(base), self._device)
+        self._upsampler = on_device(folder.unet(upsample), self._device)
+
+    @torch.no_grad()
+    def inpaint(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        fill: Bool[np.ndarray, "h w"],
+        prompt: str,
+        seed: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """`image` with the pixels where `fill` is True drawn anew; every other pixel has the value that it had.
+
+        Raises:
+            UsageError: the image is not of the model's size, or the mask not of the image's.
+        """
+        check_sizes(image, fill, self.image_size)
+        large = Known(
+            from_pixels(image[None], self._device), torch.from_numpy(~fill).to(self._device).float()[None, None]
+        )
+        factor = self.image_size // self._base.config.image_size
+        # A small pixel is known if all of it is: min-pooling. The average of its pixels is its value then.
+        small = Known(F.avg_pool2d(large.image, factor), -F.max_pool2d(-large.mask, factor))
+        generators = seeded_generators([seed])
+        base = draw(
+            self._base,
+            self.tokenizer,
+            [prompt],
+            generators,
+            self._diffusion,
+            sampler="ancestral",
+            guidance_scale=self._guidance_scale,
+            known=small,
+            on_step=on_step,
+        )
+        upsampled = draw(
+            self._upsampler,
+            self.tokenizer,
+            [prompt],
+            generators,
+            self._upsample_diffusion,
+            sampler="ancestral",
+            known=large,
+            low_res=rounded(base.clamp(-1, 1)),
+            temperature=self._temperature,
+            on_step=on_step,
+        )
+        return np.where(fill[..., None], to_pixels(upsampled)[0], image)
+
+
+def check_sizes(image: np.ndarray, fill: np.ndarray, size: int) -> None:
+    """Raises UsageError as `Inpainter.inpaint` says."""
+
+    def shown(array: np.ndarray) -> str:
+        return f"{array.shape[1]}×{array.shape[0]}"
+
+    if fill.shape != image.shape[:2]:
+        raise UsageError(
+            f"the mask has {shown(fill)} pixels and the image {shown(image)}: they must have the same size"
+        )
+    if image.shape[:2] != (size, size):
+        raise UsageError(
+            f"the image has {shown(image)} pixels; these weights draw {size}×{size}: resize image and mask to that"
+        )
+    if not fill.any():
+        raise UsageError("the mask is black everywhere: there is nothing to fill; white marks what to draw anew")

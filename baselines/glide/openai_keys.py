@@ -1,0 +1,120 @@
+"""OpenAI's names of GLIDE's tensors -> ours. The tensors are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from baselines.glide.config import ClipTowerConfig, NoisedClipConfig, UNetConfig
+
+_RESNET = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+_ATTENTION = {"norm": "group_norm", "qkv": "to_qkv", "encoder_kv": "add_kv_proj", "proj_out": "to_out"}
+_TEXT_LAYER = {
+    "ln_1": "norm1",
+    "attn.c_qkv": "to_qkv",
+    "attn.c_proj": "to_out",
+    "ln_2": "norm2",
+    "mlp.c_fc": "fc1",
+    "mlp.c_proj": "fc2",
+}
+_CLIP_LAYER = {
+    "f_attn.ln": "layer_norm1",
+    "f_attn.f_q": "q_proj",
+    "f_attn.f_k": "k_proj",
+    "f_attn.f_v": "v_proj",
+    "f_attn.f_c": "out_proj",
+    "f_mlp.ln": "layer_norm2",
+    "f_mlp.f_1": "fc1",
+    "f_mlp.f_2": "fc2",
+}
+
+
+def unet_modules(config: UNetConfig) -> dict[str, str]:
+    """OpenAI's `input_blocks.4.1` -> `down_blocks.0.attentions.3` and so on, for the blocks of a UNet of this shape."""
+    names = {"input_blocks.0.0": "conv_in"}
+    number = 1
+    levels = len(config.channel_mult)
+    attends = [config.image_size >> level in config.attention_resolutions for level in range(levels)]
+    for level in range(levels):
+        for index in range(config.num_res_blocks):
+            names[f"input_blocks.{number}.0"] = f"down_blocks.{level}.resnets.{index}"
+            if attends[level]:
+                names[f"input_blocks.{number}.1"] = f"down_blocks.{level}.attentions.{index}"
+            number += 1
+        if level != levels - 1:
+            names[f"input_blocks.{number}.0"] = f"down_blocks.{level}.resampler"
+            number += 1
+    names |= {"middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0"}
+    names |= {"middle_block.2": "mid_block.resnets.1"}
+    number = 0
+    for level in range(levels):
+        for index in range(config.num_res_blocks + 1):
+            names[f"output_blocks.{number}.0"] = f"up_blocks.{level}.resnets.{index}"
+            if attends[levels - 1 - level]:
+                names[f"output_blocks.{number}.1"] = f"up_blocks.{level}.attentions.{index}"
+            if level != levels - 1 and index == config.num_res_blocks:
+                last = 1 + attends[levels - 1 - level]
+                names[f"output_blocks.{number}.{last}"] = f"up_blocks.{level}.resampler"
+            number += 1
+    return names | {"out.0": "conv_norm_out", "out.2": "conv_out"}
+
+
+def unet_keys(config: UNetConfig) -> dict[str, str]:
+    """OpenAI's state-dict keys -> ours. Some blocks have no `conv_shortcut`: those keys are in no state dict."""
+    layers = {
+        **{f"time_embed.{index}": f"time_embedding.{index}" for index in (0, 2)},
+        "token_embedding": "text_encoder.token_embedding",
+        "final_ln": "text_encoder.final_layer_norm",
+        "transformer_proj": "text_encoder.pooled_projection",
+    }
+    for theirs, ours in unet_modules(config).items():
+        leaves = _ATTENTION if ".attentions." in ours else _RESNET if "conv_" not in ours else {}
+        layers |= {f"{theirs}.{leaf}": f"{ours}.{own}" for leaf, own in leaves.items()} or {theirs: ours}
+    for index in range(config.text_layers):
+        for leaf, own in _TEXT_LAYER.items():
+            layers[f"transformer.resblocks.{index}.{leaf}"] = f"text_encoder.layers.{index}.{own}"
+    keys = {f"{theirs}.{kind}": f"{ours}.{kind}" for theirs, ours in layers.items() for kind in ("weight", "bias")}
+    keys["positional_embedding"] = "text_encoder.position_embedding"
+    keys["padding_embedding"] = "text_encoder.padding_embedding"
+    return keys
+
+
+def _clip_keys(tower: ClipTowerConfig) -> dict[str, str]:
+    layers = {"blocks.output.ln": "final_layer_norm", "blocks.output.f": "projection"}
+    for index in range(tower.num_layers):
+        layers |= {f"blocks.block_{index}.{leaf}": f"layers.{index}.{own}" for leaf, own in _CLIP_LAYER.items()}
+    keys = {}
+    for theirs, ours in layers.items():
+        keys[f"{theirs}.{'g' if theirs.endswith('.ln') else 'w'}"] = f"{ours}.weight"
+        keys[f"{theirs}.b"] = f"{ours}.bias"  # where it has one
+    return keys | {"blocks.input.w_pos": "position_embedding"}
+
+
+def clip_image_keys(config: NoisedClipConfig) -> dict[str, str]:
+    """OpenAI's keys -> ours for the image tower."""
+    return _clip_keys(config.image) | {
+        "blocks.input.w_t": "time_embedding.weight",
+        "blocks.input.patch_proj": "patch_embedding.weight",
+        "blocks.input.ln.g": "pre_layer_norm.weight",
+        "blocks.input.ln.b": "pre_layer_norm.bias",
+    }
+
+
+def clip_text_keys(config: NoisedClipConfig) -> dict[str, str]:
+    """OpenAI's keys -> ours for the text tower."""
+    return _clip_keys(config.text) | {"blocks.input.w_voc": "token_embedding.weight"}
+
+
+def rename(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """A hook before `load_state_dict`: gives the tensors that have OpenAI's names the names of `module.openai_keys`."""
+    for theirs, ours in module.openai_keys.items():
+        if prefix + theirs in state:
+            state[prefix + ours] = state.pop(prefix + theirs)

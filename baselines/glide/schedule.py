@@ -1,0 +1,63 @@
+"""Schedules of noise, and their respacing to fewer steps. float64."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float64
+
+from submission.errors import UsageError
+
+
+def betas(name: str, steps: int) -> Float64[np.ndarray, " steps"]:
+    """The variances of the noise that each step adds.
+
+    `linear` runs from 1e-4 to 0.02 at 1000 steps (Ho et al., arXiv 2006.11239, section 4), scaled for others;
+    `squaredcos_cap_v2` is the cosine schedule with betas of at most 0.999 (Nichol & Dhariwal, arXiv 2102.09672,
+    equation 17).
+    """
+    if name == "linear":
+        return np.linspace(0.1 / steps, 20 / steps, steps, dtype=np.float64)
+    if name == "squaredcos_cap_v2":
+        alphas_cumprod = [math.cos((step / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for step in range(steps + 1)]
+        pairs = zip(alphas_cumprod[1:], alphas_cumprod[:-1], strict=True)
+        return np.array([min(1 - after / before, 0.999) for after, before in pairs])
+    raise ValueError(f"there is no schedule {name!r}")
+
+
+def respace(train_timesteps: int, spacing: str) -> list[int]:
+    """Which of the training timesteps sampling visits, ascending.
+
+    Args:
+        spacing: comma-separated counts, one for each of as many equal sections of the schedule (`100`; `10,10,3,2,2`
+            looks more closely at the early, little noised part); `ddim50`, 50 steps at one whole-number stride (Song et
+            al., arXiv 2010.02502, appendix D); or `fast27`, 27 steps that suit the upsampler.
+
+    Raises:
+        UsageError: more steps than a section has, or no such stride.
+    """
+    if spacing == "fast27":
+        # The last step but two instead of the last: there the linear schedule is all but pure noise already.
+        steps = respace(train_timesteps, "10,10,3,2,2")
+        return [*steps[:-1], train_timesteps - 3]
+    if spacing.startswith("ddim"):
+        wanted = int(spacing.removeprefix("ddim"))
+        for stride in range(1, train_timesteps):
+            if len(range(0, train_timesteps, stride)) == wanted:
+                return list(range(0, train_timesteps, stride))
+        raise UsageError(f"no whole-number stride makes {wanted} steps of {train_timesteps}")
+    counts = [int(count) for count in spacing.split(",")]
+    smallest, larger = divmod(train_timesteps, len(counts))
+    start, steps = 0, []
+    for index, count in enumerate(counts):
+        size = smallest + (index < larger)
+        if not 1 <= count <= size:
+            raise UsageError(f"{count} steps do not fit into {size} of the {train_timesteps} that the model knows")
+        stride = 1.0 if count == 1 else (size - 1) / (count - 1)
+        at = 0.0
+        for _ in range(count):
+            steps.append(start + round(at))
+            at += stride
+        start += size
+    return steps

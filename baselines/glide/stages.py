@@ -1,0 +1,84 @@
+"""The two stages of drawing: the base model from noise, the upsampler from its image; and pixels in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from baselines.device import randn
+from baselines.glide.diffusion import Diffusion
+from baselines.glide.guidance import classifier_free
+from baselines.glide.sampling import Gradient, Known, ancestral, ddim
+from baselines.glide.text_transformer import TextStates
+from baselines.glide.tokenizer import TextTokenizer
+from baselines.glide.unet import UNet
+
+
+def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> TextStates:
+    """The prompts as `unet` sees them, in its precision and on its device."""
+    tokens, mask = (one.to(unet.device) for one in tokenizer(prompts))
+    return unet.encode_text(tokens, mask)
+
+
+def draw(
+    unet: UNet,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[str],
+    generators: Sequence[torch.Generator],
+    diffusion: Diffusion,
+    *,
+    sampler: str,
+    guidance_scale: float = 1.0,
+    gradient: Gradient | None = None,
+    known: Known | None = None,
+    low_res: Tensor | None = None,
+    temperature: float = 1.0,
+    on_step: Callable[[], None] = lambda: None,
+) -> Float32[Tensor, "b 3 h w"]:
+    """One stage, from noise to images in about -1 … 1.
+
+    Args:
+        unet: a base model, or an upsampler with `low_res`.
+        generators: one stream of noise for each image.
+        sampler: `ancestral` or `ddim`.
+        guidance_scale: classifier-free; 1 is none.
+        gradient: of a noised CLIP.
+        known: pixels to keep; an inpainting model also sees them.
+        temperature: of the noise that it starts from.
+        on_step: called after each step.
+    """
+    text = encode(unet, tokenizer, prompts)
+    empty = encode(unet, tokenizer, [""])
+    seen = None if known is None else torch.cat([known.image * known.mask, known.mask], dim=1)
+    denoiser = classifier_free(unet, text, empty, guidance_scale, known=seen, low_res=low_res)
+    size = unet.config.image_size
+    draw_noise = partial(randn, generators, (3, size, size), unet.device)
+    x = draw_noise() * temperature
+    for step in {"ancestral": ancestral, "ddim": ddim}[sampler](
+        diffusion, denoiser, x, draw_noise, gradient=gradient, known=known
+    ):
+        x = step.sample
+        on_step()
+    return x
+
+
+def rounded(images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
+    """-1 … 1 on the grid of 8-bit pixels: what the upsampler was trained to start from."""
+    return ((images + 1) * 127.5).round() / 127.5 - 1
+
+
+def to_pixels(images: Float32[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
+    """-1 … 1 to 0 … 255, rounded, clipped."""
+    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def from_pixels(pixels: UInt8[np.ndarray, "b h w 3"], device: Any = None) -> Float32[Tensor, "b 3 h w"]:
+    """0 … 255 to -1 … 1."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1

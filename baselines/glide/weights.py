@@ -1,0 +1,154 @@
+"""The folder of weights: which files make GLIDE, which are missing, and the networks that they hold."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from baselines.glide import checkpoint
+from baselines.glide.byte_pair import read_bpe
+from baselines.glide.config import FILE_NAME, OPENAI, GlideConfig, UNetConfig, read_config
+from baselines.glide.noised_clip import NoisedClip
+from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
+from baselines.glide.unet import UNet
+from submission import MissingPart
+from submission.errors import UsageError
+from submission.paths import repo_root
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
+CLIP_FILES = ("clip_image_enc", "clip_text_enc")
+FILES = (*OPENAI.models, *CLIP_FILES)
+_HOST = "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/"
+_GPT2 = "vocab.json and merges.txt of https://huggingface.co/openai-community/gpt2"
+
+
+@dataclass
+class Folder:
+    """A folder of weights. Without a `glide.json` it is taken for OpenAI's.
+
+    Attributes:
+        sha256: of every file that was loaded, for the manifest.
+        notes: what a converted file was made from.
+    """
+
+    path: Path
+    config: GlideConfig = OPENAI
+    official: bool = True
+    sha256: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, weights: str | None) -> Folder:
+        """`weights`, or the shipped folder.
+
+        Raises:
+            MissingPart: there is no such folder.
+            UsageError: its glide.json is wrong, or it is no folder.
+        """
+        path = Path(weights).expanduser() if weights else SHIPPED
+        if path.is_file():
+            raise UsageError(f"{path} is a file; GLIDE's weights are a folder with {_listed('.pt')}")
+        if not path.is_dir():
+            raise MissingPart(
+                "GLIDE's weights are not there",
+                looked_for=_readable(path),
+                get_it=f"put OpenAI's {_listed('.pt')} into a folder and name it with --weights\n"
+                f"              from {_HOST}, and {_GPT2}",
+            )
+        described = path / FILE_NAME
+        if described.exists():
+            config = read_config(described)
+            return cls(path, config, official=False, sha256={FILE_NAME: checkpoint.sha256(described)})
+        return cls(path)
+
+    @property
+    def output_size(self) -> int:
+        """Width and height of the images that come out of the upsampler."""
+        return self.unet_config("upsample").image_size
+
+    def unet_config(self, name: str) -> UNetConfig:
+        """Of one of the UNets. Raises MissingPart when the weights have no such model."""
+        if name not in self.config.models:
+            raise MissingPart(f"these weights of GLIDE have no {name} model", looked_for=self.path / FILE_NAME)
+        return self.config.models[name]
+
+    def unet(self, name: str) -> UNet:
+        """One of the configuration's UNets, on the CPU. Raises MissingPart, UsageError."""
+        with torch.device("meta"):
+            model = UNet(self.unet_config(name))
+        return self._load(model, name)
+
+    def noised_clip(self) -> NoisedClip:
+        """Both towers, float32, on the CPU. Raises MissingPart, UsageError."""
+        if self.config.clip is None:
+            raise MissingPart("these weights of GLIDE have no noised CLIP", looked_for=self.path / FILE_NAME)
+        with torch.device("meta"):
+            model = NoisedClip(self.config.clip)
+        for tower, name in zip((model.image_encoder, model.text_encoder), CLIP_FILES, strict=True):
+            self._load(tower, name)
+        return model.float().eval()
+
+    def text_tokenizer(self) -> TextTokenizer:
+        """The UNets'. Raises MissingPart without vocab.json and merges.txt, UsageError when they do not fit."""
+        vocabulary = self.config.text
+        text = next(iter(self.config.models.values()))
+        if vocabulary.bpe == "clip":
+            return TextTokenizer(Vocabulary(clip_bpe(), vocabulary.rows), text.text_length, pad=0)
+        files = [self.path / name for name in ("vocab.json", "merges.txt")]
+        for file in files:
+            if not file.exists():
+                get_it = f"put {_GPT2} beside the weights" if self.official else "it is shipped with its weights"
+                raise MissingPart(f"GLIDE's tokenizer has no {file.name}", looked_for=_readable(file), get_it=get_it)
+        bpe = read_bpe(*files)
+        if vocabulary.rows is None and bpe.vocab_size != text.vocab_size:
+            raise UsageError(
+                f"{files[0]} has {bpe.vocab_size:,} tokens; these weights were trained with {text.vocab_size:,}"
+            )
+        self.sha256 |= {file.name: checkpoint.sha256(file) for file in files}
+        pad = bpe.vocab_size - 1 if vocabulary.rows is None else 0
+        return TextTokenizer(Vocabulary(bpe.encode, vocabulary.rows), text.text_length, pad)
+
+    def clip_tokenizer(self) -> ClipTokenizer:
+        """The noised CLIP's."""
+        assert self.config.clip is not None
+        return ClipTokenizer(Vocabulary(clip_bpe(), self.config.clip_text.rows), self.config.clip.text_length)
+
+    def file(self, name: str) -> Path:
+        """The safetensors of a part, or else its .pt. Raises MissingPart."""
+        for suffix in (".safetensors", ".pt"):
+            if (self.path / (name + suffix)).exists():
+                return self.path / (name + suffix)
+        file = self.path / (name + (".pt" if self.official else ".safetensors"))
+        raise MissingPart(
+            f"GLIDE's weights are not complete: no {file.name}",
+            looked_for=f"{_readable(file)}, .safetensors too" if self.official else _readable(file),
+            get_it=f"download {_HOST}{name}.pt" if self.official else "train it, or name a folder that has it",
+        )
+
+    def _load(self, model: checkpoint.Model, name: str) -> checkpoint.Model:
+        file = self.file(name)
+        model = checkpoint.load_into(model, checkpoint.read_state(file), file)
+        self.sha256[file.name] = checkpoint.sha256(file)
+        if original := checkpoint.original_sha256(file):
+            self.notes.append(f"{file.name} was converted from {name}.pt, sha256 {original}")
+        if self.official:  # for whoever compares them with what others got from the same place
+            print(f"{file.name}: sha256 {self.sha256[file.name]}", file=sys.stderr)
+        return model
+
+
+def on_device(model: UNet, device: torch.device) -> UNet:
+    """float32 on the CPU; half precision on a GPU, as the released models were trained."""
+    if device.type == "cpu":
+        return model.to(device, torch.float32)
+    return model.to(device).half_precision()
+
+
+def _listed(suffix: str) -> str:
+    return " ".join(name + suffix for name in FILES)
+
+
+def _readable(path: Path) -> Path:
+    return path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path

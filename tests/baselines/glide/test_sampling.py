@@ -1,0 +1,174 @@
+"""Trajectories against OpenAI's: each sampler, each guidance, upsampling; and inpainting by what it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from baselines.glide.diffusion import diffusion_of
+from baselines.glide.guidance import classifier_free, clip_gradient, conditional
+from baselines.glide.noised_clip import NoisedClip
+from baselines.glide.sampling import Denoiser, Gradient, Known, Step, ancestral, ddim, predict_x0
+from baselines.glide.stages import rounded
+from baselines.glide.text_transformer import TextStates
+from baselines.glide.unet import UNet
+
+pytestmark = pytest.mark.usefixtures("no_grad")
+
+
+@pytest.fixture
+def no_grad():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def data(golden: Callable) -> dict[str, Tensor]:
+    return golden("sampling_base")
+
+
+@pytest.fixture
+def base(reference_unet: Callable) -> UNet:
+    return reference_unet("base")
+
+
+def recorded(noise: Tensor) -> Callable[[], Tensor]:
+    """Draws the noise of the reference, step by step."""
+    steps = iter(noise)
+    return lambda: next(steps)
+
+
+def compare(steps: Iterable[Step], samples: Tensor, pred_x0: Tensor) -> None:
+    steps = list(steps)
+    assert_close(torch.stack([step.sample for step in steps]), samples, atol=2e-4, rtol=0)
+    assert_close(torch.stack([step.pred_x0 for step in steps]), pred_x0, atol=2e-4, rtol=0)
+
+
+@pytest.fixture
+def prompted(base: UNet, data: dict[str, Tensor]) -> Denoiser:
+    return conditional(base, base.encode_text(data["tokens"], data["mask"]))
+
+
+@pytest.fixture
+def guided(base: UNet, data: dict[str, Tensor]) -> Denoiser:
+    empty = base.encode_text(data["uncond_tokens"], data["uncond_mask"])
+    text = base.encode_text(data["tokens"], data["mask"])
+    return classifier_free(base, text, TextStates(*(state[:1] for state in empty)), data["cfg.scale"].item())
+
+
+@pytest.fixture
+def gradient(reference_clip: NoisedClip, data: dict[str, Tensor]) -> Gradient:
+    text = reference_clip.embed_texts(data["clip.tokens"], data["clip.text_len"])
+    return clip_gradient(reference_clip, text, data["clip.grad_scale"].item())
+
+
+@pytest.mark.parametrize("name", ["p", "ddim", "ddim_eta0.5"])
+def test_a_trajectory_is_the_references(name: str, base: UNet, prompted: Denoiser, data: dict[str, Tensor]) -> None:
+    diffusion, noise = diffusion_of(base.config, "10"), recorded(data["noise"])
+    steps = {
+        "p": lambda: ancestral(diffusion, prompted, data["x_T"], noise),
+        "ddim": lambda: ddim(diffusion, prompted, data["x_T"]),
+        "ddim_eta0.5": lambda: ddim(diffusion, prompted, data["x_T"], noise, eta=0.5),
+    }[name]()
+    compare(steps, data[f"{name}.samples"], data[f"{name}.pred_xstart"])
+
+
+@pytest.mark.parametrize("name", ["p", "ddim"])
+def test_classifier_free_guidance_is_the_references(
+    name: str, base: UNet, guided: Denoiser, data: dict[str, Tensor]
+) -> None:
+    sampler = {"p": ancestral, "ddim": ddim}[name]
+    steps = sampler(diffusion_of(base.config, "10"), guided, data["x_T"], recorded(data["noise"]))
+    compare(steps, data[f"cfg_{name}.samples"], data[f"cfg_{name}.pred_xstart"])
+
+
+def test_clip_guided_ancestral_sampling_is_the_references(
+    base: UNet, prompted: Denoiser, gradient: Gradient, data: dict[str, Tensor]
+) -> None:
+    noise = recorded(data["noise"])
+    steps = ancestral(diffusion_of(base.config, "10"), prompted, data["x_T"], noise, gradient=gradient)
+    compare(steps, data["clip_p.samples"], data["clip_p.pred_xstart"])
+
+
+def test_clip_guided_ddim_is_the_references(
+    base: UNet, prompted: Denoiser, gradient: Gradient, data: dict[str, Tensor]
+) -> None:
+    largest = 0.0  # of x_t, from which x_0 is computed: float32 keeps seven of its digits
+    steps = ddim(diffusion_of(base.config, "10"), prompted, data["x_T"], gradient=gradient)
+    for step, sample, x0 in zip(steps, data["clip_ddim.samples"], data["clip_ddim.pred_xstart"], strict=True):
+        assert_close(step.pred_x0, x0, atol=1e-5 * max(largest, x0.abs().max().item()), rtol=0)
+        largest = sample.abs().max().item()
+        assert_close(step.sample, sample, atol=max(2e-4, 1e-5 * largest), rtol=0)
+
+
+def test_both_guidances_together_pull_as_each_does(
+    base: UNet, guided: Denoiser, prompted: Denoiser, gradient: Gradient, data: dict[str, Tensor]
+) -> None:
+    diffusion = diffusion_of(base.config, "10")
+
+    def first(denoiser: Denoiser, gradient: Gradient | None = None) -> Tensor:
+        return next(ancestral(diffusion, denoiser, data["x_T"], recorded(data["noise"]), gradient=gradient)).sample
+
+    # In one step CLIP's part is the variance times the gradient at x_T, whatever the denoiser's eps.
+    by_clip = first(prompted, gradient) - first(prompted)
+    assert by_clip.abs().max() > 0.01
+    assert_close(first(guided, gradient), first(guided) + by_clip, atol=2e-4, rtol=0)
+
+
+def test_a_scale_of_one_is_no_guidance(base: UNet, prompted: Denoiser, data: dict[str, Tensor]) -> None:
+    text = base.encode_text(data["tokens"], data["mask"])
+    empty = TextStates(*(state[:1] for state in base.encode_text(data["uncond_tokens"], data["uncond_mask"])))
+    t = torch.tensor([500, 500])
+    almost = classifier_free(base, text, empty, 1 + 1e-7)(data["x_T"], t)
+    assert_close(classifier_free(base, text, empty, 1)(data["x_T"], t), almost, atol=1e-5, rtol=0)
+
+
+def test_one_step_is_the_references(base: UNet, prompted: Denoiser, data: dict[str, Tensor]) -> None:
+    diffusion, x, t = diffusion_of(base.config, "10"), data["step.x"], data["step.t"]
+    prediction = diffusion.prediction(prompted(x, diffusion.train_timesteps(t)), t)
+    x0 = predict_x0(diffusion, x, t, prediction.eps)
+    for ours, name in (
+        (prediction.log_variance, "log_variance"),
+        (prediction.log_variance.exp(), "variance"),
+        (diffusion.x0_from_eps(x, t, prediction.eps), "pred_xstart_unclipped"),
+        (x0, "pred_xstart"),
+        (diffusion.posterior_mean(x0, x, t), "mean"),
+    ):
+        assert_close(ours, data[f"step.{name}"], atol=1e-5, rtol=0)
+
+
+def test_noising_is_the_references(base: UNet, data: dict[str, Tensor]) -> None:
+    x0 = data["step.x"].clamp(-1, 1)
+    noised = diffusion_of(base.config, "10").q_sample(x0, data["q_sample.t"], data["noise"][0])
+    assert_close(noised, data["q_sample.out"], atol=1e-6, rtol=0)
+
+
+def test_upsampling_is_the_references(reference_unet: Callable, golden: Callable) -> None:
+    model, data = reference_unet("upsample"), golden("sampling_upsample")
+    low_res = rounded(data["low_res"])
+    assert torch.equal(low_res, data["low_res_rounded"])
+    denoiser = conditional(model, model.encode_text(data["tokens"], data["mask"]), low_res=low_res)
+    steps = ddim(diffusion_of(model.config, "fast27"), denoiser, 0.997 * data["x_T"])
+    compare(steps, data["samples"], data["pred_xstart"])
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_known_pixels_are_kept_and_steer_the_others(
+    sampler: Callable, base: UNet, prompted: Denoiser, data: dict[str, Tensor]
+) -> None:
+    mask = torch.zeros(2, 1, 16, 16)
+    mask[:, :, :, :8] = 1
+    image = data["ddim.samples"][-1].clamp(-1, 1)
+    diffusion = diffusion_of(base.config, "10")
+    free = list(sampler(diffusion, prompted, data["x_T"], recorded(data["noise"])))
+    steps = list(sampler(diffusion, prompted, data["x_T"], recorded(data["noise"]), known=Known(image, mask)))
+    for step in steps:
+        assert torch.equal(step.pred_x0[..., :8], image[..., :8])
+    assert_close(steps[-1].sample[..., :8], image[..., :8], atol=1e-5, rtol=0)
+    # The first x_0 beside the known pixels is what it would be; what the network says later follows from them.
+    assert torch.equal(steps[0].pred_x0[..., 8:], free[0].pred_x0[..., 8:])
+    assert not torch.allclose(steps[-1].sample[..., 8:], free[-1].sample[..., 8:], atol=0.01)
