@@ -35,7 +35,7 @@ from submission.bestiary.world import (
 )
 from submission.progress import track
 
-MONSTERS = {"test": 166, "validation": 40, "train": 1300}
+MONSTERS = {"test": 166, "validation": 80, "train": 4000}
 VALIDATION_PROMPTS = 256
 ZIP_DATE = (2026, 1, 1, 0, 0, 0)
 
@@ -100,7 +100,8 @@ def splits() -> dict[str, list[Entry]]:
         ]
         for split in MONSTERS
     }
-    entries["validation"] = entries["validation"][:VALIDATION_PROMPTS]
+    chosen = Random("bestiary/validation/prompts").sample(range(len(entries["validation"])), VALIDATION_PROMPTS)
+    entries["validation"] = [entries["validation"][k] for k in sorted(chosen)]
     return entries
 
 

@@ -16,7 +16,9 @@ from submission.bestiary.world import Monster
 
 SIZE = 64
 UNIT = {"small": 19.0, "medium": 22.5, "large": 25.5}
-MARGIN = 2.0  # pixels of white around everything
+MARGIN = 2  # pixels of white around everything
+INSIDE = np.zeros((SIZE, SIZE), dtype=bool)
+INSIDE[MARGIN:-MARGIN, MARGIN:-MARGIN] = True
 
 
 def _parts(canvas: Canvas, monster: Monster, action: str, seed: str) -> list[Part]:
@@ -50,12 +52,16 @@ def draw(monster: Monster, action: str, seed: str) -> np.ndarray:
     cover; the view is then moved, and narrowed where it must be, until all of it lies MARGIN pixels inside the border.
     """
     unit = UNIT[monster.size] * Random(f"{seed}/size").uniform(0.96, 1.03)
-    coarse = Canvas(size=48, unit=unit, step=2.0)
+    coarse = Canvas(size=64, unit=unit, step=2.0)
     left, top, right, bottom = coarse.ink(_parts(coarse, monster, action, seed))
     room = SIZE - 2 * MARGIN
     unit = min(unit, room / (right - left), room / (bottom - top))
-    half = (SIZE / 2 - MARGIN) / unit
-    cx = min(max(0.0, right - half), left + half)
-    cy = min(max(0.0, bottom - half), top + half)
-    canvas = Canvas(size=SIZE, unit=unit, cx=cx, cy=cy)
-    return np.rint(canvas.paint(_parts(canvas, monster, action, seed))).clip(0, 255).astype(np.uint8)
+    while True:
+        half = (SIZE / 2 - MARGIN) / unit
+        cx = min(max(0.0, right - half), left + half)
+        cy = min(max(0.0, bottom - half), top + half)
+        canvas = Canvas(size=SIZE, unit=unit, cx=cx, cy=cy)
+        picture = np.rint(canvas.paint(_parts(canvas, monster, action, seed))).clip(0, 255).astype(np.uint8)
+        if (picture[~INSIDE] == 255).all():
+            return picture
+        unit *= 0.97  # the coarse look missed a thin tip

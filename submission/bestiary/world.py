@@ -42,8 +42,8 @@ TEST_ACTIONS = {
 # How often a training monster has each; jumps and skills are so rare in the real set that 1,300 monsters could not
 # teach them.
 TRAIN_ACTIONS = {
-    "main": 1.0, "hit1": 0.97, "stand": 0.97, "die1": 0.95, "move": 0.92, "attack1": 0.75, "skill1": 0.5,
-    "attack2": 0.2, "jump": 0.55, "skill2": 0.1, "attack3": 0.07, "hit": 0.02, "die": 0.01,
+    "main": 1.0, "hit1": 0.5, "stand": 0.5, "die1": 0.5, "move": 0.5, "attack1": 0.45, "skill1": 0.3, "attack2": 0.08,
+    "jump": 0.3, "skill2": 0.05, "attack3": 0.03, "hit": 0.01, "die": 0.01,
 }  # fmt: skip
 
 
@@ -120,5 +120,5 @@ def likely_actions(split: str, count: int, chances: dict[str, float]) -> list[li
 def frame_numbers(monster: Monster, key: str) -> list[int]:
     """The frame numbers that a training entry has; with gaps, as in the real set."""
     rng = Random(f"{monster.seed}/{key}/frames")
-    count = rng.choices((1, 2, 3), (6, 3, 1))[0]
+    count = rng.choices((1, 2, 3), (20, 3, 1))[0]
     return sorted(rng.sample(range(6), count))
