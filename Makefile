@@ -114,7 +114,7 @@ leaderboard: $(ENV)  ## show the board: shipped baselines and local entries toge
 pack: $(ENV)  ## SUBMISSION as a zip to upload (never overwrites one)
 	@$(PY) -m submission pack '$(SUBMISSION)' --competition '$(COMPETITION)' --out submission.zip $(ARGS)
 
-train: $(ENV)  ## train MODEL=monster, or the scorer's MODEL=backbones, from scratch
+train: data  ## train MODEL=monster, or the scorer's MODEL=backbones, from scratch
 ifneq ($(trainer),)
 	@$(PY) -m $(trainer) $(ARGS)
 else

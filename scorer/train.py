@@ -1,4 +1,4 @@
-"""python -m scorer.train classifier|clip: train the bestiary's backbones anew and write them to scorer/weights.
+"""python -m scorer.train [classifier|clip]: train the bestiary's backbones anew and write them to scorer/weights.
 
 The CLIP is trained as Radford et al. (arXiv 2103.00020, section 2.3) describe; the classifier on all its heads at once.
 Needs accelerate (the `baselines` extra). A run leaves its log and its state in its folder and can be interrupted.
@@ -33,7 +33,7 @@ from submission.progress import track
 
 PRESETS = {
     "classifier": (160_000, 64, 2e-3, 0),
-    "clip": (220_000, 128, 1.5e-3, 1),
+    "clip": (160_000, 128, 1.5e-3, 1),
 }  # images, batch size, learning rate, seed
 FORGET = 0.06  # share of tokens taken for unknown while training
 
@@ -193,32 +193,37 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("part", choices=("classifier", "clip"))
+    parser.add_argument("part", nargs="?", choices=(*PRESETS, "all"), default="all", help="what to train")
     parser.add_argument(
         "--data", type=Path, default=paths.data_home() / "bestiary", help="the drawn training set (make data)"
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where the run's folder goes")
     parser.add_argument("--images", type=int, default=None, help="training images in all; default: the preset's")
     args = parser.parse_args(argv)
-    images, batch_size, rate, seed = PRESETS[args.part]
+    for part in PRESETS if args.part == "all" else (args.part,):
+        train(part, args.data, args.out / part, args.images)
+    return 0
+
+
+def train(part: str, data: Path, out: Path, images: int | None) -> None:
+    """Trains 'classifier' or 'clip' and puts its weights, in half precision, where the scorer looks for them."""
+    preset_images, batch_size, rate, seed = PRESETS[part]
     torch.manual_seed(seed)
-    model, loss, examples = {"classifier": classifier_task, "clip": clip_task}[args.part](args.data)
-    out = args.out / args.part
+    model, loss, examples = {"classifier": classifier_task, "clip": clip_task}[part](data)
     out.mkdir(parents=True, exist_ok=True)
-    model = fit(model, loss, examples, args.images or images, batch_size, rate, seed, out)
+    model = fit(model, loss, examples, images or preset_images, batch_size, rate, seed, out)
     state = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
         if not name.endswith(("num_batches_tracked", "attn_mask"))
     }
-    beside = embedded.WEIGHTS / f".{args.part}.part"
+    beside = embedded.WEIGHTS / f".{part}.part"
     save_file(state, beside)
-    beside.replace(embedded.WEIGHTS / f"{args.part}.safetensors")
-    if args.part == "classifier":
+    beside.replace(embedded.WEIGHTS / f"{part}.safetensors")
+    if part == "classifier":
         atomic.write_json(embedded.LABELS_FILE, model.labels)
     atomic.remove_folder(out / "state")  # or the next training would begin at this one's end
-    print(embedded.WEIGHTS / f"{args.part}.safetensors", sum(t.numel() for t in state.values()), "values")
-    return 0
+    print(embedded.WEIGHTS / f"{part}.safetensors", sum(t.numel() for t in state.values()), "values")
 
 
 if __name__ == "__main__":

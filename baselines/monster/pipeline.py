@@ -1,7 +1,7 @@
 """The monster: a latent-diffusion model trained from scratch. Prompts in, images out.
 
-Its folder has diffusers' usual layout (vae, text_encoder, tokenizer, unet) and `sampling.json` with the defaults that were
-tuned on the validation prompts.
+Its folder has diffusers' usual layout (vae, text_encoder, tokenizer, unet) and `sampling.json` with the defaults that
+were tuned on the validation prompts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ PARTS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "tokenizer": CLIPT
 class Monster:
     """A trained monster on one device. `settings` and `weights` go into the manifest."""
 
-    def __init__(self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+    ) -> None:
         defaults = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
         self._steps = defaults["steps"] if steps is None else steps
         self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
@@ -60,7 +62,9 @@ class Monster:
         distinct = list(dict.fromkeys(prompts))
         hidden, pooled = encode(self._text_encoder, self._tokenizer, distinct)
         rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self._device)
-        noise = randn(seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device)
+        noise = randn(
+            seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device
+        )
         with torch.autocast(self._device.type, self._dtype):
             latents = sample(
                 self._unet,
@@ -97,7 +101,9 @@ def load(
         if not (folder / part).exists():
             raise MissingPart(
                 f"the monster's weights are not complete: no {part}",
-                looked_for=(folder / part).relative_to(repo_root()) if folder.is_relative_to(repo_root()) else folder / part,
+                looked_for=(folder / part).relative_to(repo_root())
+                if folder.is_relative_to(repo_root())
+                else folder / part,
                 get_it="train them (make train MODEL=monster), or name a folder that has them with --weights",
             )
     return Monster(folder, device, steps=steps, guidance_scale=guidance_scale)

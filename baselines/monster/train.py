@@ -39,16 +39,26 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)")
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs' folders go")
     parser.add_argument("--out", type=Path, default=Path("runs/monster"), help="the finished model, for --weights")
     args = parser.parse_args(argv)
     common = ["--data", str(args.data)]
     train_autoencoder.main([*common, "--out", str(args.runs / "autoencoder")])
     train_text_encoder.main([*common, "--out", str(args.runs / "text_encoder")])
-    parts = ["--autoencoder", str(args.runs / "autoencoder" / "model"), "--text-encoder", str(args.runs / "text_encoder" / "model")]
+    parts = [
+        "--autoencoder",
+        str(args.runs / "autoencoder" / "model"),
+        "--text-encoder",
+        str(args.runs / "text_encoder" / "model"),
+    ]
     train_unet.main([*common, *parts, "--out", str(args.runs / "unet")])
     assemble(args.runs, args.out, args.runs / "unet" / "weights.safetensors", SAMPLING)
+    # The same model at a tenth of its training: its scores are the thresholds of the bestiary's tier "baseline".
+    early = args.out.with_name(f"{args.out.name}-at-one-tenth")
+    assemble(args.runs, early, args.runs / "unet" / "weights-0.1.safetensors", SAMPLING)
     print(f"{args.out}: draw with python -m baselines monster --weights {args.out}")
     return 0
 

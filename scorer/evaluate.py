@@ -1,0 +1,80 @@
+"""python -m scorer.evaluate: how good the bestiary's backbones are, on references that they never saw.
+
+A metric is worth what its network sees: caption -> picture retrieval, how well matched captions are told from others,
+and how often each attribute of a drawn picture is read rightly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from scorer import embedded
+from scorer.attributes import attribute_hits
+from scorer.backbones import BestiaryInception
+from scorer.clip import load_clip
+from submission import Competition
+from submission.errors import run
+
+BATCH = 256
+
+
+def retrieval(text: torch.Tensor, image: torch.Tensor, captions: Sequence[str]) -> dict[str, float]:
+    """Of unit embeddings (N, D), row i of one belonging to row i of the other; of equal captions only the first counts.
+
+    Returns the shares of captions whose own picture is the nearest ('R@1') and among the ten nearest ('R@10'), the area
+    under the ROC curve of matched against mismatched pairs ('AUC'), and the mean cosines of both.
+    """
+    distinct = torch.tensor([i for i, caption in enumerate(captions) if captions.index(caption) == i])
+    cosines = (text[distinct] @ image[distinct].T).double()
+    own = cosines.diagonal()
+    rank = (cosines > own[:, None]).sum(1)
+    others = cosines[~torch.eye(len(own), dtype=torch.bool)]
+    ordered = others.sort().values
+    below = torch.searchsorted(ordered, own, right=False) + torch.searchsorted(ordered, own, right=True)
+    return {
+        "captions": len(own),
+        "R@1": (rank < 1).double().mean().item(),
+        "R@10": (rank < 10).double().mean().item(),
+        "AUC": (below.double() / 2 / len(ordered)).mean().item(),
+        "cosine, matched": own.mean().item(),
+        "cosine, others": others.mean().item(),
+    }
+
+
+@torch.inference_mode()
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--competition", default="bestiary", help="whose references to look at (default: bestiary)")
+    args = parser.parse_args(argv)
+    competition = Competition.load(args.competition)
+    references = competition.references()
+    pixels = np.stack([references.read(prompt.image_name) for prompt in competition.prompts])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    inception = BestiaryInception(torch.device("cpu"))
+    clip = load_clip("bestiary", None, torch.device("cpu"))
+    features = torch.cat([inception.features(part) for part in images.split(BATCH)])
+    embedded_images = torch.cat([clip.image_features(part) for part in images.split(BATCH)])
+    captions = [prompt.text for prompt in competition.prompts]
+    table = Table(title=f"The bestiary's backbones on {len(images)} references of {competition.name}")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for what, value in retrieval(clip.text_features(captions), embedded_images, captions).items():
+        table.add_row(what, f"{value:.4f}" if isinstance(value, float) else str(value))
+    names = [prompt.image_name for prompt in competition.prompts]
+    for what, hits in attribute_hits(inception.attributes(features), competition.attributes(), names).items():
+        table.add_row(f"{what} accuracy", f"{np.mean(hits):.4f}")
+    for part in ("classifier", "clip"):
+        table.add_row(f"{part}.safetensors", f"{embedded.weights_file(part).stat().st_size:,} bytes")
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,74 @@
+"""The sampler and the loss against closed forms."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+
+from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
+from baselines.monster.train_unet import velocity_loss
+
+A = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
+
+
+class Gaussian:
+    """The exact velocity of data that is N(mean, std^2) in every value; the mean is what `pooled` says."""
+
+    def __init__(self, std: float) -> None:
+        self.std = std
+
+    def __call__(self, x, t, hidden, class_labels):
+        a = A[int(t)]
+        mean = class_labels[:, :1, None, None]
+        # E[x0 | x] and E[noise | x] of jointly Gaussian variables.
+        variance = a * self.std**2 + 1 - a
+        x0 = mean + a.sqrt() * self.std**2 / variance * (x - a.sqrt() * mean)
+        noise = (x - a.sqrt() * x0) / (1 - a).sqrt()
+        return SimpleNamespace(sample=a.sqrt() * noise - (1 - a).sqrt() * x0)
+
+
+def conditions(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros(len(values), 3, 4), torch.tensor(values)[:, None].expand(-1, 4)
+
+
+def test_it_draws_the_distribution_that_the_network_knows():
+    noise = torch.randn(512, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    drawn = sample(
+        Gaussian(0.5), solver(), noise, conditions([1.5] * 512), conditions([0.0]), steps=40, guidance_scale=1.0
+    )
+    assert drawn.mean().item() == pytest.approx(1.5, abs=0.02)
+    assert drawn.std().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_guidance_moves_away_from_no_prompt():
+    noise = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    text, empty = conditions([1.0] * 64), conditions([0.0])
+    plain, guided = (
+        sample(Gaussian(0.3), solver(), noise, text, empty, steps=20, guidance_scale=scale) for scale in (1.0, 3.0)
+    )
+    # With equal variances the guided score is that of N(u + s (c - u), std^2): the mean goes from 1 to 3.
+    assert plain.mean().item() == pytest.approx(1.0, abs=0.03)
+    assert guided.mean().item() == pytest.approx(3.0, abs=0.05)
+
+
+def test_images_do_not_depend_on_their_neighbours():
+    noise = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    text, empty = conditions([1.0, -1.0, 0.5, 2.0]), conditions([0.0])
+    together = sample(Gaussian(0.3), solver(), noise, text, empty, steps=6, guidance_scale=2.0)
+    alone = sample(Gaussian(0.3), solver(), noise[2:3], tuple(c[2:3] for c in text), empty, steps=6, guidance_scale=2.0)
+    assert torch.equal(together[2:3], alone)
+
+
+def test_the_loss_is_zero_for_the_exact_velocity_and_weighs_by_min_snr():
+    generator = torch.Generator().manual_seed(0)
+    x0, noise = (torch.randn(3, 2, 4, 4, generator=generator) for _ in range(2))
+    a = torch.tensor([0.9, 0.5, 0.01])
+    b = a.view(-1, 1, 1, 1)
+    exact = b.sqrt() * noise - (1 - b).sqrt() * x0
+    assert velocity_loss(exact, x0, noise, a).item() == 0.0
+    wrong = exact + torch.tensor([1.0, 0.0, 0.0]).view(-1, 1, 1, 1)
+    weights = [5 / 10, 1 / 2, (0.01 / 0.99) / (0.01 / 0.99 + 1)]  # SNR 9 is cut at 5; SNR 1; SNR 1/99
+    assert velocity_loss(wrong, x0, noise, a).item() == pytest.approx(weights[0] / sum(weights), rel=1e-5)
