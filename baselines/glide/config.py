@@ -6,13 +6,15 @@ import dataclasses
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PositiveInt, TypeAdapter, ValidationError
 
+from submission import atomic
 from submission.errors import UsageError
 
 FILE_NAME = "glide.json"
+CLIP_START, CLIP_END = 49406, 49407  # in CLIP's vocabulary
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -38,22 +40,38 @@ class UNetConfig:
 
     __pydantic_config__ = _STRICT
 
-    image_size: int
-    model_channels: int
-    num_res_blocks: int
-    channel_mult: tuple[int, ...]
-    attention_resolutions: tuple[int, ...]
-    num_head_channels: int
-    text_length: int
-    text_width: int
-    text_layers: int
-    text_heads: int
-    vocab_size: int
+    image_size: PositiveInt
+    model_channels: PositiveInt
+    num_res_blocks: PositiveInt
+    channel_mult: tuple[PositiveInt, ...]
+    attention_resolutions: tuple[PositiveInt, ...]
+    num_head_channels: PositiveInt
+    text_length: PositiveInt
+    text_width: PositiveInt
+    text_layers: PositiveInt
+    text_heads: PositiveInt
+    vocab_size: PositiveInt
     noise_schedule: Literal["squaredcos_cap_v2", "linear"]
-    train_timesteps: int = 1000
+    train_timesteps: PositiveInt = 1000
     inpaint: bool = False
     super_res: bool = False
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        widths = [self.model_channels * mult for mult in self.channel_mult]
+        attending = [
+            width
+            for level, width in enumerate(widths)
+            if level == len(widths) - 1 or self.image_size >> level in self.attention_resolutions
+        ]
+        if not widths or any(width % 32 for width in widths):
+            raise ValueError("model_channels times each of channel_mult must be a multiple of 32")
+        if any(width % self.num_head_channels for width in attending):
+            raise ValueError("num_head_channels must divide the width of every level that attends")
+        if self.text_width % self.text_heads:
+            raise ValueError("text_heads must divide text_width")
+        if self.image_size % 2 ** (len(widths) - 1):
+            raise ValueError(f"image_size must be halved {len(widths) - 1} times, once between levels")
 
     @property
     def in_channels(self) -> int:
@@ -67,9 +85,9 @@ class ClipTowerConfig:
 
     __pydantic_config__ = _STRICT
 
-    num_layers: int
-    num_heads: int
-    head_dim: int
+    num_layers: PositiveInt
+    num_heads: PositiveInt
+    head_dim: PositiveInt
 
     @property
     def width(self) -> int:
@@ -88,13 +106,17 @@ class NoisedClipConfig:
 
     image: ClipTowerConfig
     text: ClipTowerConfig
-    image_size: int
-    patch_size: int
-    embed_dim: int
-    vocab_size: int
-    text_length: int
-    train_timesteps: int = 1000
+    image_size: PositiveInt
+    patch_size: PositiveInt
+    embed_dim: PositiveInt
+    vocab_size: PositiveInt
+    text_length: PositiveInt
+    train_timesteps: PositiveInt = 1000
     logit_scale: float = 100.0
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise ValueError("patch_size must divide image_size")
 
 
 @dataclass(frozen=True)
@@ -114,7 +136,7 @@ class Sampling:
 
     __pydantic_config__ = _STRICT
 
-    steps: int = 100
+    steps: PositiveInt = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
     guidance_scale: float = 3.0
     clip_scale: float = 3.0
@@ -122,11 +144,11 @@ class Sampling:
     inpaint_guidance_scale: float = 5.0
     upsample_respacing: str = "fast27"
     upsample_temperature: float = 0.997
-    batch_size: int = 16
+    batch_size: PositiveInt = 16
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class VocabularyConfig:
     """A BPE and, of its ids, those that have a row in the token table, in the rows' order; None: all.
 
     `files` is the folder's own vocab.json and merges.txt in GPT-2's format, `clip` is CLIP's, which open_clip brings.
@@ -147,8 +169,8 @@ class GlideConfig:
 
     models: dict[Literal["base", "upsample", "base_inpaint", "upsample_inpaint"], UNetConfig]
     clip: NoisedClipConfig | None = None
-    text: Vocabulary = field(default_factory=lambda: Vocabulary("files"))
-    clip_text: Vocabulary = field(default_factory=lambda: Vocabulary("clip"))
+    text: VocabularyConfig = field(default_factory=lambda: VocabularyConfig("files"))
+    clip_text: VocabularyConfig = field(default_factory=lambda: VocabularyConfig("clip"))
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
@@ -157,6 +179,13 @@ class GlideConfig:
                 raise ValueError(f"models.{name}: super_res must be {str(name.startswith('upsample')).lower()}")
             if name.endswith("_inpaint") and not model.inpaint:
                 raise ValueError(f"models.{name}: inpaint must be true")
+            if self.text.rows is not None and len(self.text.rows) != model.vocab_size:
+                raise ValueError(f"models.{name}: vocab_size must be that of text.rows, {len(self.text.rows)}")
+        if self.clip is not None and (rows := self.clip_text.rows) is not None:
+            if len(rows) != self.clip.vocab_size:
+                raise ValueError(f"clip: vocab_size must be that of clip_text.rows, {len(rows)}")
+            if not {CLIP_START, CLIP_END} <= set(rows):
+                raise ValueError(f"clip_text.rows must have the start and end tokens, {CLIP_START} and {CLIP_END}")
 
     def for_inpainting(self, stage: Literal["base", "upsample"]) -> str | None:
         """The UNet that inpaints at this stage: the one for it, or the plain one if it can."""
@@ -176,9 +205,9 @@ def read_config(path: Path) -> GlideConfig:
         raise UsageError(f"{path} cannot be read: {error}") from None
 
 
-def to_json(config: GlideConfig) -> dict[str, Any]:
-    """What `read_config` reads."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+def write_config(path: Path, config: GlideConfig) -> None:
+    """As JSON, for `read_config`."""
+    atomic.write_json(path, dataclasses.asdict(config))
 
 
 _BASE = UNetConfig(

@@ -13,7 +13,7 @@ from baselines.glide.diffusion import diffusion_of
 from baselines.glide.guidance import clip_gradient
 from baselines.glide.sampling import Gradient
 from baselines.glide.stages import draw, rounded, to_pixels
-from baselines.glide.tokenizer import TextTokenizer
+from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
 from baselines.glide.weights import Folder, on_device
 from submission import Competition, Prompt
 from submission.errors import shown
@@ -69,6 +69,8 @@ class Glide:
             self.settings["classifier_free_scale"] = self._classifier_free_scale
         self.weights = dict(folder.sha256)
         self.notes = folder.notes + prompt_notes(self._tokenizer, prompts)
+        if by_clip:
+            self.notes += prompt_notes(self._clip_tokenizer, prompts, for_whom=" for CLIP")
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -103,7 +105,7 @@ class Glide:
         return clip_gradient(self._clip, self._clip.embed_texts(tokens, lengths), self._clip_scale)
 
 
-def prompt_notes(tokenizer: TextTokenizer, prompts: Sequence[Prompt]) -> list[str]:
+def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Prompt], for_whom: str = "") -> list[str]:
     """What the network will not see of the prompts."""
 
     def note(names: list[str], what: str) -> list[str]:
@@ -112,8 +114,8 @@ def prompt_notes(tokenizer: TextTokenizer, prompts: Sequence[Prompt]) -> list[st
 
     cut = [prompt.image_name for prompt in prompts if tokenizer.cuts(prompt.text)]
     unknown = [prompt.image_name for prompt in prompts if tokenizer.vocabulary.leaves_out(prompt.text)]
-    return note(cut, f"are longer than {tokenizer.length} tokens and were cut") + note(
-        unknown, "have words that the model does not know, which were left out"
+    return note(cut, f"are longer than {tokenizer.length} tokens and were cut{for_whom}") + note(
+        unknown, f"have words that the model does not know, which were left out{for_whom}"
     )
 
 

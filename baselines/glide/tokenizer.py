@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-CLIP_START, CLIP_END = 49406, 49407
+from baselines.glide.config import CLIP_END, CLIP_START
 
 
 class Vocabulary:
@@ -65,6 +65,10 @@ class ClipTokenizer:
 
     def __init__(self, vocabulary: Vocabulary, length: int) -> None:
         self.vocabulary, self.length = vocabulary, length
+
+    def cuts(self, prompt: str) -> bool:
+        """Whether the prompt has more tokens than fit between start and end."""
+        return len(self.vocabulary.encode(prompt)) > self.length - 2
 
     def __call__(self, prompts: Sequence[str]) -> tuple[Int[Tensor, "b l"], Int[Tensor, " b"]]:
         """Ids, and how many of them are real, start and end included."""

@@ -35,8 +35,8 @@ class Folder:
     """
 
     path: Path
-    config: GlideConfig = OPENAI
-    official: bool = True
+    config: GlideConfig
+    official: bool
     sha256: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ class Folder:
         if described.exists():
             config = read_config(described)
             return cls(path, config, official=False, sha256={FILE_NAME: checkpoint.sha256(described)})
-        return cls(path)
+        return cls(path, OPENAI, official=True)
 
     @property
     def output_size(self) -> int:

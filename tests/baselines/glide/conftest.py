@@ -21,8 +21,8 @@ from baselines.glide.config import (
     NoisedClipConfig,
     Sampling,
     UNetConfig,
-    Vocabulary,
-    to_json,
+    VocabularyConfig,
+    write_config,
 )
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.unet import UNet
@@ -131,7 +131,7 @@ def small_config() -> GlideConfig:
             "upsample": replace(base, image_size=32, noise_schedule="linear", super_res=True),
         },
         clip=replace(tiny_clip_config(), vocab_size=65536),
-        clip_text=Vocabulary("clip"),
+        clip_text=VocabularyConfig("clip"),
         sampling=Sampling(steps=4, upsample_respacing="3", batch_size=2),
     )
 
@@ -151,7 +151,7 @@ def weights(tmp_path: Path, write_vocabulary: Callable[[Path], None]) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
     config = small_config()
-    (folder / "glide.json").write_text(json.dumps(to_json(config)), encoding="utf-8")
+    write_config(folder / "glide.json", config)
     write_vocabulary(folder)
     with torch.device("meta"):
         clip = NoisedClip(config.clip)

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.glide import __main__ as command
-from baselines.glide import convert, weights
-from baselines.glide.config import OPENAI, read_config, to_json
+from baselines.glide import convert
+from baselines.glide import weights as weights_folder
+from baselines.glide.config import OPENAI, read_config, write_config
 from baselines.glide.weights import Folder
 from submission import MissingPart
 from submission.errors import UsageError, run
@@ -24,7 +25,7 @@ from submission.errors import UsageError, run
 
 def test_a_configuration_comes_back_as_it_was(weights: Path, tmp_path: Path) -> None:
     for config in (OPENAI, read_config(weights / "glide.json")):
-        (tmp_path / "glide.json").write_text(json.dumps(to_json(config)))
+        write_config(tmp_path / "glide.json", config)
         assert read_config(tmp_path / "glide.json") == config
 
 
@@ -35,6 +36,15 @@ def test_a_configuration_comes_back_as_it_was(weights: Path, tmp_path: Path) -> 
         (lambda config: config["models"]["base"].update(image_size="large"), "image_size"),
         (lambda config: config["models"]["base"].update(super_res=True), "super_res"),
         (lambda config: config.update(models=[]), "models"),
+        (lambda config: config["models"]["base"].update(channel_mult=[1, -2]), "channel_mult"),
+        (lambda config: config["models"]["base"].update(model_channels=48), "multiple of 32"),
+        (lambda config: config["models"]["base"].update(num_head_channels=24), "num_head_channels"),
+        (lambda config: config["models"]["base"].update(text_heads=5), "text_heads"),
+        (lambda config: config["models"]["base"].update(image_size=15), "image_size"),
+        (lambda config: config["clip"].update(patch_size=5), "patch_size"),
+        (lambda config: config["text"].update(rows=[1, 2]), "vocab_size"),
+        (lambda config: config["clip_text"].update(rows=[1, 2]), "vocab_size"),
+        (lambda config: config["clip"].update(vocab_size=1) or config["clip_text"].update(rows=[7]), "start and end"),
     ],
 )
 def test_a_wrong_configuration_names_the_key(change: Callable, message: str, weights: Path) -> None:
@@ -112,8 +122,7 @@ def released(tmp_path: Path, golden: Callable, monkeypatch: pytest.MonkeyPatch, 
     """A folder as OpenAI's, but of the tiny reference models: base.pt and clip_text_enc.pt, with OpenAI's keys."""
     from_reference = replace(OPENAI, models={**OPENAI.models, "base": reference_unet("base").config})
     monkeypatch.setattr(convert, "OPENAI", from_reference)
-    monkeypatch.setattr(weights, "OPENAI", from_reference)
-    monkeypatch.setattr(Folder.__init__, "__defaults__", (from_reference, *Folder.__init__.__defaults__[1:]))
+    monkeypatch.setattr(weights_folder, "OPENAI", from_reference)
     folder = tmp_path / "released"
     folder.mkdir()
     torch.save(golden("base.state"), folder / "base.pt")
