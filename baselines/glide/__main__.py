@@ -24,18 +24,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | convert")
     text = "draw a part of an image anew, by a prompt; the rest keeps its pixels"
-    inpaint = commands.add_parser(
-        "inpaint", help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    inpaint = commands.add_parser("inpaint", help=text, description=text)
     inpaint.add_argument("--image", type=Path, required=True, help="PNG or JPEG, of the size that the weights draw")
     inpaint.add_argument("--mask", type=Path, required=True, help="of the same size: white is drawn anew, black kept")
     inpaint.add_argument("--prompt", required=True, help="what the whole image should show")
-    inpaint.add_argument("--out", type=Path, default=Path("inpainted.png"), help="the PNG to write")
-    inpaint.add_argument("--weights", help="folder of weights: OpenAI's, or your own (default: the shipped ones)")
-    inpaint.add_argument("--seed", type=int, default=0, help="another seed fills it in another way")
-    inpaint.add_argument("--steps", type=_positive, help="of the base model (default: the weights' own)")
-    inpaint.add_argument("--guidance-scale", type=float, help="classifier-free (default: the weights' own)")
-    inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute")
+    inpaint.add_argument("--out", type=Path, default=Path("inpainted.png"), help="the PNG to write (%(default)s)")
+    inpaint.add_argument("--weights", metavar="DIR", help="OpenAI's weights, or your own (the shipped ones)")
+    inpaint.add_argument("--seed", type=int, default=0, help="another seed fills it in another way (%(default)s)")
+    inpaint.add_argument("--steps", type=_positive, help="of the base model (the weights' own)")
+    inpaint.add_argument("--guidance-scale", type=float, help="classifier-free; 1 is none (the weights' own)")
+    inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
 
     text = "write a safetensors beside each of OpenAI's .pt files, once"
     convert = commands.add_parser("convert", help=text, description=text)

@@ -43,21 +43,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         # weights_only: tensors and plain containers, none of the code that a pickle may carry.
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # What weights_only refuses may be a pickle of something else, or no pickle at all.
-        kind = "it holds more than tensors" if zipfile.is_zipfile(path) else _first_line(error)
+    except SafetensorError as error:
+        raise UsageError(f"{refused} ({shown(str(error))})\n  -> {hint}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        # weights_only refuses code; bytes that are no pickle fail in any way.
+        kind = "it is damaged, or holds more than tensors" if zipfile.is_zipfile(path) else "it is no PyTorch archive"
         raise UsageError(f"{refused} ({kind})\n  -> {hint}") from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{refused} ({_first_line(error)})\n  -> {hint}") from None
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise UsageError(f"{refused}: it holds a {type(state).__name__}, not tensors by name")
     return dict(state)
-
-
-def _first_line(error: Exception) -> str:
-    return shown((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:

@@ -48,6 +48,7 @@ class Inpainter:
         self._upsample_diffusion = diffusion_of(folder.unet_config(upsample), defaults.upsample_respacing)
         self.image_size = folder.unet_config(upsample).image_size
         self.total_steps = len(self._diffusion) + len(self._upsample_diffusion)
+        folder.require(base, upsample)
         self.tokenizer = folder.text_tokenizer()
         self._base = on_device(folder.unet(base), self._device)
         self._upsampler = on_device(folder.unet(upsample), self._device)

@@ -14,7 +14,7 @@ from baselines.glide.guidance import clip_gradient
 from baselines.glide.sampling import Gradient
 from baselines.glide.stages import draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
-from baselines.glide.weights import Folder, on_device
+from baselines.glide.weights import CLIP_FILES, Folder, on_device
 from submission import Competition, Prompt
 from submission.errors import shown
 
@@ -50,6 +50,7 @@ class Glide:
         self._clip_scale = scale if by_clip else 0.0
         self._diffusion = diffusion_of(folder.unet_config("base"), str(self._steps))
         self._upsample_diffusion = diffusion_of(folder.unet_config("upsample"), defaults.upsample_respacing)
+        folder.require("base", "upsample", *(CLIP_FILES if by_clip else ()))
         self._tokenizer = folder.text_tokenizer()
         self._base = on_device(folder.unet("base"), self._device)
         self._upsampler = on_device(folder.unet("upsample"), self._device)

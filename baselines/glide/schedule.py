@@ -55,9 +55,9 @@ def respace(train_timesteps: int, spacing: str) -> list[int]:
         if not 1 <= count <= size:
             raise UsageError(f"{count} steps do not fit into {size} of the {train_timesteps} that the model knows")
         stride = 1.0 if count == 1 else (size - 1) / (count - 1)
-        at = 0.0
+        offset = 0.0
         for _ in range(count):
-            steps.append(start + round(at))
-            at += stride
+            steps.append(start + round(offset))
+            offset += stride
         start += size
     return steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ from baselines.glide.text_transformer import TextStates, TextTransformer
 class Level(nn.Module):
     """The blocks of one resolution, and the one that leaves it (None at the end of its half of the UNet)."""
 
-    def __init__(self, resnets: list[nn.Module], attentions: list[nn.Module], resampler: nn.Module | None) -> None:
+    def __init__(
+        self, resnets: Sequence[nn.Module], attentions: Sequence[nn.Module], resampler: nn.Module | None
+    ) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(resnets)
         self.attentions = nn.ModuleList(attentions)  # one per residual block, or none

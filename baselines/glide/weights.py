@@ -118,15 +118,24 @@ class Folder:
 
     def file(self, name: str) -> Path:
         """The safetensors of a part, or else its .pt. Raises MissingPart."""
-        for suffix in (".safetensors", ".pt"):
-            if (self.path / (name + suffix)).exists():
-                return self.path / (name + suffix)
-        file = self.path / (name + (".pt" if self.official else ".safetensors"))
+        self.require(name)
+        return next(path for path in self._candidates(name) if path.exists())
+
+    def require(self, *names: str) -> None:
+        """Raises MissingPart that says which of the parts are not there and how to get them."""
+        missing = [name for name in names if not any(path.exists() for path in self._candidates(name))]
+        if not missing:
+            return
+        suffix = ".pt" if self.official else ".safetensors"
+        links = "\n              ".join(f"{_HOST}{name}.pt" for name in missing)
         raise MissingPart(
-            f"GLIDE's weights are not complete: no {file.name}",
-            looked_for=f"{_readable(file)}, .safetensors too" if self.official else _readable(file),
-            get_it=f"download {_HOST}{name}.pt" if self.official else "train it, or name a folder that has it",
+            f"GLIDE's weights are not complete: no {', '.join(name + suffix for name in missing)}",
+            looked_for=f"{_readable(self.path)}/" + (" (.safetensors too)" if self.official else ""),
+            get_it=links if self.official else "train it, or name a folder that has it with --weights",
         )
+
+    def _candidates(self, name: str) -> list[Path]:
+        return [self.path / f"{name}.safetensors", self.path / f"{name}.pt"]
 
     def _load(self, model: checkpoint.Model, name: str) -> checkpoint.Model:
         file = self.file(name)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.glide import checkpoint
 from baselines.glide.config import OPENAI
 from baselines.glide.convert import empty_model
+from baselines.glide.unet import UNet
 from submission.errors import UsageError
 
 COUNTS = {
@@ -34,6 +36,20 @@ def test_a_layout_loads_strictly(name: str, golden: Callable) -> None:
     model.load_state_dict(state_of(layout), strict=True, assign=True)  # the plain call takes OpenAI's keys
     assert {key: list(shape) for key, shape in checkpoint.openai_layout(model).items()} == layout
     assert sum(parameter.numel() for parameter in model.parameters()) == COUNTS[name]
+
+
+@pytest.mark.parametrize(("name", "operations"), [("base", 0.238e12), ("upsample", 1.281e12)])
+def test_a_forward_pass_costs_what_openais_does(name: str, operations: float) -> None:
+    """Measured on OpenAI's models with the same counter, for one image."""
+    config = OPENAI.models[name]
+    with torch.device("meta"):
+        model = UNet(config).eval()
+        x, low_res = torch.empty(1, 3, config.image_size, config.image_size), torch.empty(1, 3, 64, 64)
+        tokens = torch.zeros(1, 128, dtype=torch.long)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            text = model.encode_text(tokens, tokens > 0)
+            model(x, tokens[:, 0], text, low_res=low_res)
+    assert counter.get_total_flops() == pytest.approx(operations, rel=0.005)
 
 
 @pytest.mark.parametrize(("name", "other"), [("base", "upsample"), ("base", "base_inpaint")])

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.glide import __main__ as command
-from baselines.glide import convert
+from baselines.glide import convert, pipeline
 from baselines.glide import weights as weights_folder
 from baselines.glide.config import OPENAI, read_config, write_config
 from baselines.glide.weights import Folder
@@ -59,6 +59,13 @@ def test_a_missing_folder_says_how_to_get_the_weights(tmp_path: Path) -> None:
     with pytest.raises(MissingPart, match=r"clip_image_enc\.pt") as error:
         Folder.open(str(tmp_path / "nothing"))
     assert "vocab.json" in str(error.value)
+
+
+def test_all_missing_files_are_named_at_once(tmp_path: Path, tiny_competition: Callable) -> None:
+    (tmp_path / "official").mkdir()
+    (tmp_path / "official" / "base.pt").touch()
+    with pytest.raises(MissingPart, match=r"no upsample\.pt, clip_image_enc\.pt, clip_text_enc\.pt"):
+        pipeline.load_clip_guided(tiny_competition(), "cpu", weights=str(tmp_path / "official"))
 
 
 @pytest.mark.parametrize("name", ["base", "upsample_inpaint"])
