@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines import options as option
 from baselines.device import DEVICES, resolve_device
 from baselines.progress import Bar
 from submission import atomic
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--out", type=Path, default=Path("inpainted.png"), help="the PNG to write (%(default)s)")
     inpaint.add_argument("--weights", metavar="DIR", help="OpenAI's weights, or your own (the shipped ones)")
     inpaint.add_argument("--seed", type=int, default=0, help="another seed fills it in another way (%(default)s)")
-    inpaint.add_argument("--steps", type=_positive, help="of the base model (the weights' own)")
+    inpaint.add_argument("--steps", type=int, help="of the base model (the weights' own)")
     inpaint.add_argument("--guidance-scale", type=float, help="classifier-free; 1 is none (the weights' own)")
     inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
 
@@ -41,14 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
 def _inpaint(options: argparse.Namespace) -> None:
+    asked = {name: getattr(options, name) for name in ("weights", "steps", "guidance_scale")}
+    option.checked("inpaint", asked, asked)
     image = _read(options.image)
     mask = _read(options.mask, grey=True)
     if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():

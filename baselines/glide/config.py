@@ -1,10 +1,10 @@
-"""How large GLIDE's networks are and how they are sampled: as JSON beside the weights, or as OpenAI released them."""
+"""How large GLIDE's networks are and how they are sampled: a JSON beside the weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -181,6 +181,8 @@ class GlideConfig:
                 raise ValueError(f"models.{name}: inpaint must be true")
             if self.text.rows is not None and len(self.text.rows) != model.vocab_size:
                 raise ValueError(f"models.{name}: vocab_size must be that of text.rows, {len(self.text.rows)}")
+        if len({(model.text_length, model.vocab_size) for model in self.models.values()}) > 1:
+            raise ValueError("models: all must have the same text_length and vocab_size: they share a tokenizer")
         if self.clip is not None and (rows := self.clip_text.rows) is not None:
             if len(rows) != self.clip.vocab_size:
                 raise ValueError(f"clip: vocab_size must be that of clip_text.rows, {len(rows)}")
@@ -208,46 +210,3 @@ def read_config(path: Path) -> GlideConfig:
 def write_config(path: Path, config: GlideConfig) -> None:
     """As JSON, for `read_config`."""
     atomic.write_json(path, dataclasses.asdict(config))
-
-
-_BASE = UNetConfig(
-    image_size=64,
-    model_channels=192,
-    num_res_blocks=3,
-    channel_mult=(1, 2, 3, 4),
-    attention_resolutions=(32, 16, 8),
-    num_head_channels=64,
-    text_length=128,
-    text_width=512,
-    text_layers=16,
-    text_heads=8,
-    vocab_size=50257,
-    noise_schedule="squaredcos_cap_v2",
-)
-_UPSAMPLE = replace(
-    _BASE,
-    image_size=256,
-    num_res_blocks=2,
-    channel_mult=(1, 1, 2, 2, 4, 4),
-    noise_schedule="linear",
-    super_res=True,
-)
-
-# The models that OpenAI released: github.com/openai/glide-text2im.
-OPENAI = GlideConfig(
-    models={
-        "base": _BASE,
-        "upsample": _UPSAMPLE,
-        "base_inpaint": replace(_BASE, inpaint=True),
-        "upsample_inpaint": replace(_UPSAMPLE, inpaint=True),
-    },
-    clip=NoisedClipConfig(
-        image=ClipTowerConfig(num_layers=12, num_heads=12, head_dim=64),
-        text=ClipTowerConfig(num_layers=12, num_heads=8, head_dim=64),
-        image_size=64,
-        patch_size=4,
-        embed_dim=512,
-        vocab_size=65536,  # CLIP has 49,408 ids; the table is padded
-        text_length=77,
-    ),
-)

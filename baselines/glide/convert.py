@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save
 
 from baselines.glide import checkpoint
-from baselines.glide.config import OPENAI
 from baselines.glide.noised_clip import NoisedImageEncoder, NoisedTextEncoder
+from baselines.glide.released import CLIP_FILES, FILES, OPENAI
 from baselines.glide.unet import UNet
-from baselines.glide.weights import CLIP_FILES, FILES, Folder
+from baselines.glide.weights import Folder
 from baselines.progress import Bar
 from submission import MissingPart, atomic
 from submission.errors import UsageError

@@ -11,10 +11,11 @@ import torch
 from baselines.device import seeded_generators
 from baselines.glide.diffusion import diffusion_of
 from baselines.glide.guidance import clip_gradient
+from baselines.glide.released import CLIP_FILES
 from baselines.glide.sampling import Gradient
 from baselines.glide.stages import draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
-from baselines.glide.weights import CLIP_FILES, Folder, on_device
+from baselines.glide.weights import Folder, on_device
 from submission import Competition, Prompt
 from submission.errors import shown
 

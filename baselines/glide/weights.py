@@ -10,8 +10,9 @@ import torch
 
 from baselines.glide import checkpoint
 from baselines.glide.byte_pair import read_bpe
-from baselines.glide.config import FILE_NAME, OPENAI, GlideConfig, UNetConfig, read_config
+from baselines.glide.config import FILE_NAME, GlideConfig, UNetConfig, read_config
 from baselines.glide.noised_clip import NoisedClip
+from baselines.glide.released import CLIP_FILES, FILES, GPT2_FILES, OPENAI, download
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
 from baselines.glide.unet import UNet
 from submission import MissingPart
@@ -19,10 +20,6 @@ from submission.errors import UsageError
 from submission.paths import repo_root
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
-CLIP_FILES = ("clip_image_enc", "clip_text_enc")
-FILES = (*OPENAI.models, *CLIP_FILES)
-_HOST = "https://openaipublic.blob.core.windows.net/diffusion/dec-2021/"
-_GPT2 = "vocab.json and merges.txt of https://huggingface.co/openai-community/gpt2"
 
 
 @dataclass
@@ -50,13 +47,13 @@ class Folder:
         """
         path = Path(weights).expanduser() if weights else SHIPPED
         if path.is_file():
-            raise UsageError(f"{path} is a file; GLIDE's weights are a folder with {_listed('.pt')}")
+            raise UsageError(f"{path} is a file; GLIDE's weights are a folder, with base.pt and others in it")
         if not path.is_dir():
             raise MissingPart(
                 "GLIDE's weights are not there",
                 looked_for=_readable(path),
-                get_it=f"put OpenAI's {_listed('.pt')} into a folder and name it with --weights\n"
-                f"              from {_HOST}, and {_GPT2}",
+                get_it="put OpenAI's files into a folder and name it with --weights\n"
+                f"              {download(FILES)}\n              {GPT2_FILES}",
             )
         described = path / FILE_NAME
         if described.exists():
@@ -100,7 +97,7 @@ class Folder:
         files = [self.path / name for name in ("vocab.json", "merges.txt")]
         for file in files:
             if not file.exists():
-                get_it = f"put {_GPT2} beside the weights" if self.official else "it is shipped with its weights"
+                get_it = f"put {GPT2_FILES} beside the weights" if self.official else "it is shipped with its weights"
                 raise MissingPart(f"GLIDE's tokenizer has no {file.name}", looked_for=_readable(file), get_it=get_it)
         bpe = read_bpe(*files)
         if vocabulary.rows is None and bpe.vocab_size != text.vocab_size:
@@ -127,11 +124,10 @@ class Folder:
         if not missing:
             return
         suffix = ".pt" if self.official else ".safetensors"
-        links = "\n              ".join(f"{_HOST}{name}.pt" for name in missing)
         raise MissingPart(
             f"GLIDE's weights are not complete: no {', '.join(name + suffix for name in missing)}",
             looked_for=f"{_readable(self.path)}/" + (" (.safetensors too)" if self.official else ""),
-            get_it=links if self.official else "train it, or name a folder that has it with --weights",
+            get_it=download(missing) if self.official else "train it, or name a folder that has it with --weights",
         )
 
     def _candidates(self, name: str) -> list[Path]:
@@ -153,10 +149,6 @@ def on_device(model: UNet, device: torch.device) -> UNet:
     if device.type == "cpu":
         return model.to(device, torch.float32)
     return model.to(device).half_precision()
-
-
-def _listed(suffix: str) -> str:
-    return " ".join(name + suffix for name in FILES)
 
 
 def _readable(path: Path) -> Path:

@@ -101,6 +101,9 @@ def test_the_command_edits_an_image(
         ({"mask": "text.png"}, 2, "neither PNG nor JPEG"),
         ({"out": "out.jpg"}, 2, r"must be a \.png"),
         ({"seed": "-1"}, 2, "--seed"),
+        ({"steps": "0"}, 2, "--steps"),
+        ({"steps": "1001"}, 2, "1001 steps"),
+        ({"guidance-scale": "nan"}, 2, "--guidance-scale"),
         ({"weights": "/nowhere/at-all"}, 4, "weights are not there"),
     ],
 )

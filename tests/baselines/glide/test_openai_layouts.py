@@ -10,8 +10,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.glide import checkpoint
-from baselines.glide.config import OPENAI
 from baselines.glide.convert import empty_model
+from baselines.glide.released import OPENAI
 from baselines.glide.unet import UNet
 from submission.errors import UsageError
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from baselines.glide import __main__ as command
 from baselines.glide import convert, pipeline
 from baselines.glide import weights as weights_folder
-from baselines.glide.config import OPENAI, read_config, write_config
+from baselines.glide.config import read_config, write_config
+from baselines.glide.released import OPENAI
 from baselines.glide.weights import Folder
 from submission import MissingPart
 from submission.errors import UsageError, run
@@ -36,6 +37,7 @@ def test_a_configuration_comes_back_as_it_was(weights: Path, tmp_path: Path) -> 
         (lambda config: config["models"]["base"].update(image_size="large"), "image_size"),
         (lambda config: config["models"]["base"].update(super_res=True), "super_res"),
         (lambda config: config.update(models=[]), "models"),
+        (lambda config: config["models"]["base"].update(text_length=9), "same text_length"),
         (lambda config: config["models"]["base"].update(channel_mult=[1, -2]), "channel_mult"),
         (lambda config: config["models"]["base"].update(model_channels=48), "multiple of 32"),
         (lambda config: config["models"]["base"].update(num_head_channels=24), "num_head_channels"),
@@ -127,7 +129,7 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
 @pytest.fixture
 def released(tmp_path: Path, golden: Callable, monkeypatch: pytest.MonkeyPatch, reference_unet: Callable) -> Path:
     """A folder as OpenAI's, but of the tiny reference models: base.pt and clip_text_enc.pt, with OpenAI's keys."""
-    from_reference = replace(OPENAI, models={**OPENAI.models, "base": reference_unet("base").config})
+    from_reference = replace(OPENAI, models={"base": reference_unet("base").config})
     monkeypatch.setattr(convert, "OPENAI", from_reference)
     monkeypatch.setattr(weights_folder, "OPENAI", from_reference)
     folder = tmp_path / "released"
