@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         help="folder with text_encoder/ and tokenizer/",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/unet"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=360_000, help="training images in all")
+    parser.add_argument("--images", type=int, default=180_000, help="training images in all")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
@@ -99,11 +100,21 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
     text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
 
-    latents = encode_pictures(autoencoder, pictures.images, accelerator) * autoencoder.config.scaling_factor
     captions = sorted({caption for entry in pictures.captions for caption in entry})
     number = {caption: k for k, caption in enumerate(captions)}
     texts = [[number[caption] for caption in entry] for entry in pictures.captions]
-    hidden, pooled = (states.half().cpu() for states in encode(text_model, tokenizer, captions))
+    # Both networks are fixed, so each picture and caption is encoded once, and a resumed run does not do it again.
+    cache = args.out / "encoded.safetensors"
+    if not cache.exists():
+        hidden, pooled = encode(text_model, tokenizer, captions)
+        encoded = {"latents": encode_pictures(autoencoder, pictures.images, accelerator)}
+        encoded |= {"hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
+        args.out.mkdir(parents=True, exist_ok=True)
+        save_file(encoded, cache.with_suffix(".part"))
+        cache.with_suffix(".part").replace(cache)
+    encoded = load_file(cache)
+    latents = encoded["latents"] * autoencoder.config.scaling_factor
+    hidden, pooled = encoded["hidden"], encoded["pooled"]
     empty = encode(text_model, tokenizer, [""])
     alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
 

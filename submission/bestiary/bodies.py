@@ -100,13 +100,13 @@ def spider(s: Sketch) -> Anchors:
             knee_x, knee_y = side * (0.6 + 0.1 * k), -0.12 + 0.17 * k
             foot = side * (0.72 + 0.09 * k) + 0.07 * s.stride * (-1) ** k
             leg = np.minimum(
-                f.capsule(side * 0.25, 0.2, knee_x, knee_y, 0.055),
-                f.capsule(knee_x, knee_y, foot, min(GROUND, 0.4 + 0.12 * k), 0.05),
+                f.capsule(side * 0.25, 0.2, knee_x, knee_y, 0.075),
+                f.capsule(knee_x, knee_y, foot, min(GROUND, 0.4 + 0.12 * k), 0.065),
             )
             s.add(FAR_LIMB - 0.1 * k, leg, s.limb)
     abdomen = f.ellipse(-0.12, 0.08, 0.5, 0.46)
     s.add(BODY, abdomen, s.main)
-    for x, y, r in ((-0.38, -0.06, 0.1), (-0.12, -0.22, 0.1), (-0.3, 0.24, 0.08)):
+    for x, y, r in ((-0.36, -0.02, 0.14), (-0.06, -0.2, 0.13), (-0.3, 0.28, 0.1)):
         s.patch(f.circle(x, y, r), abdomen)
     s.add(BODY + 0.2, f.circle(0.16, 0.28, 0.36), s.main)
     for x in (0.06, 0.26):

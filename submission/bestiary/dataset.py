@@ -35,7 +35,7 @@ from submission.bestiary.world import (
 )
 from submission.progress import track
 
-MONSTERS = {"test": 166, "validation": 80, "train": 4000}
+MONSTERS = {"test": 166, "validation": 120, "train": 8000}
 VALIDATION_PROMPTS = 256
 ZIP_DATE = (2026, 1, 1, 0, 0, 0)
 

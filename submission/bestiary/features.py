@@ -11,6 +11,8 @@ from submission.bestiary.sketch import BACK, BONE, FACE, FAR_LIMB, HEADGEAR, INK
 
 GOLD = (250, 200, 52)
 CAP_RED = (206, 52, 74)
+STEEL = (208, 216, 230)
+SMALLEST_FACE = 0.3  # of a skull or a giant eye, so that it can be seen on a small head
 
 
 def horns(s: Sketch, a: Anchors) -> None:
@@ -42,17 +44,16 @@ def wings(s: Sketch, a: Anchors) -> None:
 
 
 def spikes(s: Sketch, a: Anchors) -> None:
-    colour = mix(s.limb, INK, 0.42)
     for x, y, dx, dy in a.spine:
         n = math.hypot(dx, dy)
         dx, dy = dx / n, dy / n
-        root, tip = (x - 0.06 * dx, y - 0.06 * dy), (x + 0.34 * dx, y + 0.34 * dy)
+        root, tip = (x - 0.06 * dx, y - 0.06 * dy), (x + 0.4 * dx, y + 0.4 * dy)
         s.add(
             BACK + 0.5,
             s.frame.polygon(
-                (root[0] - 0.15 * dy, root[1] + 0.15 * dx), tip, (root[0] + 0.15 * dy, root[1] - 0.15 * dx)
+                (root[0] - 0.16 * dy, root[1] + 0.16 * dx), tip, (root[0] + 0.16 * dy, root[1] - 0.16 * dx)
             ),
-            colour,
+            STEEL,
         )
 
 
@@ -104,7 +105,7 @@ def mushroom_cap(s: Sketch, a: Anchors) -> None:
 
 def skull_mask(s: Sketch, a: Anchors) -> None:
     x, y, r = a.face
-    r = max(r, 0.24)
+    r = max(r, SMALLEST_FACE)
     bone = np.minimum(
         s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r), s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
     )
@@ -133,6 +134,9 @@ def _crossed(f: Frame, x: float, y: float, r: float) -> np.ndarray:
 def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: bool) -> None:
     """One eye of radius r; `side` is -1 for the left, +1 for the right, 0 for the only one."""
     f = s.frame
+    if side == 0 and mood in ("dead", "hurt"):  # a giant eye stays a giant eye
+        s.add(FACE + 0.3, f.ellipse(x, y, r * 0.92, r * 1.05), WHITE, shade=0)
+        r *= 0.66
     if mood == "dead":
         s.add(FACE + 0.4, _crossed(f, x, y, r * 0.75), INK, line=False, shade=0)
     elif mood == "hurt":
@@ -199,9 +203,9 @@ def draw_face(s: Sketch, a: Anchors, features: tuple[str, ...], beak: bool) -> N
     skull = "skull face" in features
     if skull:
         skull_mask(s, a)
-        r = max(r, 0.24)
+        r = max(r, SMALLEST_FACE)
     if "giant eye" in features:
-        _eye(s, x, y - 0.12 * r, max(r * 0.82, 0.24), s.mood, 0, False)
+        _eye(s, x, y - 0.12 * r, max(r * 0.86, SMALLEST_FACE), s.mood, 0, False)
         if not beak:
             _mouth(s, x, y + 0.95 * r, r * 0.8, s.mood)
         return

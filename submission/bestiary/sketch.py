@@ -31,8 +31,8 @@ BEHIND, WINGS, BACK, FAR_LIMB, BODY, PATTERN, NEAR_LIMB, FACE, HEADGEAR, HELD, H
 def shaded(colour: Colour, shade: str) -> Colour:
     """A palette colour in one of the world's shades."""
     if shade == "dark":
-        return mix(colour, (20, 14, 40), 0.36)
-    return mix(colour, WHITE, 0.42) if shade == "pale" else colour
+        return mix(colour, (20, 14, 40), 0.3)
+    return mix(colour, WHITE, 0.3) if shade == "pale" else colour
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Sketch:
     @property
     def belly(self) -> Colour:
         """The lighter inside of a body: the second colour, or a tint of the first."""
-        return self.second if self.two_coloured else mix(self.main, WHITE, 0.45)
+        return self.second if self.two_coloured else mix(self.main, WHITE, 0.24)
 
     @property
     def limb(self) -> Colour:

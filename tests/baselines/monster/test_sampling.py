@@ -39,7 +39,11 @@ def test_it_draws_the_distribution_that_the_network_knows():
     drawn = sample(
         Gaussian(0.5), solver(), noise, conditions([1.5] * 512), conditions([0.0]), steps=40, guidance_scale=1.0
     )
-    assert drawn.mean().item() == pytest.approx(1.5, abs=0.02)
+    # This schedule ends with a little signal left (SNR > 0), which pure noise lacks: the exact flow carries its start
+    # (x - sqrt(a) mean) / sqrt(a std^2 + 1 - a) over as a quantile, so the mean arrives a little short.
+    a = A[-1].item()
+    expected = 1.5 + 0.5 * (0 - a**0.5 * 1.5) / (a * 0.25 + 1 - a) ** 0.5
+    assert drawn.mean().item() == pytest.approx(expected, abs=0.02)
     assert drawn.std().item() == pytest.approx(0.5, abs=0.02)
 
 
