@@ -5,7 +5,7 @@ Nothing imports this package; `make data` runs it. It needs numpy and Pillow onl
     world.py      what a monster is, and which monsters each split holds
     captions.py   how a monster is described in words
     shapes.py     signed distances of simple shapes, and the canvas that paints them
-    bodies.py     the body plans
+    bodies/       the body plans: beasts, crawlers, spirits
     features.py   what a body wears: horns, wings, crown, face ...
     items.py      what a hand holds
     poses.py      what an action does to the pose, and its effects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ PALETTE: dict[str, Colour] = {
 BONE: Colour = (246, 236, 212)
 INK: Colour = (40, 30, 50)
 WHITE: Colour = (255, 255, 255)
+
+GROUND = 0.75  # what bodies stand on
 
 # Layers, back to front.
 BEHIND, WINGS, BACK, FAR_LIMB, BODY, PATTERN, NEAR_LIMB, FACE, HEADGEAR, HELD, HAND, EFFECT = range(12)
@@ -50,6 +53,15 @@ class Anchors:
     spine: tuple[tuple[float, float, float, float], ...]
     base: tuple[float, float, float]
     hand: tuple[float, float]
+
+
+def fan(cx: float, cy: float, rx: float, ry: float, start: float, end: float, n: int = 4) -> tuple:
+    """Spike roots along an ellipse's edge, angles in degrees clockwise from +x."""
+    out = []
+    for k in range(n):
+        a = math.radians(start + (end - start) * k / (n - 1))
+        out.append((cx + rx * math.cos(a), cy + ry * math.sin(a), math.cos(a), math.sin(a)))
+    return tuple(out)
 
 
 @dataclass

@@ -1,0 +1,22 @@
+"""The body plans: each draws one kind of body into a sketch and says where things attach.
+
+A body fits in about [-1, 1] x [-1, 1] units, looks at the viewer and slightly to the right, and stands on GROUND.
+Its anchors stand in two rows: face, top, back; spine, base, hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from submission.bestiary.bodies.beasts import bear, bird, cat, dragon, fish, frog, snake
+from submission.bestiary.bodies.crawlers import beetle, crab, snail, spider, worm
+from submission.bestiary.bodies.spirits import flame, ghost, golem, slime, star, stump
+from submission.bestiary.sketch import Anchors, Sketch
+
+BODY_PLANS: dict[str, Callable[[Sketch], Anchors]] = {
+    plan.__name__: plan
+    for plan in (
+        slime, bear, snake, spider, bird, fish, golem, ghost, crab,
+        snail, stump, cat, beetle, worm, frog, flame, star, dragon,
+    )
+}  # fmt: skip
