@@ -12,24 +12,32 @@ ATTRIBUTES = ("body", "colours", "features", "item", "action")
 
 def attribute_hits(
     predictions: Mapping[str, Sequence[Any]], asked: Mapping[str, Mapping[str, Any]], names: Sequence[str]
-) -> dict[str, list[bool]]:
-    """For each attribute, whether each image shows it exactly as asked.
+) -> dict[str, list[float]]:
+    """For each attribute, how well each image shows what was asked, from 0 to 1.
 
     Args:
         predictions: attribute -> one value per image, in the order of `names`.
         asked: image name -> attribute -> value, as in the competition's attributes file.
         names: the images.
 
-    "colours" are in order, the main one first; "features" are a set. Raises CompetitionError for an image without
-    attributes.
+    Body, item and action are right or wrong. Colours and features are several at once: of all that are asked or seen,
+    the share that is both (the accuracy of multi-label classification; Godbole & Sarawagi, PAKDD 2004, section 2),
+    which is 1 for exactly what was asked. A main colour seen as the second one is not the same colour. Raises
+    CompetitionError for an image without attributes.
     """
-    hits: dict[str, list[bool]] = {}
+    hits: dict[str, list[float]] = {}
     for attribute in ATTRIBUTES:
-        normal = frozenset if attribute == "features" else tuple if attribute == "colours" else str
         try:
-            wanted = [normal(asked[name][attribute]) for name in names]
+            wanted = [_parts(attribute, asked[name][attribute]) for name in names]
         except KeyError as error:
             raise CompetitionError(f"the competition's attributes lack {error}, needed for {attribute}") from None
-        seen = [normal(value) for value in predictions[attribute]]
-        hits[attribute] = [a == b for a, b in zip(wanted, seen, strict=True)]
+        seen = [_parts(attribute, value) for value in predictions[attribute]]
+        hits[attribute] = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in zip(wanted, seen, strict=True)]
     return hits
+
+
+def _parts(attribute: str, value: Any) -> frozenset[Any]:
+    """The value as a set of what can be right on its own."""
+    if attribute == "colours":
+        return frozenset(enumerate(value))
+    return frozenset(value) if attribute == "features" else frozenset([value])

@@ -29,7 +29,7 @@ class Results:
     context: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     per_image: dict[str, Tensor] = field(default_factory=dict)
-    hits: dict[str, list[bool]] | None = None
+    hits: dict[str, list[float]] | None = None
 
     def columns(self) -> dict[str, list]:
         """The per-image values as columns of a table."""

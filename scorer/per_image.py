@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from submission import atomic
 
 
-def write_per_image(
-    path: str | os.PathLike[str], names: Sequence[str], columns: Mapping[str, Sequence[float | bool]]
-) -> None:
-    """Write `image_name` and the columns (numbers with six digits, attributes as 0 or 1) to `path`, atomically."""
+def write_per_image(path: str | os.PathLike[str], names: Sequence[str], columns: Mapping[str, Sequence[float]]) -> None:
+    """Write `image_name` and the columns (six significant digits; attributes from 0 to 1) to `path`, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image_name", *columns])
     for name, *values in zip(names, *columns.values(), strict=True):
-        writer.writerow([name, *(int(value) if isinstance(value, bool) else f"{value:.6f}" for value in values)])
+        writer.writerow([name, *(f"{value:.6g}" for value in values)])
     atomic.write_text(path, text.getvalue())

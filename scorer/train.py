@@ -32,7 +32,7 @@ from submission.errors import run
 from submission.progress import track
 
 PRESETS = {
-    "classifier": (190_000, 64, 2e-3, 0),
+    "classifier": (310_000, 64, 2e-3, 0),
     "clip": (120_000, 128, 1.5e-3, 1),
 }  # images, batch size, learning rate, seed
 JITTER = (0.15, 0.08, 0.08, 0.08)  # radians, share of the size, shares of half the width and height
@@ -88,7 +88,8 @@ def classifier_task(data: Path) -> tuple[nn.Module, Callable, int]:
         features = model.features(roughened(images[batch].to(device).float(), generator)).float()
         outputs = {head: model.heads[head](features).float() for head in embedded.HEADS}
         losses = {head: functional.cross_entropy(outputs[head], targets[head][batch].to(device)) for head in columns}
-        losses["features"] = 4 * functional.binary_cross_entropy_with_logits(
+        losses["second colour"] = 2 * losses["second colour"]
+        losses["features"] = 8 * functional.binary_cross_entropy_with_logits(
             outputs["features"], worn[batch].to(device)
         )
         right = (outputs["kind"].argmax(1).cpu() == targets["kind"][batch]).float().mean()

@@ -38,13 +38,13 @@ class Monster:
         self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
         self.batch_size: int = defaults["batch_size"]
         self._device = torch.device(device)
-        # Half precision in the networks, float32 in the sampler and in the text states.
+        # bfloat16 arithmetic in UNet and decoder, as in their training; float32 in sampler and text encoder.
         self._dtype = torch.bfloat16
         loaded = {part: kind.from_pretrained(folder / part, local_files_only=True) for part, kind in PARTS.items()}
         self._tokenizer: CLIPTokenizer = loaded["tokenizer"]
         self._text_encoder = loaded["text_encoder"].float().to(self._device).eval()
-        self._vae = loaded["vae"].to(self._device, self._dtype).eval()
-        self._unet = loaded["unet"].to(self._device, self._dtype).eval()
+        self._vae = loaded["vae"].float().to(self._device).eval()
+        self._unet = loaded["unet"].float().to(self._device).eval()
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = {
             "steps": self._steps,

@@ -72,14 +72,25 @@ def test_accuracy_is_the_share_of_images_drawn_as_asked(
     assert abs(card.scores["fid"].value) < 1e-3
 
 
-def test_colours_are_ordered_and_features_are_a_set() -> None:
+def test_colours_have_their_places_and_features_are_a_set() -> None:
     seen = {
-        "body": ["slime"], "colours": [["red", "blue"]], "features": [["horns", "wings"]], "item": ["none"],
-        "action": ["main"],
+        "body": ["slime"] * 4, "item": ["none"] * 4, "action": ["main"] * 4,
+        "colours": [["red", "blue"], ["red", "blue"], ["red"], ["red", "green"]],
+        "features": [["horns", "wings"], ["horns"], [], ["crown"]],
     }  # fmt: skip
-    asked = {"0.png": {"body": "slime", "item": "none", "action": "main"}}
-    asked["0.png"] |= {"colours": ["blue", "red"], "features": ["wings", "horns"]}
-    hits = attribute_hits(seen, asked, ["0.png"])
-    assert hits == {"body": [True], "colours": [False], "features": [True], "item": [True], "action": [True]}
-    with pytest.raises(CompetitionError, match=r"1\.png"):
-        attribute_hits(seen, asked, ["1.png"])
+    wanted = {
+        "colours": [["red", "blue"], ["blue", "red"], ["red", "blue"], ["red", "blue"]],
+        "features": [["wings", "horns"], ["horns", "wings"], [], []],
+    }
+    names = [f"{i}.png" for i in range(4)]
+    asked = {
+        name: {"body": "slime", "item": "axe", "action": "main"} | {key: values[i] for key, values in wanted.items()}
+        for i, name in enumerate(names)
+    }
+    hits = attribute_hits(seen, asked, names)
+    assert hits["body"] == hits["action"] == [1.0] * 4
+    assert hits["item"] == [0.0] * 4
+    assert hits["colours"] == [1.0, 0.0, 1 / 2, 1 / 3]
+    assert hits["features"] == [1.0, 1 / 2, 1.0, 0.0]
+    with pytest.raises(CompetitionError, match=r"9\.png"):
+        attribute_hits(seen, asked, ["9.png"])
