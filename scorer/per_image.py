@@ -11,10 +11,10 @@ from submission import atomic
 
 
 def write_per_image(path: str | os.PathLike[str], names: Sequence[str], columns: Mapping[str, Sequence[float]]) -> None:
-    """Write `image_name` and the columns (six significant digits; attributes from 0 to 1) to `path`, atomically."""
+    """Write `image_name` and the columns (six decimals at most; attributes from 0 to 1) to `path`, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image_name", *columns])
     for name, *values in zip(names, *columns.values(), strict=True):
-        writer.writerow([name, *(f"{value:.6g}" for value in values)])
+        writer.writerow([name, *(f"{value:.6f}".rstrip("0").rstrip(".") for value in values)])
     atomic.write_text(path, text.getvalue())
