@@ -87,6 +87,7 @@ def append(
             for other in _parse(data, path) if data is not None else ():
                 if other.key == row.key:
                     return AlreadyThere(other)
+            atomic.remove_leftovers(path.parent)
             atomic.write_bytes(path, (data or _line(COLUMNS)) + _line(to_cells(row)))
     except Timeout:
         raise MissingPart(

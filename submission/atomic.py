@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
+import socket
 import stat
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_LEFTOVER_AGE_S = 3600  # younger ones of other machines may be written right now
+_TEMPORARY = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def is_leftover(name: str) -> bool:
@@ -18,7 +26,29 @@ def is_leftover(name: str) -> bool:
     return name.startswith(".") and name.endswith(".part")
 
 
-@contextmanager
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of `folder` that nobody writes any more: their process, on this machine, is gone, or
+    they are older than an hour. Other programs' files are left alone."""
+    for path in folder.glob(".*.part"):
+        if match := _TEMPORARY.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):
+                if _is_gone(*match.groups()) or time.time() - path.lstat().st_mtime > _LEFTOVER_AGE_S:
+                    path.unlink()
+
+
+def _is_gone(host: str, pid: str) -> bool:
+    if host != _HOST or os.name == "nt":  # Windows' os.kill ends the process that it is asked about
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's
+        return False
+    return False
+
+
+@contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary file to write that becomes `path` when the block ends well, and vanishes when it raises."""
     path = Path(path)
@@ -28,7 +58,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         return
     # The same folder, because a rename is atomic only within a file system; a short name, because `path.name` may be
     # as long as the file system allows.
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.part"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,6 @@ from submission.files import LOCK_NAME, FolderFiles, is_junk
 from submission.images import ImageProblem, image_bytes
 from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from submission.safe_read import NotReadable
-
-_LEFTOVER_AGE_S = 3600  # younger ones may belong to another shard that is writing right now
 
 
 class SubmissionWriter:
@@ -45,16 +42,26 @@ class SubmissionWriter:
         if self.out.exists() and not self.out.is_dir():
             raise UsageError(f"{self.out} is not a folder; choose another --out")
         self.out.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.out / LOCK_NAME)
-        with self._lock:
+        with self._alone():
             self._listed = self._claim()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One shard at a time. The lock's file goes before the lock, for it is no image; `filelock` sees when a file
+        that it waited for is gone."""
+        with FileLock(self.out / LOCK_NAME) as lock:
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # Windows removes no open file
+                    Path(lock.lock_file).unlink()
 
     def _claim(self) -> dict[str, str]:
         """Make the folder ours or refuse it. Returns the image hashes that a finished manifest lists."""
         entries = [entry.name for entry in os.scandir(self.out) if not is_junk(entry.name)]
-        self._remove_old_leftovers()
         if foreign := sorted(set(entries) - self._known - {MANIFEST_NAME}):
             raise UsageError(f"{self.out} holds other files, such as {shown(foreign[0])}; choose another --out")
+        atomic.remove_leftovers(self.out)
         if MANIFEST_NAME in entries:
             refusal = ""
             try:
@@ -76,12 +83,6 @@ class SubmissionWriter:
                 (self.out / name).unlink()
         self._write_manifest({})
         return {}
-
-    def _remove_old_leftovers(self) -> None:
-        for path in self.out.glob(".*.part"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.lstat().st_mtime > _LEFTOVER_AGE_S:
-                    path.unlink()
 
     def _write_manifest(self, images: dict[str, str]) -> None:
         manifest = self.manifest.model_copy(update={"images": images})
@@ -122,7 +123,7 @@ class SubmissionWriter:
 
     def finish(self) -> bool:
         """Write the manifest with every image's hash when all images are there. False: others still have to draw."""
-        with self._lock:
+        with self._alone():
             files = FolderFiles(self.out)
             if not self._known.issubset(files.names):
                 return False

@@ -95,7 +95,7 @@ def entry(descriptions: list[str], action: str) -> dict[str, object]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a submission but the lock."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture

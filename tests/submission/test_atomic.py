@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,24 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    code = "import os, signal, sys; from submission import atomic\nwith atomic.replacing(sys.argv[1]) as file:\n"
+    code += "    file.write(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], cwd=Path(atomic.__file__).parents[1], check=False)
+    (orphan,) = tmp_path.iterdir()
+    assert atomic.is_leftover(orphan.name)
+    elsewhere = tmp_path / f".00000000-{orphan.name.split('-', 1)[1]}"
+    elsewhere.write_bytes(b"half")
+    old, foreign = tmp_path / f".00000000-1-{'0' * 16}.part", tmp_path / ".download.part"
+    for path in (old, foreign):
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    with atomic.replacing(tmp_path / "b") as file:
+        file.write(b"whole")
+        atomic.remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", elsewhere.name, foreign.name}
 
 
 def test_the_file_has_ordinary_permissions(tmp_path):

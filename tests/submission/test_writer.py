@@ -129,7 +129,7 @@ def test_a_folder_of_other_things_is_left_alone(tiny_competition, tmp_path, over
     (tmp_path / "home" / "thesis.tex").write_text("years")
     with pytest.raises(UsageError, match=r"thesis\.tex"):
         SubmissionWriter(tmp_path / "home", tiny_competition(), _manifest(), overwrite=overwrite)
-    assert [path.name for path in (tmp_path / "home").iterdir() if path.name != ".lock"] == ["thesis.tex"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.tex"]
 
 
 def test_images_without_a_manifest_are_not_mixed_with_ours(tiny_competition, tiny_submission):
