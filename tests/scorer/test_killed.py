@@ -18,6 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLS = 4
 
 
+def rows(board: Path) -> list[dict[str, str]]:
+    with board.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.mark.slow
 def test_a_killed_scorer_leaves_nothing_torn(tiny_competition, tiny_submission, tmp_path):
     competition = tiny_competition()
@@ -42,10 +47,9 @@ def test_a_killed_scorer_leaves_nothing_torn(tiny_competition, tiny_submission, 
         process.wait()
         json.loads(card.read_text())
         if board.exists():
-            assert len(list(csv.DictReader(board.open(newline="")))) <= 1
+            assert len(rows(board)) <= 1
 
     again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    rows = list(csv.DictReader(board.open(newline="")))
-    assert [row["name"] for row in rows] == ["entry"]
+    assert [row["name"] for row in rows(board)] == ["entry"]
     assert json.loads(card.read_text())["scores"] == first
