@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from scorer.resize import clean_fid_resize, squash_resize
 from scorer.weight_files import file_sha256, find_weights, is_torchscript, load_into, load_state_dict
 from submission import CompetitionError, MissingPart
+from submission.errors import UsageError
 from submission.paths import cache_home
 
 INCEPTION_SIZE = 299
@@ -51,13 +52,16 @@ def load_inception(protocol: str, device: torch.device, weights: Path | None = N
     """The network of `protocol`, in eval mode on `device`.
 
     `weights` is a file to use instead of the standard places. Raises CompetitionError for an unknown protocol,
-    MissingPart for weights that are not there or are of another network.
+    MissingPart for weights that are not there or are of another network, UsageError for `weights` that the embedded
+    network would ignore.
     """
     if protocol == "clean":
         return CleanInception(device, weights)
     if protocol == "torchvision":
         return TorchvisionInception(device, weights)
     if protocol == "bestiary":
+        if weights is not None:
+            raise UsageError("--inception-weights: the competition's Inception is the embedded one, which has its own")
         return BestiaryInception(device)
     raise CompetitionError(f"backbones.inception = {protocol!r}: write one of clean, torchvision, bestiary")
 

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from scorer.resize import open_clip_resize, squash_resize
 from scorer.weight_files import file_sha256, find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
+from submission.errors import UsageError
 
 EMBEDDED = "bestiary"
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
@@ -74,8 +75,11 @@ def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights:
     Raises:
         CompetitionError: an unknown name or tag, or weights trained with another activation.
         MissingPart: weights that are not there, or are of another network.
+        UsageError: `weights` that the embedded network would ignore.
     """
     if name == EMBEDDED:
+        if weights is not None:
+            raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
         from scorer import embedded
 
         model, tokenizer = embedded.load_clip(device)

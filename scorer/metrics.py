@@ -89,13 +89,18 @@ def _fid(
         return Score(None, reason="a covariance needs at least 2 images")
     if statistics is None:
         assert reference_features is not None, "a competition has references or statistics"
-        return Score(frechet_distance(features, *feature_statistics(reference_features)))
+        return _not_negative(frechet_distance(features, *feature_statistics(reference_features)))
     if len(statistics[0]) != features.shape[1]:
         raise CompetitionError(
             f"the competition's statistics have {len(statistics[0])} features, its Inception {features.shape[1]}: "
             "they were made with another network"
         )
-    return Score(frechet_distance(features, *statistics))
+    return _not_negative(frechet_distance(features, *statistics))
+
+
+def _not_negative(distance: float) -> Score:
+    # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
+    return Score(max(distance, 0.0))
 
 
 def _add_fidelity(results: Results, measured: dict[str, Tensor], no_references: str | None) -> None:

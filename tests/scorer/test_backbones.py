@@ -15,7 +15,9 @@ from torchvision.models import inception_v3
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
 from scorer.backbones import load_inception
+from scorer.clip import load_clip
 from submission import CompetitionError, MissingPart
+from submission.errors import UsageError
 
 CPU = torch.device("cpu")
 SIZES = [(64, 64), (64, 64), (256, 256), (97, 180), (320, 240)]
@@ -114,3 +116,10 @@ def test_wrong_weights_are_refused(tmp_path: Path, clean_weights: Path, torchvis
 def test_unknown_protocol() -> None:
     with pytest.raises(CompetitionError, match="clean, torchvision, bestiary"):
         load_inception("vgg", CPU)
+
+
+def test_weights_that_an_embedded_network_would_ignore_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--inception-weights"):
+        load_inception("bestiary", CPU, tmp_path / "inception.pth")
+    with pytest.raises(UsageError, match="--clip-weights"):
+        load_clip("bestiary", None, CPU, tmp_path / "clip.safetensors")
