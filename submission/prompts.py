@@ -108,7 +108,9 @@ def _from_csv(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
                 continue
             key, prompt = row[header.index("id")], row[header.index("prompt")]
             if prompt.strip().lower() == "nan":
-                problems.append(Problem(line, "the prompt is NaN", "a table program wrote a missing value: fill it in"))
+                problems.append(
+                    Problem(key or line, "the prompt is NaN", "a table program wrote a missing value: fill it in")
+                )
                 continue
             yield Prompt(key if Path(key).suffix else f"{key}.png", prompt, key or line)
     except csv.Error as error:

@@ -58,8 +58,15 @@ def test_byte_order_mark_of_table_programs_is_no_column(tmp_path):
             '{"a": {"image_name": "a.png", "text_prompt": "x"}, "a": {"image_name": "b.png", "text_prompt": "y"}}',
             "'a' is there twice",
         ),
-        ('{"a": {"image_name": "a.png", "image_name": "b.png", "text_prompt": "y"}}', "'image_name' is there twice"),
-        ('{"a": {"image_name": "a.png", "text_prompt": NaN}}', "NaN"),
+        (
+            '{"a": {"image_name": "a.png", "image_name": "b.png", "text_prompt": "y"}}',
+            "a: the key 'image_name' is there twice",
+        ),
+        ('{"a": {"image_name": "a.png", "text_prompt": NaN}}', "a: text_prompt: NaN is not JSON"),
+        (
+            '{"a": {"image_name": "a.png", "text_prompt": "x", "frames": [1, -Infinity]}}',
+            "a: frames: 1: -Infinity is not",
+        ),
         ('{"a": {"image_name": "a.png", "text_prompt": "  "}}', "a: the prompt is empty"),
         ('{"a": {"image_name": "a.png", "text_prompt": "x\\u0000y"}}', "control characters"),
         ('{"a": {"image_name": "a.png", "text_prompt": "\\ud800"}}', "control characters"),
@@ -81,7 +88,9 @@ def test_byte_order_mark_of_table_programs_is_no_column(tmp_path):
         ('{"a": ', "is not JSON"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "JSON"),
-        (b'{"a": "\xff"}', "UTF-8"),
+        (b'{"a": {"image_name": "a.png",\n "text_prompt": "\xff"}}', "a: text_prompt: is not UTF-8"),
+        (b'{"a": {"image_name": "a.png",\n "text_prompt": "\xff"}}', "line 2, byte 47"),
+        (b'{"a": 1, \xff}', "is not UTF-8 (line 1, byte 9)"),
     ],
 )
 def test_bad_json_names_its_entry(tmp_path, text, said):
@@ -98,7 +107,7 @@ def test_bad_json_names_its_entry(tmp_path, text, said):
         ("id,prompt,id\n1.png,x,2\n", "more than one column 'id'"),
         ("id,prompt\n1.png,a cat, and a dog\n", "line 2: has 3 cells"),
         ("id,prompt\n1.png,\n", "1.png: the prompt is empty"),
-        ("id,prompt\n1.png,nan\n", "line 2: the prompt is NaN"),
+        ("id,prompt\n1.png,nan\n", "1.png: the prompt is NaN"),
         ("id,prompt\n,x\n", "'.png'"),
         ("id,prompt\n1,x\n1.png,y\n", "is also that of"),
         ('id,prompt\n1.png,"x\n', "is not CSV"),
