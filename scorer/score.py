@@ -70,16 +70,20 @@ def score(
 
     names = [prompt.image_name for prompt in competition.prompts[:limit]]
     problems = _problems_within(submission, names)
-    references, no_references = _references(competition)
-    if problems:
-        # Decode what there is, so that the participant hears of everything in one go; no network is needed for that.
+    try:
+        if problems:
+            raise SubmissionError(problems, str(submission.path))
+        references, no_references = _references(competition)
+        statistics = competition.statistics()
+        inception = load_inception(competition.backbones.inception, where, _path(inception_weights))
+        clip = load_clip(competition.backbones.clip, _clip_weights(competition), where, _path(clip_weights))
+    except (SubmissionError, MissingPart):
+        # Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
         for _ in _decoded(submission, None, names, problems, batch_size, progress):
             pass
-        raise SubmissionError(problems, str(submission.path))
-
-    statistics = competition.statistics()
-    inception = load_inception(competition.backbones.inception, where, _path(inception_weights))
-    clip = load_clip(competition.backbones.clip, _clip_weights(competition), where, _path(clip_weights))
+        if problems:
+            raise SubmissionError(problems, str(submission.path)) from None
+        raise
     fingerprint = _fingerprint(competition, references, inception, clip, len(names))
     texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
 
