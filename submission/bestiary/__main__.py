@@ -38,8 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     dataset.write_validation(entries["validation"], args.out / "validation", args.workers, SHIPPED / "competition.toml")
     images = dataset.write_training(entries["train"], args.out, args.workers)
+    monsters = len({entry.monster for entry in entries["train"]})  # one without a picture is in no entry
     print(
-        f"{images} training images of {dataset.MONSTERS['train']} monsters and "
+        f"{images} training images of {monsters} monsters and "
         f"{len(entries['validation'])} validation prompts in {args.out}"
     )
     return 0

@@ -279,7 +279,9 @@ def test_the_command_draws_both_sets_once(
     few = {split: entries[:4] for split, entries in splits.items()}
     monkeypatch.setattr(dataset, "splits", lambda: few)
     assert command.main(["--out", str(tmp_path), "--workers", "1"]) == 0
-    assert "4 validation prompts" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{len(list((tmp_path / 'train').iterdir()))} training images of " in said
+    assert f" of {len({monster_of(entry.key) for entry in few['train']})} monsters and 4 validation prompts" in said
     validation = Competition.load(tmp_path / "validation")
     shipped = Competition.load("bestiary")
     assert validation.name == "bestiary-validation"
