@@ -17,10 +17,14 @@ from submission.errors import UsageError, run
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`; the exit code."""
     arguments = _parser().parse_args(argv)
+    # What would fail after minutes of work fails before them.
     for path in (arguments.json, arguments.csv):
-        # Before minutes of work, not after.
-        if path is not None and not path.expanduser().absolute().parent.is_dir():
+        if path is not None and path.is_dir():
+            raise UsageError(f"{path} is a folder; name the file to write")
+        if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent}")
+    if not arguments.no_leaderboard:
+        board.read(arguments.leaderboard)
     from scorer.report import print_scorecard
     from scorer.score import score  # imports torch
 

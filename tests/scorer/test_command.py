@@ -91,11 +91,23 @@ def test_other_exit_codes(arguments: list[str], tmp_path: Path, capsys: pytest.C
     assert run(main, [*arguments, "--limit", "0"]) == 2
     assert run(main, [*arguments, "--nonsense"]) == 2
     assert run(main, [*arguments, "--json", str(tmp_path / "nowhere" / "card.json")]) == 2
+    assert run(main, [*arguments, "--json", str(tmp_path)]) == 2
     assert run(main, [*arguments, "--competition", "no-such-competition"]) == 3
     assert run(main, [*arguments, "--inception-weights", str(tmp_path / "gone.pt")]) == 4
     assert run(main, [str(tmp_path / "no-entry"), *arguments[1:]]) == 3
     assert written(tmp_path) == {}
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_broken_board_is_said_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "board.csv").write_text("not a board\n")
+    before = written(tmp_path)
+    assert run(main, arguments) == 3
+    assert "board.csv, line 1" in capsys.readouterr().err
+    assert written(tmp_path) == before
+    assert run(main, [*arguments, "--no-leaderboard"]) == 0
 
 
 def test_limit_prints_but_does_not_rank(
