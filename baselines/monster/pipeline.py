@@ -59,9 +59,9 @@ class Monster:
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
         config = self._unet.config
-        distinct = list(dict.fromkeys(prompts))
-        hidden, pooled = encode(self._text_encoder, self._tokenizer, distinct)
-        rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=self._device)
+        # Equal prompts are encoded each for itself: kernels may round by the batch's size, and that must not depend on
+        # who else is in the batch.
+        text = encode(self._text_encoder, self._tokenizer, prompts)
         noise = randn(
             seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device
         )
@@ -70,7 +70,7 @@ class Monster:
                 self._unet,
                 solver(),
                 noise,
-                (hidden[rows], pooled[rows]),
+                text,
                 self._empty,
                 steps=self._steps,
                 guidance_scale=self._guidance_scale,
