@@ -7,8 +7,9 @@ and how often each attribute of a drawn picture is read rightly.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import torch
@@ -25,13 +26,16 @@ from submission.errors import run
 BATCH = 256
 
 
-def retrieval(text: torch.Tensor, image: torch.Tensor, captions: Sequence[str]) -> dict[str, float]:
-    """Of unit embeddings (N, D), row i of one belonging to row i of the other; of equal captions only the first counts.
+def retrieval(text: torch.Tensor, image: torch.Tensor, meanings: Sequence[Hashable]) -> dict[str, float]:
+    """Of unit embeddings (N, D), row i of one belonging to row i of the other; of equal meanings only the first counts.
+
+    Two captions of one monster's first and second attack ask for the same picture in other words: no network can tell
+    which of the two is meant.
 
     Returns the shares of captions whose own picture is the nearest ('R@1') and among the ten nearest ('R@10'), the area
     under the ROC curve of matched against mismatched pairs ('AUC'), and the mean cosines of both.
     """
-    distinct = torch.tensor([i for i, caption in enumerate(captions) if captions.index(caption) == i])
+    distinct = torch.tensor([i for i, meaning in enumerate(meanings) if meanings.index(meaning) == i])
     cosines = (text[distinct] @ image[distinct].T).double()
     own = cosines.diagonal()
     rank = (cosines > own[:, None]).sum(1)
@@ -39,7 +43,7 @@ def retrieval(text: torch.Tensor, image: torch.Tensor, captions: Sequence[str]) 
     ordered = others.sort().values
     below = torch.searchsorted(ordered, own, right=False) + torch.searchsorted(ordered, own, right=True)
     return {
-        "captions": len(own),
+        "distinct captions": len(own),
         "R@1": (rank < 1).double().mean().item(),
         "R@10": (rank < 10).double().mean().item(),
         "AUC": (below.double() / 2 / len(ordered)).mean().item(),
@@ -62,13 +66,15 @@ def main(argv: list[str] | None = None) -> int:
     features = torch.cat([inception.features(part) for part in images.split(BATCH)])
     embedded_images = torch.cat([clip.image_features(part) for part in images.split(BATCH)])
     captions = [prompt.text for prompt in competition.prompts]
-    table = Table(title=f"The bestiary's backbones on {len(images)} references of {competition.name}")
+    table = Table(title=f"Backbones on {len(images)} references")
     table.add_column("what")
     table.add_column("value", justify="right")
-    for what, value in retrieval(clip.text_features(captions), embedded_images, captions).items():
+    attributes = competition.attributes()
+    meanings = [json.dumps(attributes[prompt.image_name], sort_keys=True) for prompt in competition.prompts]
+    for what, value in retrieval(clip.text_features(captions), embedded_images, meanings).items():
         table.add_row(what, f"{value:.4f}" if isinstance(value, float) else str(value))
     names = [prompt.image_name for prompt in competition.prompts]
-    for what, hits in attribute_hits(inception.attributes(features), competition.attributes(), names).items():
+    for what, hits in attribute_hits(inception.attributes(features), attributes, names).items():
         table.add_row(f"{what} accuracy", f"{np.mean(hits):.4f}")
     for part in ("classifier", "clip"):
         table.add_row(f"{part}.safetensors", f"{embedded.weights_file(part).stat().st_size:,} bytes")

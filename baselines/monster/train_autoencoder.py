@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/autoencoder"), help="the run's folder")
     parser.add_argument("--images", type=int, default=172_000, help="training images (crops) in all")
-    parser.add_argument("--decoder-images", type=int, default=24_000, help="then, with the encoder fixed")
+    parser.add_argument("--decoder-images", type=int, default=20_000, help="then, with the encoder fixed")
     parser.add_argument("--batch-size", type=int, default=32)
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
