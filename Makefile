@@ -19,6 +19,7 @@ SCORER_ARGS ?=
 CHECK_ARGS  ?=
 PYTHON      ?= python3
 TORCH_INDEX ?=
+CONSTRAINTS ?= constraints.txt
 
 # Windows' Linux puts the computer's name there, which is nobody's entry.
 ifneq ($(and $(WSL_DISTRO_NAME),$(filter environment,$(origin NAME))),)
@@ -47,6 +48,7 @@ ifneq ($(filter check,$(MAKECMDGOALS)),)
 score_first := $(shell [ -f '$(scorecard)' ] && [ -z "$$(find '$(SUBMISSION)' -newer '$(scorecard)')" ] || echo score)
 endif
 
+constrained := $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)')
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
 trainer    := $(if $(filter monster,$(MODEL)),baselines.monster.train,$(if $(filter backbones,$(MODEL)),scorer.train))
@@ -64,13 +66,14 @@ help:  ## show this list
 	    ARGS '$(or $(ARGS),-  (more options for the command behind the target))' \
 	    SCORER_ARGS '$(or $(SCORER_ARGS),-  (more options for the scorer))' \
 	    CHECK_ARGS '$(or $(CHECK_ARGS),-  (more options for the gate, such as --junit FILE))' \
+	    CONSTRAINTS '$(or $(CONSTRAINTS),-  (the newest versions that pyproject.toml allows))' \
 	    TORCH_INDEX '$(or $(TORCH_INDEX),-  (package index for torch, such as one with CPU wheels))'
 
 env: $(ENV)  ## make .venv with everything in it (every other target does so when it is missing)
 
 # .venv/.complete is written last, so an environment without it is not believed. .venv/.installing is there while pip
 # works; it stays behind only when pip was killed, which may leave a torn package, so the next run starts afresh.
-$(ENV): pyproject.toml
+$(ENV): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Drawoff needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 	         "Name another: make env PYTHON=python3.12" >&2; exit 1; }
@@ -80,8 +83,8 @@ $(ENV): pyproject.toml
 	    echo "Making .venv: PyTorch and friends, some GB and some minutes, once."; $(PYTHON) -m venv .venv; \
 	fi
 	@touch .venv/.installing
-	@{ $(if $(TORCH_INDEX),$(PIP) install --index-url '$(TORCH_INDEX)' 'torch>=2.11' torchvision &&) \
-	   $(PIP) install --editable '.[baselines,dev]'; } || { rm -f .venv/.installing; exit 1; }
+	@{ $(if $(TORCH_INDEX),$(PIP) install $(constrained) --index-url '$(TORCH_INDEX)' 'torch>=2.11' torchvision &&) \
+	   $(PIP) install $(constrained) --editable '.[baselines,dev]'; } || { rm -f .venv/.installing; exit 1; }
 	@touch $@
 	@rm -f .venv/.installing
 	@echo "The environment is ready: .venv"

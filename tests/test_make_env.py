@@ -26,7 +26,7 @@ esac
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "python").write_text(STAND_IN)
     (tmp_path / "python").chmod(0o755)
@@ -57,13 +57,18 @@ def test_it_is_made_once_and_again_when_the_project_changes(checkout: Path) -> N
     assert make(checkout)[0] == 0
     made = calls(checkout)
     assert made[0] == "-m venv .venv"
-    assert made[1].endswith("install --editable .[baselines,dev]")
+    assert made[1].endswith("install --constraint constraints.txt --editable .[baselines,dev]")
     assert make(checkout)[0] == 0
     assert calls(checkout) == []
     later = time.time() + 10
     os.utime(checkout / "pyproject.toml", (later, later))
     assert make(checkout)[0] == 0
     assert len(calls(checkout)) == 1
+
+
+def test_the_newest_versions_on_request(checkout: Path) -> None:
+    assert make(checkout, CONSTRAINTS="")[0] == 0
+    assert calls(checkout)[1].endswith("install --editable .[baselines,dev]")
 
 
 def test_another_target_makes_it_first(checkout: Path) -> None:
@@ -74,7 +79,7 @@ def test_another_target_makes_it_first(checkout: Path) -> None:
 def test_the_index_for_torch_is_the_users(checkout: Path) -> None:
     assert make(checkout, TORCH_INDEX="https://wheels.example/cpu")[0] == 0
     _, torch, rest = calls(checkout)
-    assert "install --index-url https://wheels.example/cpu torch>=2.11 torchvision" in torch
+    assert "install --constraint constraints.txt --index-url https://wheels.example/cpu torch>=2.11 torchvision" in torch
     assert "--index-url" not in rest
 
 
