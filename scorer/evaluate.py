@@ -37,7 +37,7 @@ def retrieval(text: torch.Tensor, image: torch.Tensor, meanings: Sequence[Hashab
     """
     distinct = torch.tensor([i for i, meaning in enumerate(meanings) if meanings.index(meaning) == i])
     cosines = (text[distinct] @ image[distinct].T).double()
-    own = cosines.diagonal()
+    own = cosines.diagonal().contiguous()
     rank = (cosines > own[:, None]).sum(1)
     others = cosines[~torch.eye(len(own), dtype=torch.bool)]
     ordered = others.sort().values
