@@ -8,6 +8,7 @@ dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an expo
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import sys
 from pathlib import Path
@@ -145,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = sample(model, solver(), noise, shown_text, empty, steps=18, guidance_scale=2.5)
+            z = sample(model, solver(), noise, shown_text, empty, steps=18, guidance_scale=2.0)
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
         rows = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
         Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
@@ -160,7 +161,15 @@ def main(argv: list[str] | None = None) -> int:
         preview_images=20_000,
         keep_at=(0.1,),
     )
-    print(train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview))
+    # What the pictures and captions were encoded with: a run must not be resumed with another.
+    parts = (
+        args.autoencoder / "diffusion_pytorch_model.safetensors",
+        args.text_encoder / "text_encoder" / "model.safetensors",
+    )
+    options = {"captions": len(captions), "encoders": [hashlib.sha256(part.read_bytes()).hexdigest() for part in parts]}
+    print(
+        train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
+    )
     return 0
 
 
