@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         dataset.write_competition_data(entries["test"], SHIPPED, args.workers, "test set")
         print(f"{len(entries['test'])} prompts and references in {SHIPPED}")
         return 0
+    dataset.claim(args.out)
     if (args.out / "train_info.json").exists() and (args.out / "validation" / "competition.toml").exists():
         print(f"already drawn: {args.out} (remove the folder to draw it again)")
         return 0

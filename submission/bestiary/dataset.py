@@ -33,10 +33,12 @@ from submission.bestiary.world import (
     likely_actions,
     population,
 )
+from submission.errors import UsageError
 from submission.progress import track
 
 MONSTERS = {"test": 166, "validation": 120, "train": 8000}
 VALIDATION_PROMPTS = 256
+VERSION = 1  # of the drawn world: raise it when a picture, a caption or a split changes
 ZIP_DATE = (2026, 1, 1, 0, 0, 0)
 
 
@@ -103,6 +105,23 @@ def splits() -> dict[str, list[Entry]]:
     chosen = Random("bestiary/validation/prompts").sample(range(len(entries["validation"])), VALIDATION_PROMPTS)
     entries["validation"] = [entries["validation"][k] for k in sorted(chosen)]
     return entries
+
+
+def claim(out: Path) -> None:
+    """Marks `out` as holding this version of the world, before anything is drawn into it.
+
+    Pictures that are there are kept when drawing goes on, so a folder must never mix two versions. Raises UsageError
+    when it holds another one.
+    """
+    mark = out / "world.json"
+    found = json.loads(mark.read_text(encoding="utf-8"))["version"] if mark.exists() else None
+    if found != VERSION and (out / "train").exists():
+        raise UsageError(
+            f"{out} holds another version of the bestiary ({found or 'unknown'}, now {VERSION}): remove the folder, "
+            "then draw it again with make data"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    atomic.write_json(mark, {"version": VERSION})
 
 
 def _draw_frames(job: tuple[Entry, str]) -> int:

@@ -21,6 +21,7 @@ from submission.bestiary import captions, dataset, world
 from submission.bestiary.dataset import Entry
 from submission.bestiary.draw import draw
 from submission.bestiary.world import Monster
+from submission.errors import UsageError
 
 SHIPPED = Path(command.SHIPPED)
 # The MapleStory test set of the course: 1063 entries over 166 monsters, 3 to 19 of each, median 6.
@@ -294,4 +295,16 @@ def test_the_command_draws_both_sets_once(
     before = tree(tmp_path)
     assert command.main(["--out", str(tmp_path), "--workers", "1"]) == 0
     assert "already drawn" in capsys.readouterr().out
+    assert tree(tmp_path) == before
+
+
+def test_two_versions_of_the_world_are_never_mixed(
+    tmp_path: Path, splits: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "splits", lambda: {split: entries[:2] for split, entries in splits.items()})
+    assert command.main(["--out", str(tmp_path), "--workers", "1"]) == 0
+    monkeypatch.setattr(dataset, "VERSION", dataset.VERSION + 1)
+    before = tree(tmp_path)
+    with pytest.raises(UsageError, match="remove the folder"):
+        command.main(["--out", str(tmp_path), "--workers", "1"])
     assert tree(tmp_path) == before
