@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from submission import Competition, Manifest
 from submission.checks import read_manifest
 from submission.errors import UsageError
 from submission.files import FolderFiles
+from submission.hashes import file_sha256
 
 MAX_SEED = 2**63 - 1
 
@@ -82,7 +82,7 @@ class Request:
         settings = {**description.settings, "batch_size": self.asked_batch_size or description.batch_size}
         if recipe.uses_device:
             settings["device"] = resolve_device(self.device)
-        source = {} if recipe.source is None else {recipe.source.name: sha256(recipe.source)}
+        source = {} if recipe.source is None else {recipe.source.name: file_sha256(recipe.source)}
         manifest = call(
             f"{recipe.model}: what it says about itself does not fit into a manifest",
             lambda: Manifest(
@@ -130,11 +130,6 @@ def manifest_in(out: Path, competition: Competition) -> Manifest | None:
     return None if problems else manifest
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _are_all_among(hashes: set[str], paths: Iterable[Path]) -> bool:
     """Whether files with all these hashes are at or under `paths`."""
     left = set(hashes)
@@ -143,5 +138,5 @@ def _are_all_among(hashes: set[str], paths: Iterable[Path]) -> bool:
             if not left:
                 return True
             if file.is_file():
-                left.discard(sha256(file))
+                left.discard(file_sha256(file))
     return not left

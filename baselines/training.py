@@ -22,7 +22,7 @@ from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from submission import atomic
@@ -77,9 +77,7 @@ def _write_ema(path: Path, ema: EMAModel, model: nn.Module) -> None:
     tensors |= {
         name: buffer.detach().cpu().contiguous() for name, buffer in model.named_buffers() if buffer.is_floating_point()
     }
-    beside = path.with_name(f".{path.name}.part")
-    save_file(tensors, beside)
-    beside.replace(path)
+    atomic.write_bytes(path, save(tensors))
 
 
 def _forget_after(log: Path, images: int) -> None:
@@ -262,8 +260,3 @@ def train(
             )
     accelerator.wait_for_everyone()
     return final
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a run's weights, on the CPU."""
-    return load_file(path)

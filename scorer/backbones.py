@@ -21,9 +21,10 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from scorer.resize import clean_fid_resize, squash_resize
-from scorer.weight_files import file_sha256, find_weights, is_torchscript, load_into, load_state_dict
+from scorer.weight_files import find_weights, is_torchscript, load_into, load_state_dict
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 from submission.paths import cache_home
 
 INCEPTION_SIZE = 299

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from scorer.resize import open_clip_resize, squash_resize
-from scorer.weight_files import file_sha256, find_weights, is_torchscript
+from scorer.weight_files import find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 
 EMBEDDED = "bestiary"
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")

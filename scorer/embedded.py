@@ -6,7 +6,6 @@ shares weights, seed or shape with a generator's text encoder.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from submission import MissingPart
+from submission.hashes import file_sha256
 
 WEIGHTS = Path(__file__).with_name("weights")
 LABELS_FILE = WEIGHTS / "classifier.json"
@@ -41,7 +41,7 @@ def weights_file(part: str) -> Path:
 
 def sha256(part: str) -> str:
     """SHA-256 of the weights file of 'classifier' or 'clip', in hex."""
-    return hashlib.sha256(weights_file(part).read_bytes()).hexdigest()
+    return file_sha256(weights_file(part))
 
 
 class Block(nn.Sequential):

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -223,9 +223,7 @@ def train(part: str, data: Path, out: Path, images: int | None) -> None:
         for name, tensor in model.state_dict().items()
         if not name.endswith(("num_batches_tracked", "attn_mask"))
     }
-    beside = embedded.WEIGHTS / f".{part}.part"
-    save_file(state, beside)
-    beside.replace(embedded.WEIGHTS / f"{part}.safetensors")
+    atomic.write_bytes(embedded.WEIGHTS / f"{part}.safetensors", save(state))
     if part == "classifier":
         atomic.write_json(embedded.LABELS_FILE, model.labels)
     atomic.remove_folder(out / "state")  # or the next training would begin at this one's end

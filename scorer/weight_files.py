@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +32,6 @@ def find_weights(given: Path | None, standard_places: Sequence[Path], *, what: s
         looked_for=", ".join(str(place) for place in places),
         get_it=f"{get_it}; put it there, or name it with {option}",
     )
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_torchscript(path: Path) -> bool:

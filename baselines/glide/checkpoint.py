@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -18,12 +17,6 @@ from submission.errors import UsageError, shown
 
 Model = TypeVar("Model", bound=nn.Module)
 _NAMES_SHOWN = 4
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def original_sha256(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from baselines.glide.weights import Folder
 from baselines.progress import Bar
 from submission import MissingPart, atomic
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 
 
 def convert(folder: Path) -> list[Path]:
@@ -43,7 +44,7 @@ def convert(folder: Path) -> list[Path]:
 
 def _convert_file(path: Path) -> None:
     model = checkpoint.load_into(empty_model(path.stem), checkpoint.read_state(path), path)
-    metadata = {"format": "pt", "source": path.name, "source_sha256": checkpoint.sha256(path)}
+    metadata = {"format": "pt", "source": path.name, "source_sha256": file_sha256(path)}
     tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
     atomic.write_bytes(path.with_suffix(".safetensors"), save(tensors, metadata=metadata))
 

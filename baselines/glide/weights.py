@@ -17,6 +17,7 @@ from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, 
 from baselines.glide.unet import UNet
 from submission import MissingPart
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 from submission.paths import repo_root
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
@@ -58,7 +59,7 @@ class Folder:
         described = path / FILE_NAME
         if described.exists():
             config = read_config(described)
-            return cls(path, config, official=False, sha256={FILE_NAME: checkpoint.sha256(described)})
+            return cls(path, config, official=False, sha256={FILE_NAME: file_sha256(described)})
         return cls(path, OPENAI, official=True)
 
     @property
@@ -104,7 +105,7 @@ class Folder:
             raise UsageError(
                 f"{files[0]} has {bpe.vocab_size:,} tokens; these weights were trained with {text.vocab_size:,}"
             )
-        self.sha256 |= {file.name: checkpoint.sha256(file) for file in files}
+        self.sha256 |= {file.name: file_sha256(file) for file in files}
         pad = bpe.vocab_size - 1 if vocabulary.rows is None else 0
         return TextTokenizer(Vocabulary(bpe.encode, vocabulary.rows), text.text_length, pad)
 
@@ -136,7 +137,7 @@ class Folder:
     def _load(self, model: checkpoint.Model, name: str) -> checkpoint.Model:
         file = self.file(name)
         model = checkpoint.load_into(model, checkpoint.read_state(file), file)
-        self.sha256[file.name] = checkpoint.sha256(file)
+        self.sha256[file.name] = file_sha256(file)
         if original := checkpoint.original_sha256(file):
             self.notes.append(f"{file.name} was converted from {name}.pt, sha256 {original}")
         if self.official:  # for whoever compares them with what others got from the same place

@@ -6,7 +6,6 @@ were tuned on the validation prompts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from baselines.monster.sampling import sample, solver
 from baselines.monster.text import encode
 from submission import Competition, MissingPart
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 from submission.paths import repo_root
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "monster"
@@ -53,7 +53,7 @@ class Monster:
             "precision": str(self._dtype).removeprefix("torch."),
         }
         files = sorted(folder.rglob("*.safetensors"))
-        self.weights = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        self.weights = {str(file.relative_to(folder)): file_sha256(file) for file in files}
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:

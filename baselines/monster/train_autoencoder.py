@@ -10,6 +10,7 @@ fixed (as Stable Diffusion's own autoencoder was improved after the fact).
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from pathlib import Path
 
@@ -49,12 +50,17 @@ def reconstruction_loss(model: AutoencoderKL, x: Tensor, noise: Tensor) -> tuple
     posterior = model.encode(x).latent_dist
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     y = model.decode(mean + torch.exp(0.5 * logvar) * noise).sample.float()
+    value, numbers = picture_error(y, x)
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+    return value + KL_WEIGHT * kl, {**numbers, "kl": float(kl.detach())}
+
+
+def picture_error(y: Tensor, x: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Squared error of pictures, float32 (B, 3, H, W) in [-1, 1], and of their differences; the batch's PSNR (dB)."""
     error = y - x
     mse = error.square().mean()
     edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
-    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-    value = mse + EDGE_WEIGHT * edges + KL_WEIGHT * kl
-    return value, {"psnr": float(-10 * torch.log10(mse.detach() / 4)), "kl": float(kl.detach())}
+    return mse + EDGE_WEIGHT * edges, {"psnr": float(-10 * torch.log10(mse.detach() / 4))}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -96,17 +102,16 @@ def main(argv: list[str] | None = None) -> int:
         # What a UNet draws is never quite on the spot.
         z = z + LATENT_NOISE * torch.randn(z.shape, generator=generator).to(device)
         with accelerator.autocast():
-            error = model.decode(z).sample.float() - x
-        mse = error.square().mean()
-        edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
-        return mse + EDGE_WEIGHT * edges, {"psnr": float(-10 * torch.log10(mse.detach() / 4))}
+            y = model.decode(z).sample.float()
+        return picture_error(y, x)
 
     schedule = Schedule(args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.999)
     weights = load_file(train(build(), loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
     model = build().to(device).eval()
     model.load_state_dict(weights)
+    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
     # The UNet may be trained from here on: what follows leaves the encoder, and so every latent, as it is.
-    finish(model, pictures.images.to(device), args.out / "model")
+    finish(model, some, args.out / "model")
 
     model.requires_grad_(False)
     model.decoder.requires_grad_(True)
@@ -119,18 +124,15 @@ def main(argv: list[str] | None = None) -> int:
         train(model, decoder_loss, len(pictures.images), schedule, out, accelerator=Accelerator(mixed_precision="bf16"))
     )
     model.load_state_dict(weights)
-    finish(model, pictures.images.to(device), args.out / "model")
+    finish(model, some, args.out / "model")
     return 0
 
 
 def finish(model: AutoencoderKL, images: Tensor, out: Path) -> None:
-    """Writes the model in half precision, with the factor that makes its latents' standard deviation 1."""
-    latents, psnr = measure(model, images[:: max(1, len(images) // 2048)])
+    """Writes the model in half precision, with the factor that makes the latents of `images` have a deviation of 1."""
+    latents, psnr = measure(model, images)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
-    copy = build()
-    copy.load_state_dict(model.state_dict())
-    copy.register_to_config(scaling_factor=model.config.scaling_factor)
-    copy.half().save_pretrained(out)
+    copy.deepcopy(model).half().save_pretrained(out)
     print(f"{out}: {psnr:.2f} dB on training pictures, scaling factor {model.config.scaling_factor}")
 
 

@@ -8,7 +8,6 @@ dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an expo
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -26,8 +25,9 @@ from baselines.monster.data import load_pictures
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
 from baselines.training import Schedule, train
-from submission import paths
+from submission import atomic, paths
 from submission.errors import run
+from submission.hashes import file_sha256
 from submission.progress import track
 
 CAPTION_DROPOUT = 0.1
@@ -111,8 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         encoded = {"latents": encode_pictures(autoencoder, pictures.images, accelerator)}
         encoded |= {"hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
         args.out.mkdir(parents=True, exist_ok=True)
-        save_file(encoded, cache.with_suffix(".part"))
-        cache.with_suffix(".part").replace(cache)
+        atomic.write_bytes(cache, save(encoded))
     encoded = load_file(cache)
     latents = encoded["latents"] * autoencoder.config.scaling_factor
     hidden, pooled = encoded["hidden"], encoded["pooled"]
@@ -166,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
         args.autoencoder / "diffusion_pytorch_model.safetensors",
         args.text_encoder / "text_encoder" / "model.safetensors",
     )
-    options = {"captions": len(captions), "encoders": [hashlib.sha256(part.read_bytes()).hexdigest() for part in parts]}
+    options = {"captions": len(captions), "encoders": [file_sha256(part) for part in parts]}
     print(
         train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
     )
