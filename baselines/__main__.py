@@ -60,7 +60,11 @@ def parser() -> argparse.ArgumentParser:
         help=f"{option.BATCH_SIZE.help} (default: the generator's own)",
     )
     for name, one in option.OPTIONS.items():
-        result.add_argument(option.flag(name), type=one.convert, help=f"{one.help} (default: the model's own)")
+        said = {"help": f"{one.help} (default: the model's own)"}
+        if one.convert is None:
+            result.add_argument(option.flag(name), action="store_const", const=True, **said)
+        else:
+            result.add_argument(option.flag(name), type=one.convert, **said)
     result.add_argument("--overwrite", action="store_true", help="draw again, also what other settings drew into --out")
     return result
 

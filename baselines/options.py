@@ -14,9 +14,10 @@ from submission.errors import CompetitionError, UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """`convert` reads the command line's text; `accepts` checks the value, wherever it comes from."""
+    """`convert` reads the command line's text, None where the option stands there without a value and means True;
+    `accepts` checks the value, wherever it comes from."""
 
-    convert: Callable[[str], Any]
+    convert: Callable[[str], Any] | None
     accepts: Callable[[Any], bool]
     wanted: str
     help: str
@@ -34,6 +35,9 @@ OPTIONS: dict[str, Option] = {
         lambda v: type(v) in (int, float) and math.isfinite(v) and v >= 0,
         "a number of at least 0",
         "how hard to pull towards the prompt",
+    ),
+    "compile": Option(
+        None, lambda v: isinstance(v, bool), "true or false", "compile the networks first: minutes, then faster"
     ),
 }
 # Not handed to the generator but to the loop that calls it, so that every model has it.

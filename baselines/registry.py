@@ -59,6 +59,13 @@ MODELS: dict[str, Model] = {
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/monster",),
     ),
+    "stable": Model(
+        "baselines.stable_diffusion.pipeline",
+        "Stable Diffusion: a small one for the bestiary, any other from a folder or the Hugging Face hub",
+        options=("weights", "steps", "guidance_scale", "compile"),
+        packages=("torch", "diffusers", "transformers", "safetensors"),
+        files=("{weights}/stable", "{weights}/monster"),
+    ),
 }
 
 

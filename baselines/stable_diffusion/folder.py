@@ -1,0 +1,163 @@
+"""A Stable Diffusion folder as diffusers lays it out, whole or with parts that it shares with another folder.
+
+Whole, it is what `StableDiffusionPipeline.save_pretrained` writes. One that shares parts lacks their subfolders and has
+a `parts.json` instead: where they are, relative to it, and the sha256 of the files that its UNet was trained with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, SchedulerMixin, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines import hub
+from submission import MissingPart, atomic
+from submission.errors import UsageError
+from submission.hashes import file_sha256
+
+PARTS_FILE = "parts.json"
+SHARED = ("vae", "text_encoder", "tokenizer")
+MODELS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "unet": UNet2DConditionModel}
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "feature_extractor": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a Stable Diffusion is made of, on the CPU; `sha256` of each file of weights by its name."""
+
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    unet: UNet2DConditionModel
+    scheduler: DPMSolverMultistepScheduler
+    sha256: dict[str, str]
+
+
+def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
+    """The networks, and DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2) on the folder's noise schedule.
+
+    UNet and autoencoder in `dtype`, the text encoder in float32, which costs nothing: a prompt is encoded once. A safety checker and its feature extractor are not read.
+
+    Raises:
+        MissingPart: a part or its safetensors are not there.
+        UsageError: it is another kind of pipeline, weights do not fit, or a shared part is not the one trained with.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise MissingPart(
+            "this is no folder of Stable Diffusion: it has no model_index.json",
+            looked_for=hub.readable(index),
+            get_it="name a folder that diffusers' save_pretrained wrote, or train one"
+            " (python -m baselines.stable_diffusion.train)",
+        )
+    kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    if kind != MODEL_INDEX["_class_name"]:
+        raise UsageError(f"{hub.readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
+    homes = _homes(folder)
+    sha256: dict[str, str] = {}
+    networks = {}
+    for part, model in MODELS.items():
+        files, variant = _weights_of(homes[part] / part)
+        networks[part] = _load(model, homes[part] / part, variant, torch.float32 if part == "text_encoder" else dtype)
+        sha256 |= {f"{part}/{file.name}": file_sha256(file) for file in files}
+    tokenizer = CLIPTokenizer.from_pretrained(homes["tokenizer"] / "tokenizer", local_files_only=True)
+    config = DPMSolverMultistepScheduler.load_config(homes["scheduler"] / "scheduler", local_files_only=True)
+    scheduler = DPMSolverMultistepScheduler.from_config(
+        config, algorithm_type="dpmsolver++", solver_order=2, steps_offset=1
+    )
+    return Parts(tokenizer=tokenizer, scheduler=scheduler, sha256=sha256, **networks)
+
+
+def _homes(folder: Path) -> dict[str, Path]:
+    """Part -> the folder whose subfolder it is. Raises MissingPart, and UsageError when a shared part has changed."""
+    homes = {part: folder for part in (*MODELS, "tokenizer", "scheduler") if (folder / part).is_dir()}
+    described = folder / PARTS_FILE
+    if described.is_file():
+        table = json.loads(described.read_text(encoding="utf-8"))
+        elsewhere = Path(os.path.normpath(folder / table["folder"]))
+        borrowed = [part for part in SHARED if part not in homes]
+        for name, expected in table["sha256"].items():
+            part = name.split("/")[0]
+            if part not in borrowed:
+                continue
+            file = elsewhere / name
+            if not file.is_file():
+                raise MissingPart(
+                    f"the {part} that this Stable Diffusion shares is not there",
+                    looked_for=hub.readable(file),
+                    get_it=f"{hub.readable(described)} says where it should be",
+                )
+            if file_sha256(file) != expected:
+                raise UsageError(
+                    f"{hub.readable(file)} is not the one that the UNet in {hub.readable(folder)} was trained with;"
+                    " train it again (python -m baselines.stable_diffusion.train)"
+                )
+        homes |= dict.fromkeys(borrowed, elsewhere)
+    for part in (*MODELS, "tokenizer", "scheduler"):
+        if part not in homes:
+            raise MissingPart(
+                f"the weights are not complete: no {part}",
+                looked_for=hub.readable(folder / part),
+                get_it="copy or download the whole folder again",
+            )
+    return homes
+
+
+def _weights_of(part: Path) -> tuple[list[Path], str | None]:
+    """The part's files of weights, and the variant that they are (`fp16`, where there is no other)."""
+    found = sorted(part.glob("*.safetensors"))
+    halves = [file for file in found if ".fp16" in file.name]
+    plain = [file for file in found if file not in halves and file.name != "pytorch_model.safetensors"]
+    if plain or halves:
+        return (plain, None) if plain else (halves, "fp16")
+    raise MissingPart(
+        f"{part.name} has no safetensors" + ("; its .bin is a pickle, which is not opened" * any(part.glob("*.bin"))),
+        looked_for=hub.readable(part),
+        get_it="download the repository's .safetensors, or save the pipeline anew with save_pretrained",
+    )
+
+
+def _load(model: type, folder: Path, variant: str | None, dtype: torch.dtype) -> torch.nn.Module:
+    """Raises UsageError where from_pretrained would leave a weight as it was made at random."""
+    options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
+    network, report = model.from_pretrained(folder, dtype=dtype, **options)
+    # Older text encoders have a table of position ids, which is no weight.
+    left = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
+    if report["missing_keys"] or left or report["mismatched_keys"]:
+        lacking = f"lack {len(report['missing_keys'])} and have {len(left)} more than the network of its config.json"
+        raise UsageError(f"the weights in {hub.readable(folder)} {lacking}")
+    return network.eval().requires_grad_(False)
+
+
+def assemble(
+    unet: UNet2DConditionModel, scheduler: SchedulerMixin, parts: Path, out: Path, *, share: bool = False
+) -> None:
+    """Writes the folder `out`: `unet` and `scheduler`, and copies of the other parts, or with `share` where they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    unet.save_pretrained(out / "unet")
+    scheduler.save_pretrained(out / "scheduler")
+    if share:
+        where = Path(os.path.relpath(parts.resolve(), out.resolve())).as_posix()
+        files = [file for part in SHARED for file in sorted((parts / part).iterdir()) if file.is_file()]
+        sha256 = {file.relative_to(parts).as_posix(): file_sha256(file) for file in files}
+        atomic.write_json(out / PARTS_FILE, {"folder": where, "sha256": sha256})
+    else:
+        for part in SHARED:
+            shutil.copytree(parts / part, out / part, dirs_exist_ok=True)
+    atomic.write_json(out / "model_index.json", MODEL_INDEX)

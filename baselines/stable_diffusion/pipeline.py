@@ -1,0 +1,133 @@
+"""Stable Diffusion as a generator: prompts in, images out, from a folder or a hub model of diffusers' layout.
+
+The networks are diffusers' and so is the solver; what `StableDiffusionPipeline` does between them is done here with the
+solver in float32 whatever the networks compute in, each prompt encoded once, and each image from its own seed. In
+float32 the images are those of the pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from baselines.device import randn, seeded_generators
+from baselines.hub import model_folder
+from baselines.monster.text import encode
+from baselines.stable_diffusion.folder import Parts, load_parts
+from baselines.stable_diffusion.sampling import denoise
+from submission import Competition, Prompt
+from submission.errors import UsageError, shown
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "stable"
+# DPM-Solver++ needs 15 to 20 steps with guidance (arXiv 2211.01095, section 1); the scale is the pipeline's own.
+DEFAULTS = {"steps": 25, "guidance_scale": 7.5, "batch_size": 8}
+# As many as fit into about 0.5 GB at Stable Diffusion v1's 77 x 768 in half precision.
+PROMPTS_KEPT = 4096
+
+
+class StableDiffusion:
+    """Stable Diffusion on one device. `settings`, `weights` and `notes` go into the manifest.
+
+    Args:
+        parts: as `load_parts` reads them; UNet and decoder compute in the precision that they have there.
+        defaults: `steps`, `guidance_scale` and `batch_size`.
+        compile: let torch.compile make faster kernels of UNet and decoder, in a minute or two.
+        prompts: those to come, for the notes.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        device: str,
+        defaults: dict[str, float],
+        *,
+        compile: bool = False,
+        prompts: Sequence[Prompt] = (),
+    ) -> None:
+        self._device = torch.device(device)
+        self._steps, self._guidance_scale = int(defaults["steps"]), defaults["guidance_scale"]
+        self.batch_size = int(defaults["batch_size"])
+        self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
+        # Convolutions are faster with the channels last; attention is torch's scaled_dot_product_attention.
+        self._unet = parts.unet.to(self._device, memory_format=torch.channels_last)
+        self._vae = parts.vae.to(self._device, memory_format=torch.channels_last)
+        self._text_encoder = parts.text_encoder.to(self._device)
+        self._dtype = self._unet.dtype
+        if compile:
+            self._unet.compile(fullgraph=True)
+            self._vae.decoder.compile(fullgraph=True)
+        self._states = lru_cache(PROMPTS_KEPT)(self._encode)
+        self.settings = {
+            "steps": self._steps,
+            "guidance_scale": self._guidance_scale,
+            "sampler": "dpmsolver++ 2M",
+            "precision": str(self._dtype).removeprefix("torch."),
+        } | ({"compile": True} if compile else {})
+        self.weights = dict(parts.sha256)
+        self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(prompts)]
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        config = self._unet.config
+        size = (config.in_channels, config.sample_size, config.sample_size)
+        latents = denoise(
+            self._unet,
+            self._scheduler,
+            randn(seeded_generators(seeds), size, self._device),
+            torch.cat([self._states(prompt) for prompt in prompts]),
+            self._states(""),
+            steps=self._steps,
+            guidance_scale=self._guidance_scale,
+        )
+        latents = (latents / self._vae.config.scaling_factor).to(self._dtype, memory_format=torch.channels_last)
+        images = self._vae.decode(latents).sample.float()
+        pixels = (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _encode(self, prompt: str) -> Float[Tensor, "1 l d"]:
+        # Alone, for kernels may round by the batch's size, and that must not depend on who else is in the batch.
+        return encode(self._text_encoder, self._tokenizer, [prompt])[0].to(self._dtype)
+
+    def _cut(self, prompts: Sequence[Prompt]) -> list[str]:
+        length = self._tokenizer.model_max_length
+        long = [p.image_name for p in prompts if len(self._tokenizer(p.text)["input_ids"]) > length]
+        listed = ", ".join(shown(name, 60) for name in long[:5]) + (" …" if len(long) > 5 else "")
+        return [f"{len(long)} prompts are longer than {length} tokens and were cut: {listed}"] if long else []
+
+
+def load(
+    competition: Competition,
+    device: str,
+    *,
+    weights: str | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    compile: bool = False,
+) -> StableDiffusion:
+    """The shipped small one for the bestiary; any other from `weights`, a folder or `owner/name` on the hub.
+
+    A `sampling.json` in the folder says how many steps, what guidance_scale and what batch_size suit it.
+
+    Raises:
+        MissingPart: the folder or a part of it is not there.
+        UsageError: it is no Stable Diffusion, or more steps than it was trained with.
+    """
+    folder = model_folder(weights) if weights else SHIPPED
+    precision = torch.float16 if device == "cuda" else torch.bfloat16
+    parts = load_parts(folder, precision)
+    described = folder / "sampling.json"
+    defaults = DEFAULTS | (json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {})
+    asked = {"steps": steps, "guidance_scale": guidance_scale}
+    defaults |= {name: value for name, value in asked.items() if value is not None}
+    known = parts.scheduler.config.num_train_timesteps
+    if defaults["steps"] > known:
+        raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
+    return StableDiffusion(parts, device, defaults, compile=compile, prompts=competition.prompts)

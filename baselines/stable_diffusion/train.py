@@ -1,0 +1,164 @@
+"""python -m baselines.stable_diffusion.train: a small Stable Diffusion by the plain recipe, as a folder for diffusers.
+
+Only the UNet is trained; autoencoder, text encoder and tokenizer are taken from another folder. Everything that the
+monster does beyond the recipe of Rombach et al. (arXiv 2112.10752, section 3) is left out, so that it is a baseline to
+beat: squared error of the noise, every time and every step of equal weight, no moving average of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from PIL import Image
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.monster.data import load_pictures
+from baselines.monster.text import encode
+from baselines.monster.train_unet import encode_pictures
+from baselines.stable_diffusion.folder import assemble
+from baselines.stable_diffusion.sampling import denoise
+from baselines.training import Schedule, train
+from submission import atomic, paths
+from submission.errors import run
+from submission.hashes import file_sha256
+
+CAPTION_DROPOUT = 0.1
+PREVIEW_PROMPTS = 16
+# Stable Diffusion v1's noise schedule.
+NOISE_SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+}
+
+
+def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionModel:
+    """2.0 million parameters; attention to the caption's tokens at half size, and nothing else of the caption."""
+    return UNet2DConditionModel(
+        sample_size=size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(48, 88),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=text_width,
+        attention_head_dim=4,  # diffusers reads this as the number of heads here
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument(
+        "--parts",
+        type=Path,
+        default=Path(__file__).resolve().parents[1] / "weights" / "monster",
+        help="folder with vae/, text_encoder/ and tokenizer/",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/stable"), help="the run's folder")
+    parser.add_argument("--model", type=Path, default=None, help="the finished folder (default: OUT/model)")
+    parser.add_argument(
+        "--share", action="store_true", help="let the finished folder name the parts instead of holding copies"
+    )
+    parser.add_argument("--images", type=int, default=75_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    args = parser.parse_args(argv)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device = accelerator.device
+    pictures = load_pictures(args.data)
+    autoencoder = AutoencoderKL.from_pretrained(args.parts / "vae").to(device).float().eval()
+    tokenizer = CLIPTokenizer.from_pretrained(args.parts / "tokenizer")
+    text_model = CLIPTextModel.from_pretrained(args.parts / "text_encoder").to(device).float().eval()
+
+    captions = sorted({caption for entry in pictures.captions for caption in entry})
+    number = {caption: k for k, caption in enumerate(captions)}
+    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
+    cache = args.out / "encoded.safetensors"
+    if not cache.exists():
+        encoded = {"latents": encode_pictures(autoencoder, pictures.images, accelerator)}
+        encoded["hidden"] = encode(text_model, tokenizer, captions)[0].half().cpu()
+        args.out.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(cache, save(encoded))
+    encoded = load_file(cache)
+    latents, hidden = encoded["latents"] * autoencoder.config.scaling_factor, encoded["hidden"]
+    empty = encode(text_model, tokenizer, [""])[0]
+    schedule = DDPMScheduler(**NOISE_SCHEDULE)
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        x0 = latents[indices].float()
+        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
+        states = torch.where(dropped[:, None, None], empty, hidden[picked].float().to(device))
+        t = torch.randint(schedule.config.num_train_timesteps, (len(indices),), generator=generator)
+        noise = torch.randn(x0.shape, generator=generator)
+        x = schedule.add_noise(x0, noise, t)
+        with accelerator.autocast():
+            prediction = model(x.to(device), t.to(device), states).sample
+        return functional.mse_loss(prediction.float(), noise.to(device)), {}
+
+    shown = captions[:: max(1, len(captions) // PREVIEW_PROMPTS)][:PREVIEW_PROMPTS]
+    shown_text = encode(text_model, tokenizer, shown)[0]
+    solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
+
+    def preview(model: nn.Module, path: Path) -> None:
+        noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
+        with accelerator.autocast():
+            z = denoise(model, solver, noise, shown_text, empty, steps=20, guidance_scale=3.0)
+            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
+        grid = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
+        Image.fromarray(np.ascontiguousarray(grid.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+
+    model = build(latents.shape[1], latents.shape[2], hidden.shape[2])
+    plan = Schedule(
+        args.images,
+        args.batch_size,
+        learning_rate=args.learning_rate,
+        ema_decay=0.0,  # the weights as they are
+        preview_images=10_000,
+    )
+    # What the pictures and captions were encoded with: a run must not be resumed with another.
+    encoders = [
+        file_sha256(file) for part in ("vae", "text_encoder") for file in args.parts.glob(f"{part}/*.safetensors")
+    ]
+    weights = train(
+        model,
+        loss,
+        len(latents),
+        plan,
+        args.out,
+        accelerator=accelerator,
+        preview=preview,
+        options={"captions": len(captions), "encoders": encoders},
+    )
+    unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
+    unet.load_state_dict(load_file(weights))
+    out = args.model or args.out / "model"
+    assemble(unet.half(), solver, args.parts, out, share=args.share)
+    print(f"{out}: draw with python -m baselines stable --weights {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
