@@ -8,22 +8,31 @@ eigenvalues of a symmetric positive semi-definite matrix, in two ways:
   n < d   A Σ₂ Aᵀ (n × n) with Σ₁ = AᵀA, A = (F − μ₁) / √(n−1): small, and exact for a rank-deficient Σ₁;
   n ≥ d   Σ₂^½ Σ₁ Σ₂^½ (d × d).
 Real by construction, where scipy's sqrtm of the non-symmetric product needs seconds and returns complex noise.
+
+To leave some images out, neither matrix is made again: in the first their rows and columns are dropped, from the second
+their own products are subtracted.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
+
+CHUNK = 4096  # images in float64 at a time, so that features of any number, mapped from a file too, cost little memory
 
 
 def feature_statistics(features: Tensor | np.ndarray) -> tuple[Float64[Tensor, " d"], Float64[Tensor, "d d"]]:
     """Mean and covariance (divided by n − 1) of N×D features, in float64 on the features' device."""
-    mean, root = _centred_root(features, "features")
-    return mean, root.T @ root
+    features = _checked(features, "features")
+    mean = _mean(features)
+    scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+    for centred in _centred(features, mean):
+        scatter.addmm_(centred.T, centred)
+    return mean, scatter / (len(features) - 1)
 
 
 def frechet_distance(
@@ -42,42 +51,93 @@ def frechet_distance(
     Raises:
         ValueError: fewer than two rows, shapes that do not fit, a value that is not finite.
     """
-    generated_mean, root = _centred_root(features, "features")
-    n, d = root.shape
-    mean = torch.as_tensor(mean, dtype=torch.float64, device=root.device)
-    covariance = torch.as_tensor(covariance, dtype=torch.float64, device=root.device)
-    if mean.shape != (d,) or covariance.shape != (d, d):
-        raise ValueError(
-            f"the features have {d} dimensions, but the reference's mean is {tuple(mean.shape)} "
-            f"and its covariance {tuple(covariance.shape)}: they come from different networks"
-        )
-    _require_finite(mean, "the reference's mean")
-    _require_finite(covariance, "the reference's covariance")
-
-    if n < d:
-        product = root @ covariance @ root.T
-    else:
-        eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-        half = eigenvectors * eigenvalues.clamp(min=0.0).sqrt()
-        product = half.T @ (root.T @ root) @ half
-    # eigvalsh reads one triangle; averaging both keeps the result independent of which.
-    trace_of_root = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0.0).sqrt().sum()
-
-    difference = generated_mean - mean
-    distance = difference.dot(difference) + root.square().sum() + covariance.trace() - 2.0 * trace_of_root
-    return float(distance)
+    return FrechetDistance(features, mean, covariance).without(torch.empty(0, dtype=torch.int64))
 
 
-def _centred_root(features: Tensor | np.ndarray, what: str) -> tuple[Tensor, Tensor]:
-    """Mean μ (D,) and A = (F − μ) / √(n−1) (N, D), so that the covariance is AᵀA."""
-    features = torch.as_tensor(features, dtype=torch.float64)
+class FrechetDistance:
+    """The distance of `frechet_distance`, of all features or `without` some of them; takes and raises the same."""
+
+    def __init__(
+        self, features: Tensor | np.ndarray, mean: Tensor | np.ndarray, covariance: Tensor | np.ndarray
+    ) -> None:
+        self._features = _checked(features, "features")
+        self._mean = _mean(self._features)
+        n, d = self._features.shape
+        reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=self._mean.device)
+        covariance = torch.as_tensor(covariance, dtype=torch.float64, device=self._mean.device)
+        if reference_mean.shape != (d,) or covariance.shape != (d, d):
+            raise ValueError(
+                f"the features have {d} dimensions, but the reference's mean is {tuple(reference_mean.shape)} "
+                f"and its covariance {tuple(covariance.shape)}: they come from different networks"
+            )
+        _require_finite(reference_mean, "the reference's mean")
+        _require_finite(covariance, "the reference's covariance")
+        self._difference = self._mean - reference_mean
+        self._reference_trace = covariance.trace()
+        self._few = n < d
+        if self._few:
+            centred = self._features.double() - self._mean
+            self._products = centred @ covariance @ centred.T
+            self._trace = centred.square().sum()
+        else:
+            eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+            self._half = eigenvectors * eigenvalues.clamp(min=0.0).sqrt()
+            scatter = torch.zeros_like(covariance)
+            for centred in _centred(self._features, self._mean):
+                scatter.addmm_(centred.T, centred)
+            self._products = self._half.T @ scatter @ self._half
+            self._trace = scatter.trace()
+
+    def without(self, rows: Int64[Tensor, " m"]) -> float:
+        """The distance of the features without those of `rows` (each once); at least two must be left."""
+        n = len(self._features) - len(rows)
+        if n < 2:
+            raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
+        rows = rows.to(self._features.device)
+        out = self._features[rows].double() - self._mean
+        shift = out.sum(dim=0) / -n  # of the mean: the centred features sum to zero
+        products = self._products_without(rows, out, shift, n) / (n - 1)
+        # eigvalsh reads one triangle; averaging both keeps the result independent of which.
+        trace_of_root = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
+        trace = (self._trace - out.square().sum() - n * shift.square().sum()) / (n - 1)
+        difference = self._difference + shift
+        return float(difference.square().sum() + trace + self._reference_trace - 2.0 * trace_of_root)
+
+    def _products_without(self, rows: Tensor, out: Tensor, shift: Tensor, n: int) -> Tensor:
+        if not len(rows):
+            return self._products
+        if not self._few:
+            out, shift = out @ self._half, shift @ self._half
+            return self._products - out.T @ out - n * torch.outer(shift, shift)
+        kept = torch.ones(len(self._features), dtype=torch.bool, device=rows.device)
+        kept[rows] = False
+        products = self._products[kept][:, kept]
+        # The rest has another mean; centring the products is centring the features.
+        means = products.mean(dim=0)
+        return products - means - means[:, None] + means.mean()
+
+
+def _checked(features: Tensor | np.ndarray, what: str) -> Tensor:
+    features = torch.as_tensor(features)
     if features.ndim != 2:
         raise ValueError(f"{what} must be N×D, got shape {tuple(features.shape)}")
     if len(features) < 2:
         raise ValueError(f"a covariance needs at least 2 images, got {len(features)}")
-    _require_finite(features, what)
-    mean = features.mean(dim=0)
-    return mean, (features - mean) / math.sqrt(len(features) - 1)
+    for part in features.split(CHUNK):
+        _require_finite(part, what)
+    return features
+
+
+def _mean(features: Tensor) -> Float64[Tensor, " d"]:
+    total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
+    for part in features.split(CHUNK):
+        total += part.double().sum(dim=0)
+    return total / len(features)
+
+
+def _centred(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
+    for part in features.split(CHUNK):
+        yield part.double() - mean
 
 
 def _require_finite(values: Tensor, what: str) -> None:

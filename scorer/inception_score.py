@@ -9,13 +9,16 @@ fixed: images in prompt order, shuffled with seed 2020, ten splits at i·N//10 (
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 SPLITS = 10
 SHUFFLE_SEED = 2020
+CHUNK = 4096  # images whose probabilities are held at a time: a thousand float64 each
 
 
 def inception_score(
@@ -32,21 +35,41 @@ def inception_score(
     Raises:
         ValueError: fewer images than splits, or NaN.
     """
-    n = len(log_probabilities)
+    scores = split_scores(log_probabilities, lambda log_p: log_p, splits, shuffle_seed)
+    return float(scores.mean()), float(scores.std(correction=0))
+
+
+def split_scores(
+    features: Float[Tensor, "n d"],
+    log_probabilities: Callable[[Tensor], Tensor],
+    splits: int = SPLITS,
+    shuffle_seed: int = SHUFFLE_SEED,
+) -> Float64[Tensor, " splits"]:
+    """The Inception Score of each split.
+
+    Args:
+        features: (N, D) in prompt order, on any device; may be mapped from a file.
+        log_probabilities: makes (B, K) natural logarithms of class probabilities of (B, D) features.
+        splits: as for `inception_score`, which says the rest.
+        shuffle_seed: as there.
+    """
+    n = len(features)
     if n < splits:
         raise ValueError(f"the Inception Score with {splits} splits needs at least {splits} images, got {n}")
-    log_p = log_probabilities.double()
-    if torch.isnan(log_p).any():
-        raise ValueError("class probabilities: some values are NaN")
-    order = np.random.RandomState(shuffle_seed).permutation(n)
-    log_p = log_p[torch.from_numpy(order).to(log_p.device)]
-    p = log_p.exp()
+    order = torch.from_numpy(np.random.RandomState(shuffle_seed).permutation(n)).to(features.device)
     scores = []
     for i in range(splits):
-        rows = slice(i * n // splits, (i + 1) * n // splits)
-        marginal = p[rows].mean(dim=0)
-        # E KL(p ‖ q) = E Σ p log p − Σ q log q, with 0 log 0 = 0.
-        divergence = torch.special.entr(marginal).sum() - torch.special.entr(p[rows]).sum(dim=1).mean()
+        rows = order[i * n // splits : (i + 1) * n // splits]
+        # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
+        total: Tensor | float = 0.0
+        entropy: Tensor | float = 0.0
+        for part in rows.split(CHUNK):
+            p = log_probabilities(features[part]).double().exp()
+            total = total + p.sum(dim=0)
+            entropy = entropy + torch.special.entr(p).sum()
+        divergence = torch.special.entr(total / len(rows)).sum() - entropy / len(rows)
         scores.append(divergence.exp())
     result = torch.stack(scores)
-    return float(result.mean()), float(result.std(correction=0))
+    if torch.isnan(result).any():
+        raise ValueError("class probabilities: some values are NaN")
+    return result

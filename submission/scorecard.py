@@ -48,6 +48,19 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+# More metrics of the same features, measured on request; neither tiers nor ranks know them.
+EXTRA_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("kid", "KID", False, 5),
+        Metric("precision", "precision", True, 4),
+        Metric("recall", "recall", True, 4),
+        Metric("density", "density", True, 4),
+        Metric("coverage", "coverage", True, 4),
+        Metric("cmmd", "CMMD", False, 3),
+    )
+}
+
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -110,7 +123,8 @@ class Scorecard:
     `submission` is the sha256 of its content, `n` the number of images scored, `fingerprint` the protocol (scorecards
     with equal fingerprints rank together), `accuracy` the share in [0, 1] of images that show each attribute asked
     for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
-    part was scored, `manifest` the submission's model, seed and settings.
+    part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
+    where they were not asked for.
     """
 
     competition: str
@@ -125,6 +139,7 @@ class Scorecard:
     context: dict[str, float] = field(default_factory=dict)
     ranks: bool = True
     manifest: dict[str, Any] | None = None
+    extra: dict[str, Score] | None = None
     __pydantic_config__ = _STRICT
 
     @property
@@ -133,13 +148,14 @@ class Scorecard:
         return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """The scorecard as JSON values; `reason` and `accuracy` are left out where there is none."""
+        """The scorecard as JSON values; `reason`, `accuracy` and `extra` are left out where there is none."""
         result = _SCORECARD.dump_python(self, mode="json")
-        for score in result["scores"].values():
+        for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        if result["accuracy"] is None:
-            del result["accuracy"]
+        for name in ("accuracy", "extra"):
+            if result[name] is None:
+                del result[name]
         return result
 
     def to_json(self) -> str:
@@ -157,6 +173,7 @@ class Scorecard:
                 problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             else:
                 problems = [f"scores: {name!r} is not a metric" for name in card.scores if name not in METRICS]
+                problems += [f"extra: {name!r} is not one" for name in card.extra or {} if name not in EXTRA_METRICS]
         if problems:
             raise ValueError("not a scorecard: " + "; ".join(problems))
         return card

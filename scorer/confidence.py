@@ -1,0 +1,110 @@
+"""How sure a score is: 95 % intervals.
+
+An interval says where the score would lie, 95 times in 100, had the same generator drawn other images for other prompts
+of the same kind. The references' features are fixed. Each metric's target is its expected value at this number of
+images: the FID of 1063 images is larger than that of 50,000, and its interval is around the former.
+
+  CLIP-I, CLIP-T, PSNR, SSIM  bootstrap over images, the same resamples for all
+  FID, KID                    jackknife over 20 groups of images: resampling with replacement would repeat images, which
+                              alone raises a FID, and leaving out one image at a time costs a decomposition per image
+  IS                          Student's t over its ten splits, which share no image
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from scipy.special import ndtr, stdtrit
+from torch import Tensor
+
+LEVEL = 0.95
+GROUPS = 20
+RESAMPLES = 2000
+SEED = 2020  # of the groups and the resamples, so that a submission's intervals are the same in every run
+
+
+def bootstrap_intervals(
+    values: Float64[Tensor, "n m"] | np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[tuple[float, float]]:
+    """The interval of each column's mean, by resampling rows (Efron & Tibshirani 1993, section 13.3).
+
+    A resample draws n rows with replacement, the same for every column, so that the metrics stay paired. For small n
+    the percentiles alone are too near: they divide by n, and have the normal distribution's tails. They are moved
+    outwards as Hesterberg proposes ("expanded percentile interval", arXiv 1411.5279).
+
+    Args:
+        values: (N, M), N ≥ 2, of M metrics of N images.
+        resamples: how many; 2000 know the ends of an interval to about 3 % of its half-width.
+
+    Raises:
+        ValueError: fewer than two rows, or a value that is not finite.
+    """
+    values = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
+    n = len(values)
+    if n < 2:
+        raise ValueError(f"resampling needs at least 2 images, got {n}")
+    if not np.isfinite(values).all():
+        raise ValueError("per-image values: some are not finite")
+    mean = values.mean(axis=0)
+    deviations = values - mean
+    rng = np.random.default_rng(seed)
+    means = np.empty((resamples, values.shape[1]))
+    for row in means:
+        # How often each image was drawn, instead of the drawn values themselves: a sum of N×M in the cache's order.
+        row[:] = np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n) @ deviations
+    tail = float(ndtr(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
+    ends = mean + np.quantile(means / n, [tail, 1.0 - tail], axis=0)
+    return [(float(low), float(high)) for low, high in ends.T]
+
+
+def image_groups(n: int, groups: int = GROUPS, seed: int = SEED) -> list[Tensor]:
+    """The images 0 … n−1 in `groups` groups (one per image where there are fewer): each a sorted int64 tensor.
+
+    Shuffled, so that neighbouring prompts, often alike, fall into different groups. Sizes differ by at most one.
+    """
+    order = np.random.default_rng(seed).permutation(n)
+    return [torch.from_numpy(np.sort(part)) for part in np.array_split(order, min(groups, n))]
+
+
+def jackknife_interval(
+    value: float, left_out: Sequence[float], group_sizes: Sequence[int]
+) -> tuple[float, float] | None:
+    """The interval of a statistic from its values with each group of images left out; None for fewer than two groups.
+
+    The delete-m_j jackknife, for groups of unequal size (Busing, Meijer & van der Leeden, "Delete-m jackknife for
+    unequal m", Statistics and Computing 9, 1999), with the quantile of Student's t for one degree of freedom less than
+    groups. Only the variance is used: the jackknife's own estimate corrects a bias in 1/N, that is, aims at N = ∞.
+
+    Args:
+        value: of all images.
+        left_out: without each group.
+        group_sizes: number of images in each group.
+    """
+    groups, n = len(left_out), sum(group_sizes)
+    if groups < 2:
+        return None
+    without = np.asarray(left_out, dtype=np.float64)
+    ratio = n / np.asarray(group_sizes, dtype=np.float64)
+    pseudovalues = ratio * value - (ratio - 1.0) * without
+    estimate = groups * value - ((1.0 - 1.0 / ratio) * without).sum()
+    variance = ((pseudovalues - estimate) ** 2 / (ratio - 1.0)).mean()
+    half = t_quantile(groups - 1) * math.sqrt(variance)
+    return value - half, value + half
+
+
+def splits_interval(split_values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's t interval of the mean of independent values, such as the Inception Score's splits; None for one."""
+    values = np.asarray(split_values, dtype=np.float64)
+    if len(values) < 2:
+        return None
+    half = t_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def t_quantile(degrees_of_freedom: int) -> float:
+    """The factor of the standard error in a two-sided interval: 2.093 for 19 degrees of freedom."""
+    return float(stdtrit(degrees_of_freedom, 0.5 + LEVEL / 2))

@@ -1,0 +1,86 @@
+"""Precision, recall, density and coverage: how many images look real, and how much of the real there is among them.
+
+Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", ICML 2020, arXiv 2002.09797. Around each
+image of a set lies a ball that reaches to its k-th nearest neighbour in the set; their union is where the set lives.
+Precision and recall (Kynkäänniemi et al., NeurIPS 2019) ask whether an image lies in any ball of the other
+set; density and coverage (section 3) count the balls of real images, which an outlier moves less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+K = 5  # nearest neighbours, as in the paper's experiments
+CHUNK = 2048  # images a side of the blocks in which all pairs are looked at
+# Squared distances under this share of the squared lengths are rounding: equal features are at distance 0.
+EQUAL = 1e-12
+
+
+@dataclass(frozen=True)
+class Prdc:
+    """All higher is better. `precision`, `recall`, `coverage` are shares of images; `density` is 1 for real images."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def prdc(features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: int = K) -> Prdc:
+    """The four, in float64.
+
+    Args:
+        features: (N, D) of the generated images, N > k; may be mapped from a file.
+        references: (M, D) of the real ones, M > k.
+        k: how many nearest neighbours a ball reaches to, the image itself not counted.
+
+    Raises:
+        ValueError: too few rows, or another number of dimensions.
+    """
+    n, m = len(features), len(references)
+    if min(n, m) <= k:
+        raise ValueError(f"the {k} nearest neighbours need more than {k} images on each side, got {n} and {m}")
+    if features.shape[1] != references.shape[1]:
+        raise ValueError(f"the features have {features.shape[1]} dimensions, the references' {references.shape[1]}")
+    radii, reference_radii = _squared_radii(features, k), _squared_radii(references, k)
+    balls = torch.zeros(n, dtype=torch.int64, device=features.device)  # of the references, that hold each image
+    recalled = torch.zeros(m, dtype=torch.bool, device=features.device)
+    nearest = torch.full((m,), torch.inf, dtype=torch.float64, device=features.device)
+    for row in range(0, m, CHUNK):
+        part = slice(row, row + CHUNK)
+        for column in range(0, n, CHUNK):
+            other = slice(column, column + CHUNK)
+            distances = _squared_distances(references[part], features[other])
+            balls[other] += (distances < reference_radii[part, None]).sum(dim=0)
+            recalled[part] |= (distances < radii[other]).any(dim=1)
+            nearest[part] = torch.minimum(nearest[part], distances.amin(dim=1))
+    return Prdc(
+        precision=float((balls > 0).double().mean()),
+        recall=float(recalled.double().mean()),
+        density=float(balls.double().mean()) / k,
+        coverage=float((nearest < reference_radii).double().mean()),
+    )
+
+
+def _squared_radii(x: Tensor, k: int) -> Float64[Tensor, " n"]:
+    """The squared distance of each row to its k-th nearest other row."""
+    radii = []
+    for left in x.split(CHUNK):
+        # The image itself is its own nearest, at distance 0.
+        nearest = torch.full((len(left), k + 1), torch.inf, dtype=torch.float64, device=x.device)
+        for right in x.split(CHUNK):
+            found = torch.cat([nearest, _squared_distances(left, right)], dim=1)
+            nearest = found.topk(k + 1, dim=1, largest=False).values
+        radii.append(nearest[:, k])
+    return torch.cat(radii)
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Float64[Tensor, "n m"]:
+    x, y = x.double(), y.double()
+    lengths = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
+    distances = lengths - 2.0 * (x @ y.T)
+    return torch.where(distances > EQUAL * lengths, distances, 0.0)
