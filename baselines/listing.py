@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from baselines import hub, registry
 from baselines import options as option
-from baselines import registry
 from submission import Competition
 from submission.errors import CompetitionError
-from submission.paths import repo_root
+from submission.paths import data_home, repo_root
 
 
 def missing_parts(name: str, competition: Competition) -> list[str]:
@@ -26,7 +26,7 @@ def missing_parts(name: str, competition: Competition) -> list[str]:
     weights = option.competition_defaults(name, model.options, competition).get("weights")
     if weights is None:
         parts += [str(path) for path, there in registry.files(model, competition) if there is None]
-    elif not Path(weights).exists():
+    elif not Path(weights).exists() and hub.cached(weights) is None:
         parts.append(f"weights {weights}")
     return parts
 
@@ -42,6 +42,8 @@ def show(competition: Competition) -> None:
         table.add_row(name, _here(name, competition), does)
     table.add_row("FILE.py:Class", "", "your own: a class with generate(self, prompts, seeds)")
     Console().print(table)
+    if commands := _how_to_get(competition):
+        print("What is missing comes with:", *commands, sep="\n  ")
 
 
 def _here(name: str, competition: Competition) -> Text:
@@ -49,6 +51,28 @@ def _here(name: str, competition: Competition) -> Text:
         parts = missing_parts(name, competition)
     except CompetitionError as error:
         return Text(str(error), style="red")
-    root = f"{repo_root()}/"
-    missing = "\n".join(f"no {part.removeprefix(root)}" for part in parts)
+    missing = "\n".join(f"no {_short(part)}" for part in parts)
     return Text(missing, style="red") if parts else Text("ready", style="green")
+
+
+def _how_to_get(competition: Competition) -> list[str]:
+    """The commands that bring what is missing, as far as there are any."""
+    data = str(data_home() / competition.name)
+    commands = []
+    for name in registry.MODELS:
+        try:
+            parts = missing_parts(name, competition)
+        except CompetitionError:  # the table says so
+            continue
+        for kind, _, rest in (part.rpartition(" ") for part in parts):
+            if kind == "weights" and hub.is_hub_id(rest):
+                commands.append(hub.download(rest))
+            elif kind == "package":
+                commands.append("pip install --editable '.[baselines]'")
+            elif rest.startswith(data):
+                commands.append(f"make data COMPETITION={competition.name}")
+    return list(dict.fromkeys(commands))
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(f"{repo_root()}/")

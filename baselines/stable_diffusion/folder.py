@@ -52,7 +52,8 @@ class Parts:
 def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     """The networks, and DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2) on the folder's noise schedule.
 
-    UNet and autoencoder in `dtype`, the text encoder in float32, which costs nothing: a prompt is encoded once. A safety checker and its feature extractor are not read.
+    UNet and autoencoder in `dtype`, the text encoder in float32, which costs nothing, as a prompt is encoded once. A
+    safety checker and its feature extractor are not read.
 
     Raises:
         MissingPart: a part or its safetensors are not there.
@@ -148,7 +149,7 @@ def _load(model: type, folder: Path, variant: str | None, dtype: torch.dtype) ->
 def assemble(
     unet: UNet2DConditionModel, scheduler: SchedulerMixin, parts: Path, out: Path, *, share: bool = False
 ) -> None:
-    """Writes the folder `out`: `unet` and `scheduler`, and copies of the other parts, or with `share` where they are."""
+    """Writes the folder `out`: `unet` and `scheduler`, and copies of the other parts, or with `share` their place."""
     out.mkdir(parents=True, exist_ok=True)
     unet.save_pretrained(out / "unet")
     scheduler.save_pretrained(out / "scheduler")
