@@ -51,7 +51,9 @@ endif
 constrained := $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)')
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
-trainer    := $(if $(filter monster,$(MODEL)),baselines.monster.train,$(if $(filter backbones,$(MODEL)),scorer.train))
+trainers   := monster=baselines.monster.train clip-guided=baselines.clip_guided.train backbones=scorer.train
+trainer    := $(patsubst $(MODEL)=%,%,$(filter $(MODEL)=%,$(trainers)))
+trainable  := $(foreach one,$(trainers),$(firstword $(subst =, ,$(one))))
 
 .PHONY: help env data submission score check leaderboard pack train lint test clean
 
@@ -117,11 +119,11 @@ leaderboard: $(ENV)  ## show the board: shipped baselines and local entries toge
 pack: $(ENV)  ## SUBMISSION as a zip to upload (never overwrites one)
 	@$(PY) -m submission pack '$(SUBMISSION)' --competition '$(COMPETITION)' --out submission.zip $(ARGS)
 
-train: data  ## train MODEL=monster, or the scorer's MODEL=backbones, from scratch
+train: data  ## train a MODEL from scratch, or the scorer's MODEL=backbones
 ifneq ($(trainer),)
 	@$(PY) -m $(trainer) $(ARGS)
 else
-	@echo "make train trains MODEL=monster or MODEL=backbones, not $(MODEL)." >&2; exit 2
+	@echo "make train knows how to train $(trainable), not $(MODEL)." >&2; exit 2
 endif
 
 lint: $(ENV)  ## ruff, formatting, and who may import whom

@@ -39,6 +39,18 @@ OPTIONS: dict[str, Option] = {
     "compile": Option(
         None, lambda v: isinstance(v, bool), "true or false", "compile the networks first: minutes, then faster"
     ),
+    "guide": Option(
+        str,
+        lambda v: v in ("pretrained", "finetuned", "noised", "none"),
+        "pretrained, finetuned, noised or none",
+        "which CLIP pulls: pretrained, finetuned, noised or none",
+    ),
+    "guidance_form": Option(
+        str,
+        lambda v: v in ("normalised", "raw"),
+        "normalised or raw",
+        "what a guide's gradient is taken of: normalised (a cosine) or raw (a dot product)",
+    ),
 }
 # Not handed to the generator but to the loop that calls it, so that every model has it.
 BATCH_SIZE = Option(int, _is_count, "a whole number of at least 1", "prompts per call of the generator, padded to it")

@@ -66,6 +66,13 @@ MODELS: dict[str, Model] = {
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/stable", "{weights}/monster"),
     ),
+    "clip-guided": Model(
+        "baselines.clip_guided.pipeline",
+        "an unconditional pixel diffusion that a CLIP pulls towards the prompt; three guides to choose from",
+        options=("weights", "steps", "guidance_scale", "guide", "guidance_form"),
+        packages=("torch", "diffusers", "safetensors"),
+        files=("{weights}/clip-guided",),
+    ),
 }
 
 

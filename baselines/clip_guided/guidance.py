@@ -1,0 +1,68 @@
+"""What a guide pulls a sample with: the gradient of how well it fits the prompt, by x_t."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from baselines.clip_guided.diffusion import signal_and_spread, x0_from_v
+from baselines.clip_guided.guide import Guide
+from baselines.clip_guided.sampling import Gradient
+from baselines.glide.diffusion import Diffusion
+
+FORMS = ("normalised", "raw")
+
+
+def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
+    """scale exp(logit scale) ∇ cos(f, g(prompt)) (GLIDE, arXiv 2112.10741, equation 6, with CLIP's own normalisation).
+
+    A noised guide looks at x_t and is told t. Any other has never seen noise and looks at the x0 that the diffusion
+    predicts, clipped to the range of pictures. The prediction is taken as sqrt(alphas_cumprod) x_t plus a constant,
+    the velocity at hand: this spares the way back through the UNet, and its slope falls with the noise, where
+    1 / sqrt(alphas_cumprod), a constant eps, would explode.
+
+    Args:
+        text: the prompts' features, not normalised.
+        scale: 1 is the guide's own belief, if it were one.
+    """
+    text = functional.normalize(text, dim=1)
+
+    def gradient(x: Tensor, t: Tensor, v: Tensor) -> Tensor:
+        if guide.config.noised:
+            timesteps = process.train_timesteps(t)
+            slope = _gradient(x, lambda x_t: _cosine(guide.image_features(x_t, timesteps), text))
+        else:
+            x0 = x0_from_v(process, x, t, v).clamp(-1, 1)
+            slope = _gradient(x0, lambda x0: _cosine(guide.image_features(x0), text)) * signal_and_spread(process, t)[0]
+        return scale * guide.scale.detach() * slope
+
+    return gradient
+
+
+def raw(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
+    """scale ∇ (f(x_t) · g(prompt)) of features as they are, on x_t whether the guide has seen noise or not.
+
+    The form in which CLIP guidance is often first written down. Its strength changes with the length of the features,
+    and a longer feature is as good as a better one.
+    """
+
+    def gradient(x: Tensor, t: Tensor, v: Tensor) -> Tensor:
+        timesteps = process.train_timesteps(t) if guide.config.noised else None
+        return scale * _gradient(x, lambda x_t: (guide.image_features(x_t, timesteps) * text).sum(dim=1))
+
+    return gradient
+
+
+def _cosine(image: Tensor, text: Tensor) -> Float[Tensor, " b"]:
+    return (functional.normalize(image, dim=1) * text).sum(dim=1)
+
+
+def _gradient(x: Tensor, similarity: Callable[[Tensor], Float[Tensor, " b"]]) -> Tensor:
+    """Of each image's similarity by that image: the sum's gradient, because no image looks at another."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(similarity(x).sum(), x)[0]

@@ -1,0 +1,99 @@
+"""Batches to train a guide on: pictures that all deserve another text, each with one of its own."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from baselines.clip_guided import plain_shapes
+from baselines.clip_guided.data import Labelled
+from submission.errors import CompetitionError
+
+HELD_OUT = 0.06  # share of the groups of pictures that say when to stop
+LABEL_SHARE = 0.4  # how often a picture that has captions is called by its label
+SHIFT = 2  # pixels at most, each way
+
+
+class Batch(NamedTuple):
+    """`images` (b, 3, s, s) in -1 … 1, `texts` of each."""
+
+    images: Float32[Tensor, "b 3 s s"]
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class ShapesSource:
+    """The sister world: new shapes in every batch, a colour and shape once at most."""
+
+    size: int
+    batch_size: int
+
+    def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
+        """A function of the generator alone. There is no end of shapes: none needs to be held out."""
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        kinds = rng.sample(plain_shapes.KINDS, self.batch_size)
+        shapes = plain_shapes.draw(kinds, self.size, rng)
+        return Batch(shapes.images, shapes.captions)
+
+
+@dataclass(frozen=True)
+class LabelledSource:
+    """Labelled pictures; a batch holds one picture of each label, or of as many labels as fit.
+
+    Attributes:
+        training, validation: label -> pictures with it, without the labels that have none.
+    """
+
+    pictures: Labelled
+    batch_size: int
+    training: dict[int, Tensor]
+    validation: dict[int, Tensor]
+
+    @classmethod
+    def of(cls, pictures: Labelled, batch_size: int) -> LabelledSource:
+        """Some groups of pictures, always the same, are held out. Raises CompetitionError for fewer than 2 labels."""
+        groups = int(pictures.group.max()) + 1
+        order = torch.randperm(groups, generator=torch.Generator().manual_seed(0))
+        held_out = torch.zeros(groups, dtype=torch.bool)
+        held_out[order[: max(1, round(HELD_OUT * groups))]] = True
+        mask = held_out[pictures.group]
+        training, validation = _by_label(pictures.label, ~mask), _by_label(pictures.label, mask)
+        for what, part in (("to train on", training), ("held out", validation)):
+            if len(part) < 2:
+                raise CompetitionError(
+                    f"contrastive training needs two different labels, there is {len(part)} among the pictures {what}"
+                )
+        return cls(pictures, min(batch_size, len(training)), training, validation)
+
+    def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
+        """A function of the generator alone. Pictures to train on are moved a little, held-out ones are not."""
+        part = self.validation if held_out else self.training
+        labels = list(part)
+        chosen = [labels[k] for k in torch.randperm(len(labels), generator=generator)[: self.batch_size]]
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        indices = [int(part[label][rng.randrange(len(part[label]))]) for label in chosen]
+        images = self.pictures.images[indices].float() / 127.5 - 1
+        if not held_out:
+            images = _moved(images, rng)
+        return Batch(images, [self._text(index, rng) for index in indices])
+
+    def _text(self, index: int, rng: random.Random) -> str:
+        captions = self.pictures.captions[index]
+        if not captions or rng.random() < LABEL_SHARE:
+            return self.pictures.labels[int(self.pictures.label[index])]
+        return rng.choice(captions)
+
+
+def _by_label(label: Tensor, mask: Tensor) -> dict[int, Tensor]:
+    return {k: there for k in range(int(label.max()) + 1) if len(there := torch.nonzero(mask & (label == k))[:, 0])}
+
+
+def _moved(images: Tensor, rng: random.Random) -> Tensor:
+    padded = torch.nn.functional.pad(images, [SHIFT] * 4, mode="replicate")
+    size, corners = images.shape[-1], [(rng.randint(0, 2 * SHIFT), rng.randint(0, 2 * SHIFT)) for _ in images]
+    return torch.stack([one[:, y : y + size, x : x + size] for one, (y, x) in zip(padded, corners, strict=True)])

@@ -1,0 +1,155 @@
+"""CLIP-guided diffusion, prompts in, images out: at the size of the diffusion, which `baselines.generate` enlarges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DModel
+
+from baselines.clip_guided import guidance
+from baselines.clip_guided.diffusion import diffusion
+from baselines.clip_guided.guide import Guide
+from baselines.clip_guided.guide import load as load_guide
+from baselines.clip_guided.sampling import Gradient, ancestral
+from baselines.clip_guided.unet import PixelUNet
+from baselines.device import randn, seeded_generators
+from submission import Competition, MissingPart, Prompt
+from submission.errors import UsageError, shown
+from submission.hashes import file_sha256
+from submission.paths import repo_root
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "clip-guided"
+UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
+
+
+class ClipGuided:
+    """The diffusion and one guide on one device. `settings` and `weights` go into the manifest.
+
+    Args:
+        folder: `unet/` as diffusers saves it, `guides/<name>.json` and `.safetensors`, `sampling.json`.
+        guide: a name in `guides/`, or `none`; None: the folder's default.
+        form: `normalised` or `raw`; None: the folder's default.
+        guidance_scale: None: the folder's, for this guide and form.
+        prompts: those to come, for the notes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        *,
+        guide: str | None = None,
+        form: str | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
+        prompts: Sequence[Prompt] = (),
+    ) -> None:
+        defaults = json.loads(_file(folder, "sampling.json").read_text(encoding="utf-8"))
+        name = guide or defaults["guide"]
+        self._form = form or defaults["guidance_form"]
+        steps = defaults["steps"] if steps is None else steps
+        self.batch_size: int = defaults["batch_size"]
+        self._device = torch.device(device)
+        self._process = diffusion(steps)
+        # bfloat16 arithmetic in the UNet, as in its training; the guide's gradients and the sampler are float32.
+        self._dtype = torch.bfloat16
+        files = [_file(folder, file) for file in UNET_FILES]
+        unet = UNet2DModel.from_pretrained(folder / "unet", local_files_only=True)
+        self._unet = PixelUNet(unet.float()).to(self._device).eval()
+        self.settings: dict[str, object] = {
+            "steps": steps,
+            "guide": name,
+            "sampler": "ancestral",
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+        self._guide: Guide | None = None
+        self.notes: list[str] = []
+        if name == "none":
+            if guidance_scale is not None or form is not None:
+                raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
+        else:
+            files += [_file(folder, f"guides/{name}.json"), _file(folder, f"guides/{name}.safetensors")]
+            self._guide = load_guide(*files[-2:]).to(self._device).requires_grad_(False)
+            if self._guide.config.image_size != self._unet.image_size:
+                raise UsageError(
+                    f"the guide {name} sees images of {self._guide.config.image_size} pixels, the diffusion draws "
+                    f"{self._unet.image_size}"
+                )
+            self._scale = float(
+                defaults["guidance_scale"][self._form][name] if guidance_scale is None else guidance_scale
+            )
+            on = "x_t" if self._guide.config.noised or self._form == "raw" else "predicted x_0"
+            self.settings |= {"guidance_form": self._form, "guidance_scale": self._scale, "guide_sees": on}
+            self.notes = prompt_notes(self._guide, prompts)
+        self.weights = {file.relative_to(folder).as_posix(): file_sha256(file) for file in files}
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        size = self._unet.image_size
+        draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._device)
+        images = ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))
+        pixels = (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _denoise(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self._device.type, self._dtype):
+            return self._unet(x, timesteps).float()
+
+    def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
+        if self._guide is None or self._scale == 0:
+            return None
+        form = {"normalised": guidance.normalised, "raw": guidance.raw}[self._form]
+        text = self._guide.text_features(self._guide.tokenizer(prompts).to(self._device))
+        return form(self._guide, text, self._process, self._scale)
+
+
+def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:
+    """What the guide will not see of the prompts."""
+    unread = [prompt.image_name for prompt in prompts if guide.tokenizer.unknown(prompt.text)]
+    listed = ", ".join(shown(name, 60) for name in unread[:5]) + (" …" if len(unread) > 5 else "")
+    what = f"{len(unread)} of {len(prompts)} prompts have words that the guide does not know: {listed}"
+    return [what] if unread else []
+
+
+def _file(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.exists():
+        raise MissingPart(
+            f"the weights of clip-guided are not complete: no {name}",
+            looked_for=path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path,
+            get_it="train them (make train MODEL=clip-guided), or name a folder that has them with --weights",
+        )
+    return path
+
+
+def load(
+    competition: Competition,
+    device: str,
+    *,
+    weights: str | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    guide: str | None = None,
+    guidance_form: str | None = None,
+) -> ClipGuided:
+    """The shipped diffusion and guides, or those in the folder `weights`.
+
+    Raises:
+        MissingPart: the folder lacks a part.
+        UsageError: more steps than the diffusion was trained with, or options that do not go together.
+    """
+    return ClipGuided(
+        Path(weights) if weights else SHIPPED,
+        device,
+        guide=guide,
+        form=guidance_form,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        prompts=competition.prompts,
+    )

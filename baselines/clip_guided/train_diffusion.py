@@ -1,0 +1,98 @@
+"""python -m baselines.clip_guided.train_diffusion: the unconditional pixel diffusion, on any labelled pictures.
+
+Squared error of the velocity on the sigmoid schedule; an exponential moving average of the weights. No label is read:
+what is drawn is decided by the guide, at sampling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.clip_guided import data
+from baselines.clip_guided.diffusion import diffusion, stratified_timesteps, velocity
+from baselines.clip_guided.sampling import ancestral
+from baselines.clip_guided.unet import PixelUNet, build
+from baselines.device import randn, seeded_generators
+from baselines.training import Schedule, train
+from submission import paths
+from submission.errors import UsageError, run
+
+PREVIEWS, PREVIEW_STEPS = 32, 40
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_data_arguments(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/clip-guided/diffusion"), help="the run's folder")
+    parser.add_argument("--images", type=int, default=180_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    args = parser.parse_args(argv)
+    if args.size < 8 or args.size % 4:
+        raise UsageError(f"--size {args.size}: must be a multiple of 4 of at least 8")
+    pictures = data.read(args.data, args.size, args.labels)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device = accelerator.device
+    process = diffusion()
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        x0 = pictures.images[indices].to(device).float() / 127.5 - 1
+        t = stratified_timesteps(len(indices), process, generator).to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        with accelerator.autocast():
+            predicted = model(process.q_sample(x0, t, noise), t)
+        return functional.mse_loss(predicted.float(), velocity(process, x0, t, noise)), {}
+
+    def preview(model: nn.Module, path: Path) -> None:
+        noise = partial(randn, seeded_generators(range(PREVIEWS)), (3, args.size, args.size), device)
+        with accelerator.autocast():
+            drawn = ancestral(diffusion(PREVIEW_STEPS), lambda x, t: model(x, t).float(), noise)
+        rows = (drawn.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
+        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+
+    schedule = Schedule(
+        args.images,
+        args.batch_size,
+        args.accumulation,
+        args.learning_rate,
+        ema_decay=0.998,
+        preview_images=20_000,
+        seed=31,
+    )
+    options = {"size": args.size, "pictures": len(pictures.images)}
+    model = PixelUNet(build(args.size))
+    print(
+        train(
+            model, loss, len(pictures.images), schedule, args.out,
+            accelerator=accelerator, preview=preview, options=options,
+        )
+    )  # fmt: skip
+    return 0
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """What pictures to train on: the same words in every training of this model."""
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="a training set, or a folder of labelled ones"
+    )
+    parser.add_argument("--labels", type=Path, help="a line for each folder or picture (default: labels.txt in --data)")
+    parser.add_argument("--size", type=int, default=32, help="of the pictures, in pixels")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
