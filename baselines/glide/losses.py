@@ -1,0 +1,88 @@
+"""What GLIDE's UNets are trained on: the noise, and the variance by the variational bound."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from baselines.glide.diffusion import Diffusion
+
+SNR_GAMMA = 5.0
+_HALF_BIN = 1 / 255  # of an 8-bit value in -1 … 1
+
+
+def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Int64[Tensor, " count"]:
+    """One timestep from each of `count` equal slices of 0 … steps - 1, in random order.
+
+    The loss depends less on luck than with independent ones (Kingma et al., arXiv 2107.00630, appendix I.1).
+    """
+    slices = (torch.arange(count) + torch.rand((), generator=generator)) / count
+    t = (slices[torch.randperm(count, generator=generator)] * steps).long()
+    return t.clamp(max=steps - 1)  # the last slice's end rounds up to 1
+
+
+def hybrid_loss(
+    diffusion: Diffusion,
+    output: Float32[Tensor, "b 6 h w"],
+    x0: Float32[Tensor, "b 3 h w"],
+    noise: Float32[Tensor, "b 3 h w"],
+    x: Float32[Tensor, "b 3 h w"],
+    t: Int64[Tensor, " b"],
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """L_simple + λ L_vlb (Nichol & Dhariwal, arXiv 2102.09672, section 3.1, equation 16), and both for the log.
+
+    λ = 1/1000 and L_vlb, the sum over all timesteps, is estimated by `len(diffusion)` times that of one. It trains the
+    variance alone: the mean is detached in it, as there. L_simple is weighted by min-SNR-5 (Hang et al., arXiv
+    2303.09556, section 3.4, for eps), which makes short trainings spend less on the last, hardly noisy steps.
+    """
+    weight = diffusion.at(_min_snr_weight(diffusion), t).flatten()
+    squared = (output[:, :3] - noise).square().mean(dim=(1, 2, 3))
+    simple = (weight * squared).mean() / weight.mean()
+    bound = len(diffusion) / 1000 * variational_bound(diffusion, output, x0, x, t).mean()
+    return simple + bound, {"mse": float(squared.detach().mean()), "vlb": float(bound.detach())}
+
+
+def variational_bound(
+    diffusion: Diffusion,
+    output: Float32[Tensor, "b 6 h w"],
+    x0: Float32[Tensor, "b 3 h w"],
+    x: Float32[Tensor, "b 3 h w"],
+    t: Int64[Tensor, " b"],
+) -> Float32[Tensor, " b"]:
+    """L_{t-1}, for t = 0 the discretised L_0 (equations 4 to 6), in bits per value; no gradient reaches eps."""
+    prediction = diffusion.prediction(torch.cat([output[:, :3].detach(), output[:, 3:]], dim=1), t)
+    mean = diffusion.posterior_mean(diffusion.x0_from_eps(x, t, prediction.eps), x, t)
+    true_mean = diffusion.posterior_mean(x0, x, t)
+    true_log_variance = diffusion.at(diffusion.posterior_log_variance_clipped, t)
+    divergence = normal_kl(true_mean, true_log_variance, mean, prediction.log_variance)
+    likelihood = discretised_log_likelihood(x0, mean, 0.5 * prediction.log_variance)
+    per_value = torch.where((t == 0)[:, None, None, None], -likelihood, divergence)
+    return per_value.mean(dim=(1, 2, 3)) / math.log(2)
+
+
+def normal_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_variance2: Tensor) -> Tensor:
+    """KL(N1 ‖ N2) of each value, in nats."""
+    ratio = log_variance1 - log_variance2
+    return 0.5 * (-1 - ratio + ratio.exp() + (mean1 - mean2).square() * (-log_variance2).exp())
+
+
+def discretised_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log probability of 8-bit values `x` (-1 … 1) under a normal distribution that is cut into 256 bins, in nats.
+
+    Ho et al., arXiv 2006.11239, equation 13: the outermost bins reach to infinity.
+    """
+    normal = torch.distributions.Normal(0.0, 1.0)
+    upper = normal.cdf((x - mean + _HALF_BIN) * (-log_scale).exp())
+    lower = normal.cdf((x - mean - _HALF_BIN) * (-log_scale).exp())
+    upper = torch.where(x > 0.999, torch.ones_like(upper), upper)
+    lower = torch.where(x < -0.999, torch.zeros_like(lower), lower)
+    return (upper - lower).clamp(min=1e-12).log()
+
+
+def _min_snr_weight(diffusion: Diffusion) -> np.ndarray:
+    snr = diffusion.alphas_cumprod / (1 - diffusion.alphas_cumprod)
+    return np.minimum(snr, SNR_GAMMA) / snr

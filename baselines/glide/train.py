@@ -1,0 +1,84 @@
+"""python -m baselines.glide.train: base model, upsampler and noised CLIP, then one folder that draws.
+
+Each training is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it
+was. None needs another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from baselines.glide import train_base, train_noised_clip, train_upsample, training_set
+from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
+from baselines.glide.train_noised_clip import ClipInTraining
+from baselines.glide.unet import UNet
+from submission import atomic, paths
+from submission.errors import run
+
+# Chosen on the validation prompts (`make sweep MODEL=glide`).
+SAMPLING = Sampling(
+    steps=15,
+    guidance_scale=3.0,
+    clip_scale=3.0,
+    inpaint_guidance_scale=3.0,
+    upsample_respacing="1,1,1,1",  # the first timestep of each quarter
+    batch_size=32,
+)
+
+
+def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Sampling) -> None:
+    """The three runs' averaged weights as one folder in half precision, with the sampling defaults."""
+    assert vocabulary.rows is not None
+    vocab_size = len(vocabulary.rows)
+    base, upsample = UNet(train_base.config(vocab_size)), UNet(train_upsample.config(vocab_size))
+    base.load_state_dict(load_file(runs / "glide-base" / "weights.safetensors"))
+    upsample.load_state_dict(load_file(runs / "glide-upsample" / "weights.safetensors"))
+    guide = ClipInTraining(train_noised_clip.config(vocab_size))
+    guide.load_state_dict(load_file(runs / "glide-noised-clip" / "weights.safetensors"))
+    out.mkdir(parents=True, exist_ok=True)
+    parts: dict[str, nn.Module] = {
+        "base": base,
+        "upsample": upsample,
+        "clip_image_enc": guide.clip.image_encoder,
+        "clip_text_enc": guide.clip.text_encoder,
+    }
+    for name, model in parts.items():
+        tensors = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()}
+        atomic.write_bytes(out / f"{name}.safetensors", save(tensors, metadata={"format": "pt"}))
+    config = GlideConfig(
+        models={"base": base.config, "upsample": upsample.config},
+        clip=train_noised_clip.config(vocab_size, logit_scale=round(float(guide.logit_scale), 3)),
+        text=vocabulary,
+        clip_text=vocabulary,
+        sampling=sampling,
+    )
+    write_config(out / FILE_NAME, config)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs' folders go")
+    parser.add_argument("--out", type=Path, default=Path("runs/glide"), help="the finished model, for --weights")
+    args = parser.parse_args(argv)
+    common = ["--data", str(args.data)]
+    train_base.main([*common, "--out", str(args.runs / "glide-base")])
+    train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
+    train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])
+    assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
+    print(f"{args.out}: draw with python -m baselines glide --weights {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
