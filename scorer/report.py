@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from submission.scorecard import METRICS, Metric, Scorecard, TierResult
+from submission.scorecard import METRICS, Mark, Metric, Scorecard, TierResult
 
 
 def print_scorecard(console: Console, card: Scorecard) -> None:
-    """Print scores, verdicts per tier, attribute accuracy and notes."""
+    """Print scores, verdicts per tier, the mark, attribute accuracy and notes."""
     heading = Text.assemble((card.name, "bold"), f" in {card.competition}: {card.n} images")
     console.print(heading, highlight=False)
     by = card.fingerprint
@@ -25,6 +25,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     console.print(_scores(card))
     for tier in card.tiers:
         console.print(_tier(tier))
+    if card.mark is not None:
+        console.print(_mark(card.mark))
     if card.accuracy:
         console.print(_accuracy(card.accuracy))
     for name, score in card.scores.items():
@@ -88,6 +90,13 @@ def _tier(tier: TierResult) -> Table:
             Text("passed", "green") if check.passed else Text("missed", "red"),
         )
     return table
+
+
+def _mark(mark: Mark) -> Text:
+    text = Text.assemble("Mark: ", (f"{mark.value:g} %", "bold"))
+    text.append(", ".join(f" {METRICS[name].label} earns {earned:g} %" for name, earned in mark.earned.items()), "dim")
+    text.append("\n")
+    return text
 
 
 def _accuracy(accuracy: dict[str, float]) -> Text:

@@ -24,7 +24,7 @@ from submission import Competition, MissingPart, Problem, Scorecard, Submission,
 from submission.errors import UsageError
 from submission.progress import track
 from submission.references import References, content_sha256
-from submission.scorecard import judge
+from submission.scorecard import judge, mark
 
 
 def score(
@@ -125,6 +125,7 @@ def score(
         n=len(names),
         scores=results.scores,
         tiers=judge(results.scores, competition.tiers),
+        mark=mark(results.scores, competition.tiers, competition.marks),
         fingerprint=fingerprint,
         notes=[*submission.notes, *_notes(submission, clip, texts, limit), *results.notes],
         accuracy=results.accuracy(),

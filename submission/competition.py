@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +27,7 @@ _MAX_TOML_BYTES = 2**20
 _MAX_JSON_BYTES = 64 * 2**20
 
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class _Table(BaseModel):
@@ -42,6 +43,7 @@ class _CompetitionTable(_Table):
     attributes: _Line | None = None
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
     gate: _Line | None = None
+    data_help: _Sentence | None = None
 
 
 class Backbones(_Table):
@@ -55,6 +57,7 @@ class Backbones(_Table):
 class _TierTable(_Table):
     # The bounds are those of the metric itself; a CLIP-T of 27 is a cosine times 100.
     name: _Line
+    mark: Annotated[float, Field(ge=0, le=100)] | None = None
     fid: Annotated[float, Field(ge=0)] | None = None
     clip_i: Annotated[float, Field(ge=-1, le=1)] | None = None
     clip_t: Annotated[float, Field(ge=-1, le=1)] | None = None
@@ -67,22 +70,29 @@ class _File(_Table):
     competition: _CompetitionTable
     backbones: Backbones = Backbones(clip_weights="openai")
     tiers: list[_TierTable] = Field(default_factory=list)
+    marks: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A named set of thresholds, metric -> value; a metric that is not in it is not judged."""
+    """A named set of thresholds, metric -> value; a metric that is not in it is not judged.
+
+    `mark`, in percent, is what the tier is worth where the competition gives marks.
+    """
 
     name: str
     thresholds: dict[str, float]
+    mark: float | None = None
 
 
 @dataclass(frozen=True)
 class Competition:
     """One competition: what to draw, what to measure it against, and with what.
 
-    `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread.
+    `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread; `marks` is
+    each metric's share of the mark (see `scorecard.mark`), empty where no marks are given; `data_help` says how to get
+    what "{data}/" paths name.
     """
 
     name: str
@@ -94,6 +104,8 @@ class Competition:
     tiers: tuple[Tier, ...]
     baselines: dict[str, dict[str, Any]]
     files: dict[str, Any]  # prompts, references, statistics, attributes, as written in the toml
+    marks: dict[str, float] = field(default_factory=dict)
+    data_help: str | None = None
 
     @staticmethod
     def names() -> list[str]:
@@ -116,7 +128,7 @@ class Competition:
         except ValidationError as error:
             raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
         tiers = tuple(_tier(table) for table in parsed.tiers)
-        if problems := list(_problems_of(tiers, parsed.competition.gate)):
+        if problems := [*_problems_of(tiers, parsed.competition.gate), *_problems_of_marks(tiers, parsed.marks)]:
             raise CompetitionError(f"{file}: is not valid", problems)
         table = parsed.competition
         return cls(
@@ -129,22 +141,27 @@ class Competition:
             tiers=tiers,
             baselines=parsed.baselines,
             files={key: getattr(table, key) for key in ("prompts", "references", "statistics", "attributes")},
+            marks=parsed.marks,
+            data_help=table.data_help,
         )
+
+    @property
+    def data(self) -> Path:
+        """The competition's data folder, which "{data}" stands for."""
+        return paths.data_home() / self.name
 
     def path(self, text: str) -> Path:
         """A path as the toml writes it: relative to the toml, or in this competition's data folder ("{data}/…")."""
         if text.startswith("{data}/"):
-            return paths.data_home() / self.name / text.removeprefix("{data}/")
+            return self.data / text.removeprefix("{data}/")
         return self.root / text
 
     def _existing(self, what: str, text: str) -> Path:
         path = self.path(text)
         if not path.exists():
-            get_it = (
-                f"make data COMPETITION={self.name}"
-                if text.startswith("{data}/")
-                else f"put the file that {self.name!r} names there"
-            )
+            get_it = f"put the file that {self.name!r} names there"
+            if text.startswith("{data}/"):
+                get_it = (self.data_help or f"make data COMPETITION={self.name}").replace("{data}", str(self.data))
             raise MissingPart(f"the {what} of the competition {self.name!r}", looked_for=path, get_it=get_it)
         return path
 
@@ -236,7 +253,8 @@ def _problem(entry: Any) -> Problem:
 
 def _tier(table: _TierTable) -> Tier:
     values = table.model_dump(by_alias=True)
-    return Tier(table.name, {metric: values[metric] for metric in METRICS if values[metric] is not None})
+    thresholds = {metric: values[metric] for metric in METRICS if values[metric] is not None}
+    return Tier(table.name, thresholds, table.mark)
 
 
 def _problems_of(tiers: tuple[Tier, ...], gate: str | None) -> Any:
@@ -250,3 +268,17 @@ def _problems_of(tiers: tuple[Tier, ...], gate: str | None) -> Any:
             yield Problem(f"tiers.{index}.name", f"the name {tier.name!r} is taken by an earlier tier")
     if gate is not None and gate not in names:
         yield Problem("competition.gate", f"there is no tier {gate!r}", f"the tiers are: {', '.join(names) or 'none'}")
+
+
+def _problems_of_marks(tiers: tuple[Tier, ...], marks: dict[str, float]) -> Any:
+    marked = [tier for tier in tiers if tier.mark is not None]
+    for metric in marks:
+        if metric not in METRICS:
+            yield Problem(f"marks.{metric}", "is not a metric", f"the metrics are: {', '.join(METRICS)}")
+        elif missing := [tier.name for tier in marked if metric not in tier.thresholds]:
+            yield Problem(f"marks.{metric}", f"the tier {missing[0]!r} has a mark but no threshold for it")
+    if marks and abs(sum(marks.values()) - 1) > 1e-9:
+        yield Problem("marks", f"the metrics' shares add up to {sum(marks.values()):g}, not to 1")
+    if bool(marks) != bool(marked):
+        has, lacks = ("[marks]", "a tier with a mark") if marks else ("a tier with a mark", "[marks]")
+        yield Problem("marks", f"there is {has} but not {lacks}", "marks need both: mark = 90, and [marks] fid = 0.5 …")

@@ -117,6 +117,32 @@ def judge(scores: Mapping[str, Score], tiers: Iterable[Tier]) -> list[TierResult
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What a submission is worth in percent: `value`, the sum of what each metric `earned`."""
+
+    value: float
+    earned: dict[str, float]
+    __pydantic_config__ = _STRICT
+
+
+def mark(scores: Mapping[str, Score], tiers: Iterable[Tier], shares: Mapping[str, float]) -> Mark | None:
+    """Each metric earns its share of the best mark among the tiers whose threshold for it is reached.
+
+    A submission may so reach one tier with one metric and another with the next. `shares` add up to 1; None when there
+    are none, or when one of their metrics was not measured.
+    """
+    if not shares or any(name not in scores or scores[name].value is None for name in shares):
+        return None
+    marked = [tier for tier in tiers if tier.mark is not None]
+    earned = {}
+    for name, share in shares.items():
+        value = scores[name].value
+        reached = [tier.mark for tier in marked if METRICS[name].passes(value, tier.thresholds[name])]
+        earned[name] = share * max(reached, default=0.0)
+    return Mark(sum(earned.values()), earned)
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """The result of scoring one submission.
 
@@ -124,7 +150,7 @@ class Scorecard:
     with equal fingerprints rank together), `accuracy` the share in [0, 1] of images that show each attribute asked
     for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
     part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
-    where they were not asked for.
+    where they were not asked for, `mark` in percent, None where the competition gives none.
     """
 
     competition: str
@@ -140,6 +166,7 @@ class Scorecard:
     ranks: bool = True
     manifest: dict[str, Any] | None = None
     extra: dict[str, Score] | None = None
+    mark: Mark | None = None
     __pydantic_config__ = _STRICT
 
     @property
@@ -148,12 +175,12 @@ class Scorecard:
         return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """The scorecard as JSON values; `reason`, `accuracy` and `extra` are left out where there is none."""
+        """The scorecard as JSON values; `reason`, `accuracy`, `extra` and `mark` are left out where there is none."""
         result = _SCORECARD.dump_python(self, mode="json")
         for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        for name in ("accuracy", "extra"):
+        for name in ("accuracy", "extra", "mark"):
             if result[name] is None:
                 del result[name]
         return result

@@ -27,11 +27,19 @@ def test_load_by_file_by_folder_and_by_name(tiny_competition):
     assert len(competition.prompts) == 8
 
 
-def test_every_shipped_competition_loads_and_has_its_data():
+def test_every_shipped_competition_loads_and_has_its_data_or_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path))
+    assert {"bestiary", "coco2014", "maplestory", "brainrot"} <= set(Competition.names())
     for name in Competition.names():
         competition = Competition.load(name)
         assert competition.name == name
-        assert len({prompt.image_name for prompt in competition.prompts}) == len(competition.prompts)
+        if not competition.files["prompts"].startswith("{data}/"):
+            assert len({prompt.image_name for prompt in competition.prompts}) == len(competition.prompts)
+            continue
+        with pytest.raises(MissingPart, match=rf"looked for: {tmp_path / name}") as caught:
+            _ = competition.prompts
+        assert competition.data_help
+        assert competition.data_help.replace("{data}", str(tmp_path / name)) in str(caught.value)
 
 
 def test_unknown_competition_lists_the_known_ones():
@@ -68,6 +76,28 @@ def test_bad_toml_names_file_and_key(tiny_competition, old, new, said):
         Competition.load(file)
     assert said in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+_MARKS = "[marks]\nfid = 0.5\nclip_t = 0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("tier", "marks", "said"),
+    [
+        ("mark = 100", "", "there is a tier with a mark but not [marks]"),
+        ("", _MARKS, "there is [marks] but not a tier with a mark"),
+        ("mark = 101", _MARKS, "tiers.0.mark"),
+        ("mark = 100", "[marks]\nfid = 0.5\n", "the metrics' shares add up to 0.5, not to 1"),
+        ("mark = 100", "[marks]\nfid = 0.5\nlpips = 0.5\n", "marks.lpips: is not a metric"),
+        ("mark = 100", "[marks]\nfid = 0.5\nis = 0.5\n", "the tier 'baseline' has a mark but no threshold for it"),
+    ],
+)
+def test_marks_that_cannot_be_given(tiny_competition, tier, marks, said):
+    competition = tiny_competition()
+    _with(competition, "fid = 90.0", f"fid = 90.0\n{tier}")
+    with pytest.raises(CompetitionError) as caught:
+        Competition.load(_with(competition, "[[tiers]]", f"{marks}[[tiers]]"))
+    assert said in str(caught.value)
 
 
 def test_baselines_are_passed_on_unread(tiny_competition):
