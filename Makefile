@@ -17,6 +17,7 @@ BATCH_SIZE  ?=
 ARGS        ?=
 SCORER_ARGS ?=
 CHECK_ARGS  ?=
+GUIDANCE    ?= 1 1.5 2 3 4 6
 PYTHON      ?= python3
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
@@ -51,11 +52,11 @@ endif
 constrained := $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)')
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
-trainers   := monster=baselines.monster.train clip-guided=baselines.clip_guided.train backbones=scorer.train
+trainers   := monster=baselines.monster.train glide=baselines.glide.train clip-guided=baselines.clip_guided.train backbones=scorer.train
 trainer    := $(patsubst $(MODEL)=%,%,$(filter $(MODEL)=%,$(trainers)))
 trainable  := $(foreach one,$(trainers),$(firstword $(subst =, ,$(one))))
 
-.PHONY: help env data submission score check leaderboard pack train lint test clean
+.PHONY: help env data submission score check leaderboard pack train sweep lint test clean
 
 help:  ## show this list
 	@echo "Drawoff: a text-to-image competition in a box"; echo
@@ -67,6 +68,7 @@ help:  ## show this list
 	    BATCH_SIZE '$(or $(BATCH_SIZE),-  (how many images at once; the generator has its own))' \
 	    ARGS '$(or $(ARGS),-  (more options for the command behind the target))' \
 	    SCORER_ARGS '$(or $(SCORER_ARGS),-  (more options for the scorer))' \
+	    GUIDANCE '$(GUIDANCE)' \
 	    CHECK_ARGS '$(or $(CHECK_ARGS),-  (more options for the gate, such as --junit FILE))' \
 	    CONSTRAINTS '$(or $(CONSTRAINTS),-  (the newest versions that pyproject.toml allows))' \
 	    TORCH_INDEX '$(or $(TORCH_INDEX),-  (package index for torch, such as one with CPU wheels))'
@@ -125,6 +127,9 @@ ifneq ($(trainer),)
 else
 	@echo "make train knows how to train $(trainable), not $(MODEL)." >&2; exit 2
 endif
+
+sweep: data  ## draw and score the validation prompts with MODEL at each of GUIDANCE; write the curves (CSV and PNG)
+	@$(PY) -m baselines.sweep '$(MODEL)' --guidance $(GUIDANCE) --device '$(DEVICE)' $(ARGS)
 
 lint: $(ENV)  ## ruff, formatting, and who may import whom
 	@.venv/bin/ruff check .

@@ -59,6 +59,20 @@ MODELS: dict[str, Model] = {
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/monster",),
     ),
+    "glide": Model(
+        "baselines.glide.pipeline",
+        "GLIDE with classifier-free guidance: a small one for the bestiary, or OpenAI's files from a folder",
+        options=("weights", "steps", "guidance_scale"),
+        packages=("torch", "safetensors"),
+        files=("{weights}/glide",),
+    ),
+    "glide-clip": Model(
+        "baselines.glide.pipeline:load_clip_guided",
+        "GLIDE with the guidance of its own noised CLIP",
+        options=("weights", "steps", "guidance_scale"),
+        packages=("torch", "safetensors"),
+        files=("{weights}/glide",),
+    ),
     "stable": Model(
         "baselines.stable_diffusion.pipeline",
         "Stable Diffusion: a small one for the bestiary, any other from a folder or the Hugging Face hub",
