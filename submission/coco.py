@@ -1,0 +1,247 @@
+"""python -m submission.coco: COCO 2014's validation images and captions as the data of a competition.
+
+One caption for each image, both chosen by the seed. An image and its caption are brought together by the image's id and
+by nothing else: neither the order of the file, nor that of a folder's listing, nor names are looked at. Which images
+are chosen, and which of an image's captions, follows from hashes of seed and ids, so that equal seeds choose equally
+from any reordering of the file, and N = 1000 are among N = 10000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from submission import atomic, paths, strict_json
+from submission.errors import CompetitionError, MissingPart, Problem, UsageError, run
+from submission.images import image_bytes
+from submission.names import clash_key, why_unsafe
+from submission.progress import track
+from submission.safe_read import NotReadable, read_regular
+
+SIZE = 256
+VERSION = 1  # of selection and resizing: raise it when either changes
+MAX_CAPTIONS_BYTES = 512 * 2**20
+ANNOTATIONS_URL = "http://images.cocodataset.org/annotations/annotations_trainval2014.zip"
+IMAGES_URL = "http://images.cocodataset.org/zips/val2014.zip"
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An image with the one caption that was chosen for it."""
+
+    image_id: int
+    file_name: str
+    caption_id: int
+    caption: str
+
+    @property
+    def image_name(self) -> str:
+        """The name of the reference, and of the image to draw."""
+        return f"{Path(self.file_name).stem}.png"
+
+
+def read_captions(path: Path) -> tuple[dict[int, str], dict[int, dict[int, str]]]:
+    """A COCO caption file: image id -> file name, and image id -> caption id -> caption (blanks made single).
+
+    Raises:
+        MissingPart: there is no such file.
+        CompetitionError: every problem of the file at once.
+    """
+    if not path.exists():
+        raise MissingPart("COCO's captions", looked_for=path, get_it=f"download and unpack {ANNOTATIONS_URL}")
+    try:
+        value, wrong = strict_json.parse(read_regular(path, MAX_CAPTIONS_BYTES, follow=True))
+    except NotReadable as error:
+        raise CompetitionError(f"{path}: {error}") from None
+    problems = [Problem("", what) for what in wrong]
+    files: dict[int, str] = {}
+    captions: dict[int, dict[int, str]] = {}
+    if not problems:
+        problems += _read_images(value, files)
+        problems += _read_annotations(value, files, captions)
+    if problems:
+        raise CompetitionError(f"{path}: is not a caption file of COCO, or not a whole one", problems)
+    return files, captions
+
+
+def _read_images(value: Any, files: dict[int, str]) -> Iterator[Problem]:
+    names: dict[str, int] = {}
+    for number, entry in enumerate(_list_of(value, "images")):
+        key, name = _get(entry, "id"), _get(entry, "file_name")
+        if type(key) is not int or not isinstance(name, str):
+            yield Problem(f"images {number}", "has no whole number as id, or no text as file_name")
+            continue
+        stated = re.search(r"_(\d{12})\.jpg$", name)
+        if reason := why_unsafe(name):
+            yield Problem(f"image {key}", f"its file name {name!r} {reason}")
+        elif key in files:
+            yield Problem(f"image {key}", "its id is there twice")
+        elif clash_key(Path(name).stem) in names:
+            yield Problem(f"image {key}", f"has the file name of image {names[clash_key(Path(name).stem)]}: {name}")
+        elif stated and int(stated[1]) != key:
+            yield Problem(f"image {key}", f"its file name says another id: {name}")
+        else:
+            files[key] = name
+            names[clash_key(Path(name).stem)] = key
+    if not _list_of(value, "images"):
+        yield Problem("images", "is missing, empty, or no list")
+
+
+def _read_annotations(value: Any, files: dict[int, str], captions: dict[int, dict[int, str]]) -> Iterator[Problem]:
+    entries = _list_of(value, "annotations")
+    if entries and all(_get(entry, "caption") is None for entry in entries):
+        yield Problem("annotations", "have no captions", "take captions_val2014.json, not instances_val2014.json")
+        return
+    seen: set[int] = set()
+    for number, entry in enumerate(entries):
+        key, image, text = _get(entry, "id"), _get(entry, "image_id"), _get(entry, "caption")
+        if type(key) is not int or type(image) is not int or not isinstance(text, str):
+            yield Problem(f"annotations {number}", "has no whole number as id and image_id, or no text as caption")
+        elif key in seen:
+            yield Problem(f"caption {key}", "its id is there twice")
+        elif image not in files:
+            yield Problem(f"caption {key}", "is of an image that is not in the file", f"such as image {image}")
+        elif not text.strip():
+            yield Problem(f"caption {key}", "is empty")
+        else:
+            captions.setdefault(image, {})[key] = " ".join(text.split())
+        if type(key) is int:
+            seen.add(key)
+    if not entries:
+        yield Problem("annotations", "is missing, empty, or no list")
+
+
+def _list_of(value: Any, key: str) -> list[Any]:
+    found = _get(value, key)
+    return found if isinstance(found, list) else []
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def choose(files: dict[int, str], captions: dict[int, dict[int, str]], n: int, seed: int) -> list[Captioned]:
+    """`n` of the images that have captions, in order of id, each with one of its own captions. Raises UsageError."""
+    if not 1 <= n <= len(captions):
+        raise UsageError(f"N={n}: there are {len(captions):,} images with captions; N is from 1 to that")
+
+    def rank(what: str, key: int) -> bytes:
+        return hashlib.sha256(f"{seed}:{what}:{key}".encode()).digest()
+
+    images = sorted(sorted(captions, key=lambda image: rank("image", image))[:n])
+    chosen = {image: min(captions[image], key=lambda caption: rank("caption", caption)) for image in images}
+    return [Captioned(image, files[image], one, captions[image][one]) for image, one in chosen.items()]
+
+
+def reference(data: bytes) -> np.ndarray:
+    """An image file -> uint8 (256, 256, 3): upright, RGB, its largest centred square, resized with Pillow's Lanczos.
+
+    Raises OSError and others for what Pillow cannot decode.
+    """
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data), formats=("JPEG", "PNG"))).convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+
+
+def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
+    """references/ and, when all are there, test.json. References that are there already are kept.
+
+    Raises:
+        MissingPart: there is no folder `images`.
+        CompetitionError: images that are not in it or cannot be decoded, all at once.
+    """
+    if not images.is_dir():
+        raise MissingPart("the folder of COCO's images", looked_for=images, get_it=f"download and unpack {IMAGES_URL}")
+    absent = [Problem(one.file_name, f"is not in {images}") for one in chosen if not (images / one.file_name).is_file()]
+    if absent:
+        hint = f"IMAGES is the folder with the images of this caption file, from {IMAGES_URL}"
+        raise CompetitionError(f"{images}: {hint}", absent)
+    (out / "references").mkdir(parents=True, exist_ok=True)
+
+    def one_reference(one: Captioned) -> Problem | None:
+        path = out / "references" / one.image_name
+        if path.exists():
+            return None
+        try:
+            atomic.write_bytes(path, image_bytes(reference((images / one.file_name).read_bytes()), path.name))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return Problem(one.file_name, f"cannot be decoded: {error}", "unpack or download it again")
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = track(pool.map(one_reference, chosen), "resizing references", total=len(chosen))
+        if problems := [problem for problem in done if problem is not None]:
+            raise CompetitionError(f"{images}: images that cannot be read", problems)
+    entries = {
+        str(one.image_id): {
+            "image_name": one.image_name,
+            "text_prompt": one.caption,
+            "image_id": one.image_id,
+            "caption_id": one.caption_id,
+        }
+        for one in chosen
+    }
+    atomic.write_json(out / "test.json", entries)  # last: its presence says that all references are there
+
+
+def claim(out: Path, source: dict[str, object]) -> None:
+    """Marks `out` as made from `source`; one folder never mixes two selections. Raises UsageError for another one."""
+    mark = out / "source.json"
+    found = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else None
+    if found != source and any((out / part).exists() for part in ("references", "test.json")):
+        differs = ", ".join(key for key in source if (found or {}).get(key) != source[key])
+        raise UsageError(f"{out} holds another selection ({differs} differ): remove the folder, or choose another")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic.write_json(mark, source)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m submission.coco",
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--captions", type=Path, metavar="FILE", help="captions_val2014.json")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="val2014/")
+    parser.add_argument("--n", type=int, default=10_000, help="how many images")
+    parser.add_argument("--seed", type=int, default=0, help="chooses images and captions")
+    parser.add_argument("--out", type=Path, default=paths.data_home() / "coco2014", help="where the data go")
+    args = parser.parse_args(argv)
+    if args.captions is None or args.images is None:
+        raise UsageError(
+            "which captions and images? make data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/\n"
+            f"  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}"
+        )
+    files, captions = read_captions(args.captions)
+    chosen = choose(files, captions, args.n, args.seed)
+    if without := len(files) - len(captions):
+        print(f"{without} images have no caption and were left out", file=sys.stderr)
+    # What was chosen tells of the captions' content, whatever the order and form of their file.
+    lines = "".join(f"{one.image_id} {one.caption_id} {one.file_name} {one.caption}\n" for one in chosen)
+    digest = hashlib.sha256(lines.encode()).hexdigest()
+    claim(args.out, {"version": VERSION, "n": args.n, "seed": args.seed, "captions": digest})
+    if (args.out / "test.json").exists():
+        print(f"already made: {args.out} (remove the folder to make it again)")
+        return 0
+    write(chosen, args.images, args.out)
+    print(f"{len(chosen)} prompts and references of {SIZE} pixels in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
