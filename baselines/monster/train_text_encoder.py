@@ -1,8 +1,11 @@
 """python -m baselines.monster.train_text_encoder: the text encoder that conditions the UNet.
 
 A small transformers CLIPTextModel, trained from scratch as CLIP was (Radford et al., arXiv 2103.00020, section 2.3):
-symmetric cross-entropy between captions and pictures of a batch. Its image tower is thrown away afterwards. It shares
-no weight, seed or shape with the scorer's CLIP, so that the judge never grades with the pupil's eyes.
+symmetric cross-entropy between captions and pictures of a batch. That alone lets it learn each training monster by
+heart, and read half of an unseen one: so from a caption's state it must also tell which words, and which pairs of
+neighbouring words, another caption of the same monster has (the pairs tell "red and teal" from "teal and red"). Image
+tower and word head are thrown away afterwards. It shares no weight, seed or shape with the scorer's CLIP, so that the
+judge never grades with the pupil's eyes.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import math
 import random
 import string
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -28,6 +33,8 @@ from submission import paths
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
+WORDS_WEIGHT = 0.3  # of the cross-entropy of words and pairs, summed over all of them
+RARE = 50  # a pair of words in fewer captions is not asked for
 
 
 def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -50,7 +57,7 @@ def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 class Contrast(nn.Module):
     """The pair of towers while they are trained: a text model and a plain convolutional image tower."""
 
-    def __init__(self, text: CLIPTextModel) -> None:
+    def __init__(self, text: CLIPTextModel, words: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in ((3, 32), (32, 64), (64, 128), (128, 192)):
@@ -59,13 +66,22 @@ class Contrast(nn.Module):
                 layers += [nn.Conv2d(after, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
         self.text = text
         self.image = nn.Sequential(*layers, nn.Flatten(), nn.Linear(192 * 16, WIDTH))
+        self.words = nn.Linear(WIDTH, words)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
-    def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """images float (B, 3, 64, 64) in [-1, 1]; tokens, mask int64 (B, L) -> two (B, WIDTH) of norm 1."""
+    def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """images float (B, 3, 64, 64) in [-1, 1]; tokens, mask int64 (B, L) -> two (B, WIDTH) of norm 1, and the
+        logits of each word and pair of words (B, V)."""
         picture = self.image(images)
-        words = self.text(tokens, mask).pooler_output
-        return functional.normalize(picture.float(), dim=1), functional.normalize(words.float(), dim=1)
+        text = self.text(tokens, mask).pooler_output
+        normed = functional.normalize(picture.float(), dim=1), functional.normalize(text.float(), dim=1)
+        return *normed, self.words(text).float()
+
+
+def words_and_pairs(captions: list[list[int]]) -> dict[int | tuple[int, int], int]:
+    """Captions as token ids -> the words and pairs of neighbours that are not rare, numbered."""
+    counts = Counter(part for ids in captions for part in {*ids, *pairwise(ids)})
+    return {part: k for k, part in enumerate(sorted((p for p, n in counts.items() if n >= RARE), key=str))}
 
 
 def with_a_strange_word(caption: str, rng: random.Random) -> str:
@@ -88,11 +104,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/text_encoder"), help="the run's folder; the model goes to model/"
     )
-    parser.add_argument("--images", type=int, default=150_000, help="pairs in all")
+    parser.add_argument("--images", type=int, default=75_000, help="pairs in all")
     parser.add_argument("--batch-size", type=int, default=128)
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
+    distinct = sorted({caption for captions in pictures.captions for caption in captions})
+    read = dict(zip(distinct, tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"], strict=True))
+    number = words_and_pairs(list(read.values()))
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
 
@@ -107,15 +126,21 @@ def main(argv: list[str] | None = None) -> int:
             with_a_strange_word(rng.choice(pictures.captions[entry]), rng) for entry in pictures.entry[indices].tolist()
         ]
         tokens = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
+        said = torch.zeros(len(indices), len(number))
+        for row, entry in enumerate(pictures.entry[indices].tolist()):
+            ids = read[rng.choice(pictures.captions[entry])]
+            said[row, [number[part] for part in {*ids, *pairwise(ids)} if part in number]] = 1.0
         with accelerator.autocast():
-            image, text = model(images, tokens["input_ids"], tokens["attention_mask"])
+            image, text, words = model(images, tokens["input_ids"], tokens["attention_mask"])
+        told = functional.binary_cross_entropy_with_logits(words, said.to(device), reduction="none").sum(1).mean()
         scale = accelerator.unwrap_model(model).logit_scale.clamp(max=math.log(100)).exp()
         logits = scale * image @ text.T
         labels = torch.arange(len(logits), device=logits.device)
         value = (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
-        return value, {"top1": float((logits.argmax(1) == labels).float().mean())}
+        numbers = {"top1": float((logits.argmax(1) == labels).float().mean()), "words": float(told.detach())}
+        return value + WORDS_WEIGHT * told, numbers
 
-    model = Contrast(build_text_model(tokenizer))
+    model = Contrast(build_text_model(tokenizer), len(number))
     schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)
     weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
     model.load_state_dict(weights, strict=False)

@@ -93,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
+    parser.add_argument("--init", type=Path, help="a UNet's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
@@ -151,6 +152,8 @@ def main(argv: list[str] | None = None) -> int:
         Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
 
     model = build(latents.shape[1], latents.shape[2], pooled.shape[1])
+    if args.init:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(args.init).items()})
     schedule = Schedule(
         args.images,
         args.batch_size,
@@ -166,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
         args.text_encoder / "text_encoder" / "model.safetensors",
     )
     options = {"captions": len(captions), "encoders": [file_sha256(part) for part in parts]}
+    if args.init:
+        options["init"] = file_sha256(args.init)
     print(
         train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
     )
