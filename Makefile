@@ -18,6 +18,10 @@ ARGS        ?=
 SCORER_ARGS ?=
 CHECK_ARGS  ?=
 GUIDANCE    ?= 1 1.5 2 3 4 6
+CAPTIONS    ?=
+IMAGES      ?=
+N           ?= 10000
+FORMAT      ?= markdown
 PYTHON      ?= python3
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
@@ -52,11 +56,11 @@ endif
 constrained := $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)')
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
-trainers   := monster=baselines.monster.train glide=baselines.glide.train clip-guided=baselines.clip_guided.train backbones=scorer.train
+trainers   := monster=baselines.monster.train stable=baselines.stable_diffusion.train glide=baselines.glide.train clip-guided=baselines.clip_guided.train backbones=scorer.train
 trainer    := $(patsubst $(MODEL)=%,%,$(filter $(MODEL)=%,$(trainers)))
 trainable  := $(foreach one,$(trainers),$(firstword $(subst =, ,$(one))))
 
-.PHONY: help env data submission score check leaderboard pack train sweep lint test clean
+.PHONY: help env data submission score check leaderboard table pack train sweep lint test clean
 
 help:  ## show this list
 	@echo "Drawoff: a text-to-image competition in a box"; echo
@@ -69,6 +73,9 @@ help:  ## show this list
 	    ARGS '$(or $(ARGS),-  (more options for the command behind the target))' \
 	    SCORER_ARGS '$(or $(SCORER_ARGS),-  (more options for the scorer))' \
 	    GUIDANCE '$(GUIDANCE)' \
+	    CAPTIONS '$(or $(CAPTIONS),-  (coco2014: its captions_val2014.json))' \
+	    IMAGES '$(or $(IMAGES),-  (coco2014: the folder of its images))' N '$(N)  (coco2014: how many of them)' \
+	    FORMAT '$(FORMAT)  (of make table: markdown or csv)' \
 	    CHECK_ARGS '$(or $(CHECK_ARGS),-  (more options for the gate, such as --junit FILE))' \
 	    CONSTRAINTS '$(or $(CONSTRAINTS),-  (the newest versions that pyproject.toml allows))' \
 	    TORCH_INDEX '$(or $(TORCH_INDEX),-  (package index for torch, such as one with CPU wheels))'
@@ -93,11 +100,14 @@ $(ENV): pyproject.toml $(CONSTRAINTS)
 	@rm -f .venv/.installing
 	@echo "The environment is ready: .venv"
 
-data: $(ENV)  ## draw the bestiary's training and validation images (deterministic, into data/)
+data: $(ENV)  ## draw the bestiary's training images, make coco2014 of CAPTIONS and IMAGES, or say what is missing
 ifeq ($(competition_folder),bestiary)
 	@$(PY) -m submission.bestiary $(ARGS)
+else ifeq ($(competition_folder),coco2014)
+	@$(PY) -m submission.coco $(if $(CAPTIONS),--captions '$(CAPTIONS)') $(if $(IMAGES),--images '$(IMAGES)') \
+	    --n '$(N)' --seed '$(SEED)' $(ARGS)
 else
-	@echo "Only the bestiary can be drawn; the competition.toml of $(COMPETITION) says where its data lies." >&2; exit 2
+	@$(PY) -m submission data --competition '$(COMPETITION)'
 endif
 
 submission: $(ENV)  ## draw one image for each prompt with MODEL (resumes; says so when nothing is left to draw)
@@ -114,6 +124,9 @@ score: $(ENV) $(draw_first)  ## draw what is missing, score it, put it on the bo
 
 check: $(ENV) $(score_first)  ## does SUBMISSION beat the competition's gate? (scores it first when it was not, or changed)
 	@$(PY) -m leaderboard check '$(SUBMISSION)' --competition '$(COMPETITION)' $(CHECK_ARGS)
+
+table: $(ENV)  ## compare the models of COMPETITION's board: IS, FID, CLIP, PSNR, SSIM as FORMAT=markdown or csv
+	@$(PY) -m leaderboard table --competition '$(COMPETITION)' --format '$(FORMAT)' $(ARGS)
 
 leaderboard: $(ENV)  ## show the board: shipped baselines and local entries together
 	@$(PY) -m leaderboard show $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m leaderboard show | check`."""
+"""`python -m leaderboard show | table | check`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from leaderboard import board, report, table
+from leaderboard import board, comparison, report, table
 from leaderboard.entry import measured
 from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.ranking import rank
+from submission import atomic
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, SubmissionError, run, shown
 
@@ -40,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
     show.set_defaults(command=_show)
 
+    compare = commands.add_parser("table", help="write the models of a competition as a table for a paper")
+    compare.add_argument(
+        "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
+    )
+    compare.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: %(default)s")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write there (default: print)")
+    compare.add_argument("--all", action="store_true", help="every entry, not only each name's best")
+    compare.set_defaults(command=_compare)
+
     check = commands.add_parser(
         "check",
         help="does an entry beat the competition's gate?",
@@ -59,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
     check.set_defaults(command=_check)
 
-    for command in (show, check):
+    for command in (show, compare, check):
         command.add_argument(
             "--leaderboard",
             type=Path,
@@ -79,6 +89,25 @@ def _show(arguments: argparse.Namespace) -> int:
     if not groups:
         print("The board is empty. `make score` puts an entry on it.")
     table.show(Console(highlight=False), groups, competitions)
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    competition = Competition.load(arguments.competition)
+    entries = [one for one in board.entries(arguments.leaderboard) if one.row.competition == competition.name]
+    groups = rank(entries, {competition.name: competition.tiers}, every=arguments.all)
+    if not groups:
+        raise MissingPart(
+            f"the board has no entry of {competition.name}",
+            looked_for=f"{board.SHIPPED} and {arguments.leaderboard}",
+            get_it=f"make score COMPETITION={arguments.competition} MODEL=…",
+        )
+    text = comparison.markdown(groups) if arguments.format == "markdown" else comparison.as_csv(groups)
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        atomic.write_text(arguments.out, text)
+        print(f"table: {arguments.out}")
     return 0
 
 

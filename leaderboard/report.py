@@ -78,11 +78,11 @@ def error_json(message: str) -> dict[str, Any]:
 def markdown(result: GateResult) -> str:
     """The answer as a Markdown table."""
     mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
-    where = f"{_md(result.tier)}, {_md(result.competition)}"
+    where = f"{markdown_text(result.tier)}, {markdown_text(result.competition)}"
     lines = [
-        f"### {mark[result.verdict]} {_md(result.name)} {result.verdict} ({where})",
+        f"### {mark[result.verdict]} {markdown_text(result.name)} {result.verdict} ({where})",
         "",
-        _md(result.reason) + ".",
+        markdown_text(result.reason) + ".",
         "",
         "| | threshold | measured | difference |",
         "|---|---|---:|---:|",
@@ -128,5 +128,6 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("�", text)
 
 
-def _md(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Foreign text, on one line, that Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]()#|!~>@])", r"\\\1", escape(" ".join(text.split()), quote=False))

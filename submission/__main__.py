@@ -1,4 +1,7 @@
-"""python -m submission check | pack | sheet: what a participant does with a folder of images before handing it in."""
+"""python -m submission check | pack | sheet: what a participant does with a folder of images before handing it in.
+
+`data` says what of a competition's data is on this machine.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from submission import atomic
 from submission.archive import open_files, write_zip
 from submission.checks import read_manifest
 from submission.competition import Competition
-from submission.errors import Problem, SubmissionError, UsageError, run, shown
+from submission.errors import MissingPart, Problem, SubmissionError, UsageError, run, shown
 from submission.files import FolderFiles
 from submission.folder import Submission
 from submission.images import max_file_bytes
@@ -27,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
         epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet | data")
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
@@ -58,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)"
     )
     sheet.add_argument("--no-references", dest="references", action="store_false", help="leave the references out")
+
+    text = "say what of a competition's data is on this machine, and how to get the rest"
+    data = commands.add_parser("data", help=text, description=text)
+    data.add_argument("--competition", "-c", required=True, metavar="C", help=where)
     return parser
 
 
@@ -153,10 +160,20 @@ def _sheet(options: argparse.Namespace) -> None:
         )
 
 
+def _data(options: argparse.Namespace) -> None:
+    competition = Competition.load(options.competition)
+    missing = []
+    for what, path in competition.data_files():
+        print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{path}")
+        missing += [] if path.exists() else [path]
+    if missing:
+        raise MissingPart(f"data of the competition {competition.name!r}", get_it=competition.how_to_get_data())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = _parser().parse_args(argv)
-    {"check": _check, "pack": _pack, "sheet": _sheet}[options.command](options)
+    {"check": _check, "pack": _pack, "sheet": _sheet, "data": _data}[options.command](options)
     return 0
 
 

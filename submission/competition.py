@@ -49,7 +49,7 @@ class _CompetitionTable(_Table):
 class Backbones(_Table):
     """The protocol of the measurement: which Inception, which CLIP, and CLIP's weights (an open_clip tag or a file)."""
 
-    inception: Literal["clean", "torchvision", "bestiary"] = "clean"
+    inception: Literal["clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"] = "clean"
     clip: _Line = "ViT-B-32-quickgelu"
     clip_weights: _Line | None = None
 
@@ -159,11 +159,20 @@ class Competition:
     def _existing(self, what: str, text: str) -> Path:
         path = self.path(text)
         if not path.exists():
-            get_it = f"put the file that {self.name!r} names there"
-            if text.startswith("{data}/"):
-                get_it = (self.data_help or f"make data COMPETITION={self.name}").replace("{data}", str(self.data))
+            in_data = text.startswith("{data}/")
+            get_it = self.how_to_get_data() if in_data else f"put the file that {self.name!r} names there"
             raise MissingPart(f"the {what} of the competition {self.name!r}", looked_for=path, get_it=get_it)
         return path
+
+    def how_to_get_data(self) -> str:
+        """What to do when a file in the data folder is missing."""
+        return (self.data_help or f"make data COMPETITION={self.name}").replace("{data}", str(self.data))
+
+    def data_files(self) -> list[tuple[str, Path]]:
+        """The files that the toml names, each with what it is; they need not exist."""
+        named = [(what, text) for what, text in self.files.items() if isinstance(text, str)]
+        named += [("statistics", text) for text in self.files["statistics"] or ()]
+        return [(what, self.path(text)) for what, text in named]
 
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises CompetitionError."""

@@ -187,3 +187,18 @@ def test_an_ascii_terminal_gets_an_answer(tiny_competition, tiny_submission):
     done = subprocess.run(words, capture_output=True, check=False, env={"PYTHONIOENCODING": "ascii", "PATH": ""})
     assert done.returncode == 0
     assert done.stdout.startswith(b"ok: ")
+
+
+def test_data_says_what_is_here_and_how_to_get_the_rest(tiny_competition, tmp_path, monkeypatch, capsys):
+    assert _run("data", "-c", tiny_competition().root) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["here", "prompts"],
+        ["here", "references"],
+    ]
+    monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path))
+    (tmp_path / "brainrot").mkdir()
+    (tmp_path / "brainrot" / "generate.csv").write_text("id,animal,object,prompt\n")
+    assert _run("data", "-c", "brainrot") == 4
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines()] == ["here", "not", "not"]
+    assert f"generate.csv, test_mu.npy and test_sigma.npy into {tmp_path / 'brainrot'}" in said.err
