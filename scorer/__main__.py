@@ -1,4 +1,7 @@
-"""`python -m scorer SUBMISSION --competition C`: measure, print, write the scorecard, add the row to the board."""
+"""`python -m scorer SUBMISSION --competition C`: measure, print, write the scorecard, add the row to the board.
+
+`python -m scorer protocols` explains what can measure, `python -m scorer cache` shows what is kept between runs.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,28 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from leaderboard import board
-from submission import Scorecard, atomic
+from scorer import cache, protocols
+from submission import Scorecard, SubmissionError, atomic
 from submission.errors import UsageError, run
+
+if TYPE_CHECKING:
+    from scorer.parallel import Processes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`; the exit code."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["cache"]:
+        return cache.main(words[1:])
+    if words == ["protocols"]:
+        print(protocols.explanation())
+        return 0
+    arguments = _parser().parse_args(words)
     # What would fail after minutes of work fails before them.
     for path in (arguments.json, arguments.csv):
         if path is not None and path.is_dir():
@@ -25,20 +39,41 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{path}: there is no folder {path.parent}")
     if not arguments.no_leaderboard:
         board.read(arguments.leaderboard)
-    from scorer.report import print_scorecard
-    from scorer.score import score  # imports torch
+    from scorer import parallel  # imports torch
 
-    card = score(
-        arguments.submission,
-        arguments.competition,
-        arguments.device,
-        batch_size=arguments.batch_size,
-        limit=arguments.limit,
-        inception_weights=arguments.inception_weights,
-        clip_weights=arguments.clip_weights,
-        name=arguments.name,
-        per_image=arguments.csv,
-    )
+    processes = parallel.start()
+    try:
+        return _score(arguments, processes)
+    finally:
+        parallel.stop()
+
+
+def _score(arguments: argparse.Namespace, processes: Processes) -> int:
+    from scorer.report import print_scorecard
+    from scorer.score import score
+
+    try:
+        card = score(
+            arguments.submission,
+            arguments.competition,
+            arguments.device,
+            batch_size=arguments.batch_size,
+            limit=arguments.limit,
+            inception_weights=arguments.inception_weights,
+            clip_weights=arguments.clip_weights,
+            name=arguments.name,
+            per_image=arguments.csv,
+            extra=arguments.extra,
+            precision=arguments.precision,
+            cache=not arguments.no_cache,
+            processes=processes,
+        )
+    except SubmissionError:
+        if processes.first:
+            raise
+        return 3  # the first process tells, for all
+    if not processes.first:
+        return 0
     if arguments.json is not None:
         atomic.write_text(arguments.json, card.to_json())
     console = Console()
@@ -62,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m scorer",
         description="Measure a submission: FID, CLIP-I, CLIP-T, IS, PSNR and SSIM, and the verdict per tier.",
         epilog="exit codes: 0 scored, whatever the score; 2 wrong usage; 3 invalid submission or competition (nothing "
-        "is written); 4 something needed is missing",
+        "is written); 4 something needed is missing. Also: `python -m scorer protocols` (what can measure, and what it "
+        "compares with), `python -m scorer cache` (what is kept between runs)",
     )
     add = parser.add_argument
     add("submission", type=Path, help="a folder or zip of images")
@@ -73,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--batch-size", type=int, default=64, metavar="B", help="images per batch (default: %(default)s)")
     add("--limit", type=int, metavar="N", help="score only the first N prompts, for trying out: does not rank")
+    add("--extra", action="store_true", help="also KID, precision, recall, density, coverage and CMMD")
+    add(
+        "--precision", choices=("exact", "fast"), default="exact",
+        help="exact: float32; fast: bfloat16, other numbers that rank by themselves (default: %(default)s)",
+    )  # fmt: skip
+    add("--no-cache", action="store_true", help="measure anew, and keep nothing")
     add("--leaderboard", type=Path, default=board.LOCAL, metavar="FILE", help="the board (default: %(default)s)")
     add("--no-leaderboard", action="store_true", help="leave the board alone")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")

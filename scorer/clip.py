@@ -15,6 +15,8 @@ from jaxtyping import Float32, Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from scorer.backbones import Backbone, named
+from scorer.device import autocast
 from scorer.resize import open_clip_resize, squash_resize
 from scorer.weight_files import find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
@@ -42,18 +44,21 @@ class Clip:
     mean: Tensor
     std: Tensor
     squash: str | None = None
+    precision: str = "exact"
 
     def image_features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         """Image embeddings of length 1."""
         size = self.size
         resized = squash_resize(images, size, self.squash) if self.squash else open_clip_resize(images, size)
         pixels = ((resized.float() / 255.0) - self.mean) / self.std
-        return normalize(self.model.encode_image(pixels).float(), dim=1)
+        with autocast(images.device, self.precision):
+            return normalize(self.model.encode_image(pixels).float(), dim=1)
 
     def text_features(self, texts: Sequence[str]) -> Float32[Tensor, "n d"]:
-        """Text embeddings of length 1."""
+        """Text embeddings of length 1; fastest for texts of about one length."""
         tokens = self.tokenizer(list(texts)).to(self.mean.device)
-        return normalize(self.model.encode_text(tokens).float(), dim=1)
+        with autocast(tokens.device, self.precision):
+            return normalize(_encode_text(self.model, tokens).float(), dim=1)
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the network reads; tokenizers cut them off without a word."""
@@ -64,14 +69,19 @@ class Clip:
 
 
 def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights: Path | None = None) -> Clip:
-    """The open_clip model `name`, or the embedded one when it is called "bestiary".
+    """`find_clip` and its `load` in one."""
+    return find_clip(name, tag_or_file, weights).load(device)
+
+
+def find_clip(name: str, tag_or_file: str | None, weights: Path | None = None, precision: str = "exact") -> Backbone:
+    """The open_clip model `name`, or the embedded one when it is called "bestiary", found (or downloaded) and hashed.
 
     Args:
         name: an open_clip model, such as "ViT-B-32-quickgelu".
         tag_or_file: one of open_clip's pretrained tags for it, such as "openai", or a file of weights.
-        device: where it runs.
         weights: a file on disk in the tag's place, for machines without internet; the tag then still says how images
             are normalised and which activation the weights were trained with.
+        precision: "exact", or "fast" to run in bfloat16, which the name then says.
 
     Raises:
         CompetitionError: an unknown name or tag, or weights trained with another activation.
@@ -83,8 +93,12 @@ def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights:
             raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
         from scorer import embedded
 
-        model, tokenizer = embedded.load_clip(device)
-        return _clip(name, embedded.sha256("clip"), model, tokenizer, device)
+        sha256 = embedded.sha256("clip")
+        return Backbone(
+            named(name, precision),
+            sha256,
+            lambda device: _clip(name, sha256, *embedded.load_clip(device), device, precision),
+        )
 
     import open_clip
 
@@ -95,19 +109,48 @@ def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights:
     tag_config = open_clip.get_pretrained_cfg(name, tag_or_file) if tag_or_file else {}
     _check_tag(name, tag_or_file, tag_config, open_clip)
     path = _weights_path(name, tag_or_file, tag_config, weights, open_clip)
-    try:
-        model = open_clip.create_model(
-            name,
-            pretrained=str(path),
-            require_pretrained=True,  # without it, a failure leaves random weights behind
-            weights_only=True,
-            device=device,
-            force_preprocess_cfg={key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None},
-        )
-    except Exception as error:  # open_clip raises whatever its loaders meet
-        reason = " ".join(str(error).split())[:300]
-        raise MissingPart(f"CLIP {name}: {path} does not fit the model: {reason}") from error
-    return _clip(name, file_sha256(path), model, open_clip.get_tokenizer(name), device)
+    sha256 = file_sha256(path)
+
+    def load(device: torch.device) -> Clip:
+        try:
+            model = open_clip.create_model(
+                name,
+                pretrained=str(path),
+                require_pretrained=True,  # without it, a failure leaves random weights behind
+                weights_only=True,
+                device=device,
+                force_preprocess_cfg={
+                    key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None
+                },
+            )
+        except Exception as error:  # open_clip raises whatever its loaders meet
+            reason = " ".join(str(error).split())[:300]
+            raise MissingPart(f"CLIP {name}: {path} does not fit the model: {reason}") from error
+        return _clip(name, sha256, model, open_clip.get_tokenizer(name), device, precision)
+
+    return Backbone(named(name, precision), sha256, load)
+
+
+def _encode_text(model: Any, tokens: Int[Tensor, "n context"]) -> Tensor:
+    """`model.encode_text`, without the positions behind the longest text where those cannot matter.
+
+    CLIP reads a text from left to right and takes what it knows at the end token, so what is padded behind it is
+    computed for nothing: two thirds of the work for captions of usual length.
+    """
+    import open_clip
+
+    if type(model) is not open_clip.CLIP or model.text_pool_type not in ("argmax", "eos") or model.attn_mask is None:
+        return model.encode_text(tokens)
+    end_token = model.text_eos_id if model.text_pool_type == "eos" else tokens.amax(dim=1, keepdim=True)
+    ends = tokens == end_token
+    last = ends.int().argmax(dim=1)  # the first of equal ones, as open_clip takes it
+    length = int(last.max()) + 1
+    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = model.ln_final(x)[torch.arange(len(x), device=x.device), last]
+    if model.text_projection is None:
+        return x
+    return model.text_projection(x) if isinstance(model.text_projection, nn.Linear) else x @ model.text_projection
 
 
 def _check_tag(name: str, tag_or_file: str | None, tag_config: dict[str, Any], open_clip: Any) -> None:
@@ -182,7 +225,7 @@ def _download(tag_config: dict[str, Any], open_clip: Any) -> Path:
     return Path(open_clip.download_pretrained(tag_config))
 
 
-def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device) -> Clip:
+def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device, precision: str) -> Clip:
     import open_clip
 
     config = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
@@ -196,4 +239,5 @@ def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torc
         )
     mean, std = (torch.tensor(config[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
     model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
-    return Clip(name, sha256, model, tokenizer, size, mean, std, interpolation if mode == "squash" else None)
+    squash = interpolation if mode == "squash" else None
+    return Clip(named(name, precision), sha256, model, tokenizer, size, mean, std, squash, precision)

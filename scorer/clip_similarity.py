@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+CHUNK = 4096  # rows in float64 at a time: features may be of any number, and mapped from a file
+
 
 def cosines(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float64[Tensor, " n"]:
-    """Cosine of each row of `a` with the same row of `b`, in float64."""
-    return (normalize(a.double(), dim=1) * normalize(b.double(), dim=1)).sum(dim=1)
+    """Cosine of each row of `a` with the same row of `b`, in float64, on the device of `b`."""
+    parts = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
+    return torch.cat(
+        [(normalize(x.to(y.device).double(), dim=1) * normalize(y.double(), dim=1)).sum(dim=1) for x, y in parts]
+    )
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -16,7 +16,12 @@ from torch import Tensor
 
 from submission import Problem, Submission
 from submission.images import ImageProblem
+from submission.progress import track
 from submission.references import References
+
+# Pixels decoded ahead, and pixels waiting for company of their own size, hold at most about this much memory each.
+AHEAD_BYTES = 2**27
+WAITING_BYTES = 2**28
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,6 +61,38 @@ def read_pair(submission: Submission, references: References | None, row: int, n
     return Pair(row, image, reference)
 
 
+def decoded(
+    submission: Submission,
+    references: References | None,
+    names: Sequence[str],
+    share: range,
+    problems: list[Problem],
+    batch_size: int,
+    progress: bool,
+) -> Iterator[Pair]:
+    """Every image of `share` (rows of `names`) that can be decoded, with its reference.
+
+    What is wrong with the others is added to `problems`; what is missing was reported when the submission was opened.
+    """
+    present = set(submission.names)
+    rows = [(row, names[row]) for row in share if names[row] in present]
+    side = submission.competition.image_size or 1024
+    window = min(4 * batch_size, max(8, AHEAD_BYTES // (2 * 3 * side**2)))
+    found = ahead(lambda item: read_pair(submission, references, *item), rows, window)
+    for pair in track(found, "scoring images", total=len(rows), show=progress):
+        if isinstance(pair, Problem):
+            problems.append(pair)
+        else:
+            yield pair
+
+
+def until_a_problem(pairs: Iterable[Pair], problems: Sequence[Problem]) -> Iterator[Pair]:
+    """The pairs; after the first problem the rest is decoded, to report all, but no longer measured."""
+    for pair in pairs:
+        if not problems:
+            yield pair
+
+
 def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int) -> Iterator[Result]:
     """`function` of each item, in order, computed in threads up to `window` items before it is asked for.
 
@@ -79,16 +116,18 @@ def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int
 def batches(pairs: Iterable[Pair], batch_size: int, device: torch.device) -> Iterator[Batch]:
     """The pairs in batches of one shape each. With one shape, the order is kept; with many, memory stays bounded."""
     waiting: dict[tuple[int, ...], list[Pair]] = {}
-    count = 0
+    count = held = 0
     for pair in pairs:
         group = waiting.setdefault(pair.image.shape, [])
         group.append(pair)
         count += 1
-        if len(group) < batch_size and count >= 8 * batch_size:
+        held += pair.image.nbytes
+        if len(group) < batch_size and (count >= 8 * batch_size or held > WAITING_BYTES):
             group = max(waiting.values(), key=len)
         elif len(group) < batch_size:
             continue
         count -= len(group)
+        held -= sum(member.image.nbytes for member in group)
         yield _stack(waiting.pop(group[0].image.shape), device)
     for group in waiting.values():
         yield _stack(group, device)

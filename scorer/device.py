@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -38,3 +38,11 @@ def exact_float32() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
+PRECISIONS = ("exact", "fast")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Where networks run: float32 as it is for "exact", bfloat16 where PyTorch's autocast holds it safe for "fast"."""
+    return nullcontext() if precision == "exact" else torch.autocast(device.type, torch.bfloat16)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import torch
 from torch import Tensor
@@ -12,27 +11,11 @@ from scorer.backbones import Inception
 from scorer.clip import Clip
 from scorer.decoding import Pair, batches
 from scorer.fidelity import SMALLEST_SIDE, psnr, ssim
+from scorer.rows import Rows
 from submission import MissingPart
 from submission.progress import track
 
-
-class Rows:
-    """Per-image results gathered batch by batch in any order, left on the device, and read back in prompt order."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-
-    def add(self, name: str, rows: Tensor, values: Tensor) -> None:
-        """Add `values` (B, …), which belong to the images `rows` (B,)."""
-        self._parts[name].append((rows, values))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Each result's values (N, …) in prompt order."""
-        result = {}
-        for name, parts in self._parts.items():
-            rows, values = (torch.cat(column) for column in zip(*parts, strict=True))
-            result[name] = values[rows.argsort().to(values.device)]
-        return result
+_CHUNK = 4096  # rows looked at together, where a table may be larger than the memory
 
 
 def measure_images(
@@ -42,46 +25,49 @@ def measure_images(
     device: torch.device,
     *,
     batch_size: int,
-    with_reference_features: bool,
+    rows: Rows,
+    of_references: Set[str] = frozenset(),
 ) -> dict[str, Tensor]:
     """Features and per-image fidelity of every pair, in prompt order.
 
     Returns `inception` (N, D) and `clip` (N, E); with references also `psnr`, `ssim` (N,) (`ssim` only where every
-    image is large enough) and, if asked for, `reference_inception` and `reference_clip`. Nothing waits for the device
-    before the last batch is queued.
+    image is large enough) and those of `reference_inception` and `reference_clip` that are in `of_references`. Nothing
+    waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
     """
-    rows = Rows()
-    too_small = False
     for batch in batches(pairs, batch_size, device):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
         if batch.references is None:
             continue
-        if with_reference_features:
+        if "reference_inception" in of_references:
             rows.add("reference_inception", batch.rows, inception.features(batch.references))
+        if "reference_clip" in of_references:
             rows.add("reference_clip", batch.rows, clip.image_features(batch.references))
         rows.add("psnr", batch.rows, psnr(batch.images, batch.references))
-        too_small = too_small or min(batch.images.shape[-2:]) < SMALLEST_SIDE
-        if not too_small:
+        if min(batch.images.shape[-2:]) >= SMALLEST_SIDE:
             rows.add("ssim", batch.rows, ssim(batch.images, batch.references))
     tensors = rows.tensors()
-    if too_small:
-        tensors.pop("ssim", None)
     for network, name, sha256 in (
         ("inception", inception.name, inception.sha256),
         ("clip", clip.name, clip.sha256),
     ):
-        if network in tensors and not torch.isfinite(tensors[network]).all():
+        if network in tensors and not all(torch.isfinite(part).all() for part in tensors[network].split(_CHUNK)):
             raise MissingPart(
                 f"the weights of {network} {name} (sha256 {sha256[:12]}…) give values that are not finite"
             )
     return tensors
 
 
-def measure_texts(texts: Sequence[str], clip: Clip, batch_size: int, progress: bool) -> Tensor:
-    """CLIP's embedding of each text, (N, E)."""
-    places = range(0, len(texts), batch_size)
-    parts = [
-        clip.text_features(texts[i : i + batch_size]) for i in track(places, "reading prompts (batches)", show=progress)
-    ]
-    return torch.cat(parts)
+def measure_texts(
+    texts: Sequence[str], clip: Clip, batch_size: int, progress: bool, share: range | None = None
+) -> dict[str, Tensor]:
+    """CLIP's embedding `text` (T, E) of each text, or of those of `share` only."""
+    share = range(len(texts)) if share is None else share
+    rows = Rows(len(share), share.start)
+    # By length, because a batch costs as much as its longest text would alone.
+    order = sorted(share, key=lambda place: len(texts[place]))
+    parts = range(0, len(order), batch_size)
+    for start in track(parts, "reading prompts (batches)", show=progress):
+        places = order[start : start + batch_size]
+        rows.add("text", torch.tensor(places), clip.text_features([texts[place] for place in places]))
+    return rows.tensors()

@@ -1,6 +1,7 @@
 """What does not depend on the submission, kept between runs: the networks' features of references and prompts.
 
-A cache file is named by the hash of everything it depends on, so it is never stale; it can be deleted at any time.
+A file is named by the hash of everything that its values depend on (the bytes of references or prompts, the network,
+its weights and precision), so it is never stale; it can be deleted at any time, and any number of scorers may share it.
 """
 
 from __future__ import annotations
@@ -8,39 +9,85 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file
 from torch import Tensor
 
+from scorer.rows import IN_MEMORY_BYTES
 from submission import atomic
 from submission.paths import cache_home
 
-FORMAT = 1
+FORMAT = 2
+FOLDER = "references"
+_DTYPES = {torch.float32: "F32", torch.float64: "F64"}
 
 
-def cache_file(facts: Mapping[str, str | int | None]) -> Path:
-    """Where the features that depend on `facts` are kept."""
-    text = json.dumps({"format": FORMAT, "torch": torch.__version__, **facts}, sort_keys=True)
-    return cache_home() / "references" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
+def cache_files(
+    fingerprint: Mapping[str, str | int | None], names: Sequence[str], device: torch.device
+) -> dict[str, Path]:
+    """Where each table is kept: `reference_inception` (N, D), `reference_mean`, `reference_covariance`,
+    `reference_clip` (N, E), `text` (T, E).
+
+    Of the fingerprint, only what a table depends on is in its name: other prompts for the same references cost no
+    second forward of the references. `names` are the images in prompt order, which is the order of the rows.
+    """
+    inception = ("protocol", "inception", "inception_sha256", "references_sha256")
+    clip = ("protocol", "clip", "clip_sha256")
+    needs = {
+        "reference_inception": inception,
+        "reference_mean": inception,
+        "reference_covariance": inception,
+        "reference_clip": (*clip, "references_sha256"),
+        "text": (*clip, "prompts_sha256"),
+    }
+    order = hashlib.sha256("\0".join(names).encode()).hexdigest()
+    common = {"format": FORMAT, "torch": torch.__version__, "device": device.type, "names": order}
+    files = {}
+    for table, keys in needs.items():
+        facts = {**common, "table": table, **{key: fingerprint[key] for key in keys}}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        files[table] = cache_home() / FOLDER / f"{table}-{digest}.safetensors"
+    return files
 
 
-def read(file: Path, rows: Mapping[str, int], device: torch.device) -> dict[str, Tensor] | None:
-    """The tensors of `file` on `device`; None when it is not there, broken, or lacks one of `rows` (name -> length)."""
-    try:
-        tensors = load(file.read_bytes())
-    except (OSError, SafetensorError):
-        return None
-    if any(name not in tensors or len(tensors[name]) != length for name, length in rows.items()):
-        return None
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+def read(files: Mapping[str, Path], rows: Mapping[str, int], device: torch.device) -> dict[str, Tensor]:
+    """The tables that are there, whole, and of the length that `rows` gives; small ones on `device`.
+
+    One that is larger than what stays in memory is mapped from its file.
+    """
+    found = {}
+    for name, length in rows.items():
+        try:
+            table = load_file(files[name])[name]
+        except (OSError, SafetensorError, KeyError):
+            continue
+        if len(table) == length:
+            found[name] = table.to(device) if table.numel() * table.element_size() <= IN_MEMORY_BYTES else table
+    return found
 
 
-def write(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Keep the tensors. A cache folder that cannot be written to costs time, nothing else."""
+def write(files: Mapping[str, Path], tables: Mapping[str, Tensor]) -> None:
+    """Keep the tables. A cache folder that cannot be written to costs time, nothing else."""
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(file, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+        for name, table in tables.items():
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+            atomic.remove_leftovers(files[name].parent)
+            with atomic.replacing(files[name]) as file:
+                # safetensors' own writer would hold all bytes in memory once more.
+                for part in _safetensors(name, table):
+                    file.write(part)
+
+
+def _safetensors(name: str, table: Tensor) -> Iterable[bytes | memoryview]:
+    """One tensor in the safetensors format: the header's length, a JSON header, the values, little-endian."""
+    size = table.numel() * table.element_size()
+    header = {name: {"dtype": _DTYPES[table.dtype], "shape": list(table.shape), "data_offsets": [0, size]}}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for part in table.split(4096):
+        yield memoryview(part.cpu().contiguous().numpy()).cast("B")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 # Pillow's 8-bit path multiplies with integers of 22 fractional bits (Resample.c, PRECISION_BITS).
 PRECISION_BITS = 22
@@ -137,6 +138,31 @@ def squash_resize(
     open_clip's resize mode "squash" (SigLIP). Bit-identical to Pillow.
     """
     return _resize_8bit(images, size, size, filter)
+
+
+def legacy_pytorch_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c size size"]:
+    """clean-fid's "legacy_pytorch", and pytorch-fid's resize: PyTorch's bilinear, which skips pixels when shrinking.
+
+    uint8 (B, C, H, W) -> float32 (B, C, size, size) in 0…255, not rounded, aspect ratio ignored.
+    """
+    _require_uint8(images)
+    resized = interpolate(images.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=False)
+    return resized.clamp_(0.0, 255.0)
+
+
+def legacy_tensorflow_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c size size"]:
+    """clean-fid's "legacy_tensorflow": TensorFlow 1's bilinear as NVIDIA's Inception archive does it inside itself.
+
+    Output pixel j reads the source at j · in / size, half a pixel off to the top left, without antialiasing. Said by a
+    sampling grid, as there, so that float32 rounds alike. uint8 (B, C, H, W) -> float32 (B, C, size, size) in 0…255.
+    """
+    _require_uint8(images)
+    batch, channels, height, width = images.shape
+    theta = torch.eye(2, 3, device=images.device)
+    theta[0, 2] += theta[0, 0] / width - theta[0, 0] / size
+    theta[1, 2] += theta[1, 1] / height - theta[1, 1] / size
+    grid = affine_grid(theta.expand(batch, 2, 3), [batch, channels, size, size], align_corners=False)
+    return grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _require_uint8(images: Tensor) -> None:

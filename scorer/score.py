@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from scorer import reference_cache
+from scorer import reference_cache, result_cache
 from scorer.attributes import attribute_hits
-from scorer.backbones import BestiaryInception, Inception, load_inception
-from scorer.clip import Clip, load_clip
+from scorer.backbones import BestiaryInception, Inception
+from scorer.clip import Clip
 from scorer.clip_similarity import distinct
-from scorer.decoding import Pair, ahead, read_pair
-from scorer.device import exact_float32, pick_device
+from scorer.decoding import decoded, until_a_problem
+from scorer.device import PRECISIONS, exact_float32, pick_device
+from scorer.frechet import feature_statistics
 from scorer.measure import measure_images, measure_texts
-from scorer.metrics import PROTOCOL, evaluate
+from scorer.metrics import Results, evaluate
+from scorer.parallel import ALONE, Processes
 from scorer.per_image import write_per_image
+from scorer.rows import Rows
+from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError
-from submission.progress import track
-from submission.references import References, content_sha256
+from submission.references import content_sha256
 from submission.scorecard import judge, mark
 
 
@@ -38,6 +42,10 @@ def score(
     clip_weights: str | os.PathLike[str] | None = None,
     name: str | None = None,
     per_image: str | os.PathLike[str] | None = None,
+    extra: bool = False,
+    precision: str = "exact",
+    cache: bool = True,
+    processes: Processes = ALONE,
     progress: bool = True,
 ) -> Scorecard:
     """Measure a submission with all six metrics and judge it by the competition's tiers.
@@ -52,86 +60,183 @@ def score(
         clip_weights: CLIP's weights on disk, instead of what the competition names.
         name: the entry's name; by default the manifest's model, else the submission's file name.
         per_image: where to write the per-image CSV, if anywhere.
+        extra: whether to measure KID, PRDC and CMMD as well, from the same features.
+        precision: "exact" (float32, the reference implementations' numbers) or "fast" (bfloat16: other numbers, under
+            another fingerprint).
+        cache: whether to use and keep what is known of references, prompts and submissions that were scored before.
+        processes: those that score together; each returns the same scorecard, the first one writes.
         progress: whether to show progress on stderr.
 
     Raises:
         SubmissionError: every problem of the submission at once, those of undecodable images included.
         CompetitionError: the competition's files are wrong.
         MissingPart: references or weights that are not on this machine.
-        UsageError: a device, limit or batch size that cannot be.
+        UsageError: a device, limit, precision or batch size that cannot be.
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError("the batch size and the limit are at least 1")
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision {precision!r}: write one of {', '.join(PRECISIONS)}")
     where = pick_device(device)
     if not isinstance(competition, Competition):
         competition = Competition.load(competition)
     if not isinstance(submission, Submission):
         submission = Submission.open(submission, competition, verify=False)
-
     names = [prompt.image_name for prompt in competition.prompts[:limit]]
     problems = _problems_within(submission, names)
+    kept, kept_in = None, None
     try:
         if problems:
             raise SubmissionError(problems, str(submission.path))
-        references, no_references = _references(competition)
-        statistics = competition.statistics()
-        inception = load_inception(competition.backbones.inception, where, _path(inception_weights))
-        clip = load_clip(competition.backbones.clip, _clip_weights(competition), where, _path(clip_weights))
+        setup = prepare(competition, len(names), _path(inception_weights), _path(clip_weights), precision)
+        if cache and limit is None and processes.first:
+            facts = {"by": setup.fingerprint, "extra": extra, "device": where.type, "torch": torch.__version__}
+            kept_in = result_cache.result_file(submission, competition, facts)
+            kept = result_cache.read(kept_in, submission) if kept_in else None
+        known_already = processes.from_first(kept is not None)
+        if not known_already:
+            inception, clip = setup.inception.load(where), setup.clip.load(where)
     except (SubmissionError, MissingPart):
         # Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
-        for _ in _decoded(submission, None, names, problems, batch_size, progress):
+        everything = range(len(names)) if processes.first else range(0)
+        for _ in decoded(submission, None, names, everything, problems, batch_size, progress):
             pass
         if problems:
             raise SubmissionError(problems, str(submission.path)) from None
         raise
-    fingerprint = _fingerprint(competition, references, inception, clip, len(names))
-    texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
 
-    with torch.inference_mode(), exact_float32():
-        known, remember = _known_features(fingerprint, where, len(names), len(texts), references, limit)
-        pairs = _decoded(submission, references, names, problems, batch_size, progress)
-        measured = measure_images(
-            _until_a_problem(pairs, problems),
-            inception,
-            clip,
-            where,
-            batch_size=batch_size,
-            with_reference_features=known is None,
-        )
-        if problems:
-            raise SubmissionError(problems, str(submission.path))
-        if known is None:
-            known = {key: measured.pop(key) for key in ("reference_inception", "reference_clip") if key in measured}
-            known["text"] = measure_texts(texts, clip, batch_size, progress)
-            remember(known)
-        results = evaluate(
-            measured,
-            known,
-            torch.tensor(text_rows, device=where),
-            statistics,
-            inception,
-            no_references=no_references,
-        )
-        if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
-            results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
+    entry = (name or "").strip() or (
+        submission.manifest.model if submission.manifest else submission.path.resolve().stem
+    )
+    card, columns = (replace(kept[0], name=entry), kept[1]) if kept is not None else (None, {})
+    if not known_already:
+        texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
+        with torch.inference_mode(), exact_float32():
+            measured, known, statistics = _measure(
+                submission, setup, inception, clip, names, texts, where, problems, processes,
+                batch_size=batch_size, cache=cache and limit is None, progress=progress and processes.first,
+            )  # fmt: skip
+            if processes.first:
+                rows = torch.tensor(text_rows, device=where)
+                no_references = setup.no_references
+                results = evaluate(
+                    measured, known, rows, statistics, inception, no_references=no_references, extra=extra
+                )
+                if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
+                    results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
+        if processes.first:
+            notes = _notes(submission, inception, clip, texts, limit)
+            card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
+            columns = results.columns()
+            if kept_in is not None:
+                result_cache.write(kept_in, card, columns)
+    if per_image is not None and processes.first:
+        write_per_image(per_image, names, columns)
+    return card if processes.count == 1 else Scorecard.from_json(processes.from_first(card and card.to_json()))
 
-    if per_image is not None:
-        write_per_image(per_image, names, results.columns())
+
+def _measure(
+    submission: Submission,
+    setup: Setup,
+    inception: Inception,
+    clip: Clip,
+    names: Sequence[str],
+    texts: Sequence[str],
+    device: torch.device,
+    problems: list[Problem],
+    processes: Processes,
+    *,
+    batch_size: int,
+    cache: bool,
+    progress: bool,
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Any]:
+    """What `evaluate` takes: the submission's tables, those of references and prompts, the statistics for FID.
+
+    Every process measures its share; the tables are complete in the first and empty in the others. Raises
+    SubmissionError, in each process, with what any of them found wrong with the images.
+    """
+    n = len(names)
+    wanted = {"text": len(texts)}
+    if setup.references is not None:
+        wanted |= {"reference_inception": n, "reference_clip": n}
+    files = reference_cache.cache_files(setup.fingerprint, names, device)
+    known = reference_cache.read(files, wanted, device) if cache and processes.first else {}
+    missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
+
+    share = processes.share(n)
+    pairs = decoded(submission, setup.references, names, share, problems, batch_size, progress)
+    measured = measure_images(
+        until_a_problem(pairs, problems),
+        inception,
+        clip,
+        device,
+        batch_size=batch_size,
+        rows=Rows(len(share), share.start),
+        of_references=missing,
+    )
+    found = processes.gather([asdict(problem) for problem in problems])
+    if any(found):
+        raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
+    for hashes in processes.gather(submission.hashes):
+        submission.take_hashes(hashes)
+    measured = processes.gather_rows(measured, n, device)
+    fresh = {name: measured.pop(name) for name in ("reference_inception", "reference_clip") if name in measured}
+    if "text" in missing:
+        part = measure_texts(texts, clip, batch_size, progress, processes.share(len(texts)))
+        fresh |= processes.gather_rows(part, len(texts), device)
+    known |= fresh
+    statistics = setup.statistics
+    if statistics is None and processes.first:
+        statistics, more = _reference_statistics(known["reference_inception"], files, cache)
+        fresh |= more
+    if cache and processes.first:
+        reference_cache.write(files, fresh)
+    return measured, known, statistics
+
+
+def _reference_statistics(features: Tensor, files: dict[str, Path], cache: bool) -> tuple[Any, dict[str, Tensor]]:
+    """Mean and covariance of the references, and those of them that are to be kept.
+
+    None where there are fewer references than features: there they take longer to read than to make.
+    """
+    n, d = features.shape
+    if n < d:
+        return None, {}
+    rows = {"reference_mean": d, "reference_covariance": d}
+    kept = reference_cache.read(files, rows, features.device) if cache else {}
+    if len(kept) == len(rows):
+        return tuple(kept[name].cpu().numpy() for name in rows), {}
+    fresh = dict(zip(rows, feature_statistics(features), strict=True))
+    return tuple(table.cpu().numpy() for table in fresh.values()), fresh
+
+
+def _scorecard(
+    submission: Submission,
+    competition: Competition,
+    setup: Setup,
+    names: Sequence[str],
+    entry: str,
+    results: Results,
+    notes: Sequence[str],
+    *,
+    ranks: bool,
+) -> Scorecard:
+    manifest = submission.manifest
     return Scorecard(
         competition=competition.name,
-        submission=submission.sha256 if limit is None else _sha256_of(submission, names),
-        name=(name or "").strip()
-        or (submission.manifest.model if submission.manifest else submission.path.resolve().stem),
+        submission=content_sha256({name: submission.hashes[name] for name in names}),
+        name=entry,
         n=len(names),
         scores=results.scores,
         tiers=judge(results.scores, competition.tiers),
         mark=mark(results.scores, competition.tiers, competition.marks),
-        fingerprint=fingerprint,
-        notes=[*submission.notes, *_notes(submission, clip, texts, limit), *results.notes],
+        fingerprint=setup.fingerprint,
+        notes=[*submission.notes, *notes, *results.notes],
         accuracy=results.accuracy(),
         context=results.context,
-        ranks=limit is None,
-        manifest=submission.manifest.model_dump(include={"model", "seed", "settings"}) if submission.manifest else None,
+        ranks=ranks,
+        manifest=manifest.model_dump(include={"model", "seed", "settings"}) if manifest else None,
+        extra=results.extra,
     )
 
 
@@ -141,88 +246,9 @@ def _problems_within(submission: Submission, names: Sequence[str]) -> list[Probl
     return [problem for problem in submission.problems if problem.name not in left_out]
 
 
-def _references(competition: Competition) -> tuple[References | None, str | None]:
-    """The references, or None and the reason; a competition with precomputed statistics can do without them."""
-    if not competition.has_references and competition.files["statistics"] is not None:
-        return None, "the competition has precomputed statistics, no reference images"
-    try:
-        return competition.references(), None
-    except MissingPart as error:
-        if competition.files["statistics"] is None:
-            raise
-        return None, f"the reference images are not on this machine ({str(error).splitlines()[-1].strip()})"
-
-
-def _decoded(
-    submission: Submission,
-    references: References | None,
-    names: Sequence[str],
-    problems: list[Problem],
-    batch_size: int,
-    progress: bool,
-) -> Iterator[Pair]:
-    """Every image that can be decoded, with its reference; what is wrong with the others is added to `problems`."""
-    present = set(submission.names)
-    rows = [(row, name) for row, name in enumerate(names) if name in present]
-    found = ahead(lambda item: read_pair(submission, references, *item), rows, window=4 * batch_size)
-    for pair in track(found, "scoring images", total=len(rows), show=progress):
-        if isinstance(pair, Problem):
-            problems.append(pair)
-        else:
-            yield pair
-
-
-def _until_a_problem(pairs: Iterator[Pair], problems: list[Problem]) -> Iterator[Pair]:
-    """The pairs; after the first problem the rest is decoded, to report all, but no longer measured."""
-    for pair in pairs:
-        if not problems:
-            yield pair
-
-
-def _clip_weights(competition: Competition) -> str | None:
-    """The competition's clip_weights: a file beside its toml if there is one of that name, else a tag."""
-    text = competition.backbones.clip_weights
-    if text is None:
-        return None
-    path = competition.path(text)
-    return str(path) if path.is_file() or Path(text).suffix in (".safetensors", ".pt", ".bin", ".pth") else text
-
-
-def _fingerprint(
-    competition: Competition, references: References | None, inception: Inception, clip: Clip, n: int
-) -> dict[str, str | int | None]:
-    """Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together."""
-    return {
-        "protocol": PROTOCOL,
-        "competition": competition.name,
-        "inception": inception.name,
-        "inception_sha256": inception.sha256,
-        "clip": clip.name,
-        "clip_sha256": clip.sha256,
-        "references_sha256": references.sha256 if references is not None else None,
-        "statistics_sha256": competition.statistics_sha256,
-        "prompts_sha256": competition.prompts_sha256,
-        "n": n,
-    }
-
-
-def _known_features(
-    fingerprint: dict[str, str | int | None],
-    device: torch.device,
-    n: int,
-    n_texts: int,
-    references: References | None,
-    limit: int | None,
-) -> tuple[dict[str, Tensor] | None, Callable[[dict[str, Tensor]], None]]:
-    """Features of references and prompts from an earlier run, if any, and how to keep them for the next one."""
-    if limit is not None:
-        return None, lambda _: None
-    file = reference_cache.cache_file({**fingerprint, "device": device.type})
-    rows = {"text": n_texts} | ({"reference_inception": n, "reference_clip": n} if references is not None else {})
-    return reference_cache.read(file, rows, device), lambda tensors: reference_cache.write(file, tensors)
-
-
-def _notes(submission: Submission, clip: Clip, texts: Sequence[str], limit: int | None) -> list[str]:
+def _notes(
+    submission: Submission, inception: Inception, clip: Clip, texts: Sequence[str], limit: int | None
+) -> list[str]:
     notes = []
     if limit is not None:
         notes.append(
@@ -232,11 +258,7 @@ def _notes(submission: Submission, clip: Clip, texts: Sequence[str], limit: int 
         notes.append(f"{truncated} prompts are longer than CLIP reads; it sees only their beginning")
     if submission.manifest and submission.manifest.resizing:
         notes.append(f"the images were resized when drawn: {submission.manifest.resizing}")
-    return notes
-
-
-def _sha256_of(submission: Submission, names: Sequence[str]) -> str:
-    return content_sha256({name: hashlib.sha256(submission.read(name)[0]).hexdigest() for name in names})
+    return notes + ([inception.note] if inception.note else [])
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:

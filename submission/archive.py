@@ -83,6 +83,10 @@ class ZipFiles:
                 seen[clash_key(name)] = name
         return entries, ignored
 
+    def size(self, name: str) -> int:
+        """How many bytes the file `name` has, if the zip says the truth."""
+        return self._entries[name].file_size
+
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`, counted as they are decompressed. Raises NotReadable."""
         try:

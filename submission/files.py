@@ -58,3 +58,7 @@ class FolderFiles:
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`. Raises NotReadable."""
         return read_regular(self.path / name, limit)
+
+    def size(self, name: str) -> int:
+        """How many bytes the file `name` has. Raises OSError."""
+        return (self.path / name).lstat().st_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,15 @@ class Submission:
         if self._hashes.setdefault(name, digest) != digest:
             raise ImageProblem("changed while it was being read", "wait until nothing writes to the submission")
         return data, array
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of the bytes of each image that was read."""
+        return dict(self._hashes)
+
+    def take_hashes(self, hashes: Mapping[str, str]) -> None:
+        """The hashes of images that other processes have read, so that `sha256` need not read them again."""
+        self._hashes.update(hashes)
 
     @property
     def sha256(self) -> str:

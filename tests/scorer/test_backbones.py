@@ -114,7 +114,7 @@ def test_wrong_weights_are_refused(tmp_path: Path, clean_weights: Path, torchvis
 
 
 def test_unknown_protocol() -> None:
-    with pytest.raises(CompetitionError, match="clean, torchvision, bestiary"):
+    with pytest.raises(CompetitionError, match="clean, legacy_pytorch, legacy_tensorflow, torchvision, bestiary"):
         load_inception("vgg", CPU)
 
 

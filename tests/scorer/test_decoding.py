@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scorer.decoding import Pair, ahead, batches
-from scorer.measure import Rows
+from scorer.rows import Rows
 
 CPU = torch.device("cpu")
 
@@ -72,7 +72,7 @@ def test_many_shapes_lose_nothing_and_stay_bounded() -> None:
             most = max(most, waiting)
             yield pair(i, (8, 8 + i % 97))
 
-    rows = Rows()
+    rows = Rows(300)
     for batch in batches(pairs(), 4, CPU):
         waiting -= len(batch.rows)
         assert len(batch.rows) <= 4

@@ -1,0 +1,160 @@
+"""Inception v3 as it is run: channels last, each batch norm folded into its convolution, from any of its three files.
+
+The FID's network is torchvision's with three differences (Heusel et al. 2017 took it from TensorFlow): the average
+pools of its branches do not count the padding, its last block pools by the maximum, and it has 1008 classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+SIZE = 299
+FEATURES = 2048
+FID_CLASSES = 1008
+
+# The parts of NVIDIA's archive, by torchvision's names.
+_STEM = {
+    "conv": "Conv2d_1a_3x3",
+    "conv_1": "Conv2d_2a_3x3",
+    "conv_2": "Conv2d_2b_3x3",
+    "conv_3": "Conv2d_3b_1x1",
+    "conv_4": "Conv2d_4a_3x3",
+}
+_A = {
+    "conv": "branch1x1",
+    "tower.conv": "branch5x5_1",
+    "tower.conv_1": "branch5x5_2",
+    "tower_1.conv": "branch3x3dbl_1",
+    "tower_1.conv_1": "branch3x3dbl_2",
+    "tower_1.conv_2": "branch3x3dbl_3",
+    "tower_2.conv": "branch_pool",
+}
+_B = {
+    "conv": "branch3x3",
+    "tower.conv": "branch3x3dbl_1",
+    "tower.conv_1": "branch3x3dbl_2",
+    "tower.conv_2": "branch3x3dbl_3",
+}
+_C = {
+    "conv": "branch1x1",
+    "tower.conv": "branch7x7_1",
+    "tower.conv_1": "branch7x7_2",
+    "tower.conv_2": "branch7x7_3",
+    "tower_1.conv": "branch7x7dbl_1",
+    "tower_1.conv_1": "branch7x7dbl_2",
+    "tower_1.conv_2": "branch7x7dbl_3",
+    "tower_1.conv_3": "branch7x7dbl_4",
+    "tower_1.conv_4": "branch7x7dbl_5",
+    "tower_2.conv": "branch_pool",
+}
+_D = {
+    "tower.conv": "branch3x3_1",
+    "tower.conv_1": "branch3x3_2",
+    "tower_1.conv": "branch7x7x3_1",
+    "tower_1.conv_1": "branch7x7x3_2",
+    "tower_1.conv_2": "branch7x7x3_3",
+    "tower_1.conv_3": "branch7x7x3_4",
+}
+_E = {
+    "conv": "branch1x1",
+    "tower_conv": "branch3x3_1",
+    "tower_mixed_conv": "branch3x3_2a",
+    "tower_mixed_conv_1": "branch3x3_2b",
+    "tower_1_conv": "branch3x3dbl_1",
+    "tower_1_conv_1": "branch3x3dbl_2",
+    "tower_1_mixed_conv": "branch3x3dbl_3a",
+    "tower_1_mixed_conv_1": "branch3x3dbl_3b",
+    "tower_2_conv": "branch_pool",
+}
+_BLOCKS = {
+    "mixed": ("Mixed_5b", _A),
+    "mixed_1": ("Mixed_5c", _A),
+    "mixed_2": ("Mixed_5d", _A),
+    "mixed_3": ("Mixed_6a", _B),
+    "mixed_4": ("Mixed_6b", _C),
+    "mixed_5": ("Mixed_6c", _C),
+    "mixed_6": ("Mixed_6d", _C),
+    "mixed_7": ("Mixed_6e", _C),
+    "mixed_8": ("Mixed_7a", _D),
+    "mixed_9": ("Mixed_7b", _E),
+    "mixed_10": ("Mixed_7c", _E),
+}
+# An archive's convolution is normalised without a scale; eps is 0.001 in all three files.
+_TENSORS = {"weight": "conv.weight", "beta": "bn.bias", "mean": "bn.running_mean", "var": "bn.running_var"}
+
+
+def archive_names() -> dict[str, str]:
+    """Each convolution of NVIDIA's archive (inception-2015-12-05.pt) -> its name in torchvision's inception_v3."""
+    names = {f"layers.{ours}": theirs for ours, theirs in _STEM.items()}
+    for ours, (theirs, parts) in _BLOCKS.items():
+        names |= {f"layers.{ours}.{part}": f"{theirs}.{branch}" for part, branch in parts.items()}
+    return names
+
+
+def state_of_archive(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The archive's tensors under torchvision's names, or None when the archive is laid out in another way."""
+    names = archive_names()
+    expected = {f"{name}.{tensor}" for name in names for tensor in _TENSORS} | {"output.weight", "output.bias"}
+    if set(state) != expected:
+        return None
+    result = {"fc.weight": state["output.weight"], "fc.bias": state["output.bias"]}
+    for ours, theirs in names.items():
+        result |= {f"{theirs}.{name}": state[f"{ours}.{tensor}"] for tensor, name in _TENSORS.items()}
+        result[f"{theirs}.bn.weight"] = torch.ones_like(state[f"{ours}.beta"])
+    return result
+
+
+def empty_network(*, fid: bool) -> nn.Module:
+    """torchvision's inception_v3 without auxiliary classifier, or the FID's variant of it, without values yet."""
+    from torchvision.models import inception_v3
+
+    # Random weights would cost seconds to draw, only to be overwritten.
+    with torch.device("meta"):
+        options = {"transform_input": False, "aux_logits": False, "init_weights": False}
+        network = inception_v3(weights=None, num_classes=FID_CLASSES if fid else 1000, **options)
+        if fid:
+            from cleanfid import inception_pytorch as patched
+
+            network.Mixed_5b = patched.FIDInceptionA(192, pool_features=32)
+            network.Mixed_5c = patched.FIDInceptionA(256, pool_features=64)
+            network.Mixed_5d = patched.FIDInceptionA(288, pool_features=64)
+            network.Mixed_6b = patched.FIDInceptionC(768, channels_7x7=128)
+            network.Mixed_6c = patched.FIDInceptionC(768, channels_7x7=160)
+            network.Mixed_6d = patched.FIDInceptionC(768, channels_7x7=160)
+            network.Mixed_6e = patched.FIDInceptionC(768, channels_7x7=192)
+            network.Mixed_7b = patched.FIDInceptionE_1(1280)
+            network.Mixed_7c = patched.FIDInceptionE_2(2048)
+    return network.to_empty(device="cpu")
+
+
+class Convolution(nn.Module):
+    """A convolution that its batch norm was folded into, and the ReLU."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b k i j"]:
+        return torch.relu_(self.convolution(x))
+
+
+def folded(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network in eval mode on `device`, returning features (B, 2048): what the scores need of it, and no more."""
+    network.fc = nn.Identity()
+    _fold(network.eval())
+    return network.to(device, memory_format=torch.channels_last).requires_grad_(False)
+
+
+def _fold(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(getattr(child, "bn", None), nn.BatchNorm2d):
+            # In float64, so that folding rounds each weight once.
+            convolution = fuse_conv_bn_eval(child.conv.double(), child.bn.double()).float()
+            setattr(module, name, Convolution(convolution))
+        else:
+            _fold(child)

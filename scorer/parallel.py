@@ -1,0 +1,104 @@
+"""Several processes score one submission: `torchrun --nproc-per-node 8 -m scorer …` or `accelerate launch -m scorer …`.
+
+Each process measures a run of neighbouring images; the first one gathers the features in prompt order and computes the
+statistics from them, so that every number is that of one process but for the rounding of other batches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from scorer.rows import Rows
+
+_ROWS = 4096  # sent at a time, so that a spooled table never has to fit into memory
+_TIMEOUT = timedelta(hours=6)  # the others wait while the first computes statistics, or finishes a slower part
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's place among those that score together."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process prints and writes."""
+        return self.rank == 0
+
+    def share(self, n: int) -> range:
+        """Which of n images (or prompts) are this process's."""
+        return self._share(n, self.rank)
+
+    def _share(self, n: int, rank: int) -> range:
+        return range(rank * n // self.count, (rank + 1) * n // self.count)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Each process's value, a JSON one, in the order of ranks; in every process."""
+        if self.count == 1:
+            return [value]
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        dist.all_gather(lengths, torch.tensor([len(data)]))
+        longest = int(max(lengths))
+        padded = [torch.empty(longest, dtype=torch.uint8) for _ in range(self.count)]
+        dist.all_gather(padded, torch.nn.functional.pad(data, (0, longest - len(data))))
+        return [json.loads(bytes(part[: int(length)].tolist())) for part, length in zip(padded, lengths, strict=True)]
+
+    def from_first(self, value: Any) -> Any:
+        """The first process's value, a JSON one, in every process."""
+        return self.gather(value if self.first else None)[0]
+
+    def gather_rows(self, tables: Mapping[str, Tensor], n: int, device: torch.device) -> dict[str, Tensor]:
+        """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""
+        if self.count == 1:
+            return dict(tables)
+        shapes = self.gather({name: list(table.shape) for name, table in tables.items()})
+        shared = [name for name in next(filter(None, shapes), {}) if all(name in part for part in shapes if part)]
+        rows = Rows(n)
+        for name in shared:
+            for rank in range(self.count):
+                share = self._share(n, rank)
+                for start in range(share.start, share.stop, _ROWS):
+                    stop = min(start + _ROWS, share.stop)
+                    if self.first:
+                        shape = (stop - start, *next(filter(None, shapes))[name][1:])
+                        part = tables[name][start:stop] if rank == 0 else self._receive(rank, shape, tables, name)
+                        rows.add(name, torch.arange(start, stop), part.to(device))
+                    elif rank == self.rank:
+                        dist.send(tables[name][start - share.start : stop - share.start].cpu().contiguous(), 0)
+        return rows.tensors()
+
+    @staticmethod
+    def _receive(rank: int, shape: tuple[int, ...], tables: Mapping[str, Tensor], name: str) -> Tensor:
+        part = torch.empty(shape, dtype=tables[name].dtype if name in tables else torch.float32)
+        dist.recv(part, rank)
+        return part
+
+
+ALONE = Processes()
+
+
+def start() -> Processes:
+    """Join the processes that a launcher started (it says so in the environment); `ALONE` when none did."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count < 2:
+        return ALONE
+    # gloo moves features to the first process's memory wherever the networks run.
+    dist.init_process_group("gloo", timeout=_TIMEOUT)
+    return Processes(dist.get_rank(), count)
+
+
+def stop() -> None:
+    """Leave the processes that `start` joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,73 @@
+"""What a score depends on besides the submission: the networks, the references, and the fingerprint that names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scorer.backbones import Backbone, find_inception
+from scorer.clip import find_clip
+from scorer.metrics import PROTOCOL
+from submission import Competition, MissingPart
+from submission.references import References
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The networks, found but not read yet; the references, or `no_references`, the reason why there are none; the
+    precomputed mean and covariance, if any; and the fingerprint."""
+
+    inception: Backbone
+    clip: Backbone
+    references: References | None
+    no_references: str | None
+    statistics: tuple[np.ndarray, np.ndarray] | None
+    fingerprint: dict[str, str | int | None]
+
+
+def prepare(
+    competition: Competition, n: int, inception_weights: Path | None, clip_weights: Path | None, precision: str
+) -> Setup:
+    """Find all that scoring n images needs. Raises MissingPart, CompetitionError, UsageError."""
+    references, no_references = _references(competition)
+    statistics = competition.statistics()
+    backbones = competition.backbones
+    inception = find_inception(backbones.inception, inception_weights, precision)
+    clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, precision)
+    # Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together.
+    fingerprint = {
+        "protocol": PROTOCOL,
+        "competition": competition.name,
+        "inception": inception.name,
+        "inception_sha256": inception.sha256,
+        "clip": clip.name,
+        "clip_sha256": clip.sha256,
+        "references_sha256": references.sha256 if references is not None else None,
+        "statistics_sha256": competition.statistics_sha256,
+        "prompts_sha256": competition.prompts_sha256,
+        "n": n,
+    }
+    return Setup(inception, clip, references, no_references, statistics, fingerprint)
+
+
+def _references(competition: Competition) -> tuple[References | None, str | None]:
+    """The references, or None and the reason; a competition with precomputed statistics can do without them."""
+    if not competition.has_references and competition.files["statistics"] is not None:
+        return None, "the competition has precomputed statistics, no reference images"
+    try:
+        return competition.references(), None
+    except MissingPart as error:
+        if competition.files["statistics"] is None:
+            raise
+        return None, f"the reference images are not on this machine ({str(error).splitlines()[-1].strip()})"
+
+
+def _clip_weights(competition: Competition) -> str | None:
+    """The competition's clip_weights: a file beside its toml if there is one of that name, else a tag."""
+    text = competition.backbones.clip_weights
+    if text is None:
+        return None
+    path = competition.path(text)
+    return str(path) if path.is_file() or Path(text).suffix in (".safetensors", ".pt", ".bin", ".pth") else text
