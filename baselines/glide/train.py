@@ -53,7 +53,7 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
         atomic.write_bytes(out / f"{name}.safetensors", save(tensors, metadata={"format": "pt"}))
     config = GlideConfig(
         models={"base": base.config, "upsample": upsample.config},
-        clip=train_noised_clip.config(vocab_size, logit_scale=round(float(guide.logit_scale), 3)),
+        clip=train_noised_clip.config(vocab_size, logit_scale=round(guide.logit_scale.item(), 3)),
         text=vocabulary,
         clip_text=vocabulary,
         sampling=sampling,

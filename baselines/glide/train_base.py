@@ -26,10 +26,11 @@ from baselines.glide.unet import UNet
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
+from submission.sheet import spread
 
 CAPTION_DROPOUT = 0.1
 INPAINTING = 0.2  # share of the examples
-PREVIEW_PROMPTS = 16
+PREVIEW_PROMPTS = 20
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -101,13 +102,13 @@ def main(argv: list[str] | None = None) -> int:
             output = unet(x, t, text, known=torch.cat([x0 * mask, mask], dim=1))
         return hybrid_loss(diffusion, output.float(), x0, noise, x, t)
 
-    shown = data.captions[:: len(data.captions) // PREVIEW_PROMPTS][:PREVIEW_PROMPTS]
+    shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: nn.Module, path: Path) -> None:
         process = diffusion_of(model.config, "20")
         generators = seeded_generators(range(len(shown)))
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
-        training_set.sheet(list(images.split(8)), path)
+        training_set.sheet([images], path)
 
     schedule = Schedule(
         args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=15_000

@@ -25,8 +25,9 @@ from baselines.glide.unet import UNet
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
+from submission.sheet import spread
 
-SPACING = "1,1,1,1,1"  # of the preview: the first timestep of each fifth
+PREVIEW_IMAGES, PREVIEW_SPACING = 8, "1,1,1,1"  # the first timestep of each quarter
 MAX_BLUR, MAX_NOISE = 0.6, 0.06  # standard deviations: pixels of the small image; its values in -1 … 1
 
 
@@ -99,13 +100,13 @@ def main(argv: list[str] | None = None) -> int:
             output = unet(x, t, text, low_res=low_res)
         return hybrid_loss(diffusion, output.float(), x0, noise, x, t)
 
-    shown = torch.arange(0, len(data.images), len(data.images) // 8)[:8]
+    shown = spread(len(data.images), PREVIEW_IMAGES)
 
     def preview(model: nn.Module, path: Path) -> None:
         large = data.images[shown].float() / 127.5 - 1
         small = rounded(F.avg_pool2d(large, 2))
-        prompts = [data.captions[data.captions_of[index][0]] for index in shown.tolist()]
-        process = diffusion_of(model.config, SPACING)
+        prompts = [data.captions[data.captions_of[index][0]] for index in shown]
+        process = diffusion_of(model.config, PREVIEW_SPACING)
         generators = seeded_generators(range(len(shown)))
         images = draw(model, tokenizer, prompts, generators, process, sampler="ddim", low_res=small.to(device))
         training_set.sheet([small, images, large], path)

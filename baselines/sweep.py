@@ -1,0 +1,160 @@
+"""python -m baselines.sweep MODEL: draw and score the validation prompts at each of several guidance scales.
+
+The figure of GLIDE (arXiv 2112.10741, figure 6) on our data: what guidance gains in agreement with the prompt and in
+Inception score, and what it costs in FID, for a model and its variant that a CLIP guides, where there is one. For GLIDE
+it also notes what the noised CLIP that guides thinks of the images: a gradient can please the CLIP that it comes from
+without showing more of the prompt, and the scorer's CLIP then sees nothing of it (adversarial examples, section 5).
+
+Everything is kept in one folder: a sweep that was interrupted goes on where it was, one with more scales draws those
+only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from baselines import options as option
+from baselines import registry
+from baselines.device import DEVICES
+from baselines.generate import draw
+from baselines.request import Request
+from submission import Competition, Scorecard, Submission, atomic
+from submission.errors import UsageError, run
+from submission.paths import data_home, repo_root
+
+METRICS = ("fid", "clip_t", "clip_i", "is")
+COLUMNS = ("model", "guidance_scale", *METRICS, "own_clip", "n")
+
+Row = dict[str, Any]
+
+
+def models_of(name: str) -> list[str]:
+    """A model and its variant that a CLIP guides. Raises UsageError for one without guidance."""
+    if "guidance_scale" not in registry.find(name).options:
+        raise UsageError(f"{name} has no {option.flag('guidance_scale')} to sweep")
+    return [one for one in (name, f"{name}-clip") if one in registry.MODELS]
+
+
+def point(request: Request, out: Path, *, overwrite: bool = False) -> Row:
+    """Draw and score one point of a curve, as far as that is not done: a row of `COLUMNS`.
+
+    Raises UsageError when `out` holds another drawing.
+    """
+    competition, card = request.competition, out.with_name(f"{out.name}.scorecard.json")
+    draw(request, out, overwrite=overwrite)
+    drawn = Submission.open(out, competition)
+    if not card.exists() or Scorecard.from_json(card.read_text(encoding="utf-8")).submission != drawn.sha256:
+        _score(out, competition, card, request.device)
+    scores = Scorecard.from_json(card.read_text(encoding="utf-8")).scores
+    model, scale = request.recipe.model, request.recipe.options["guidance_scale"]
+    row: Row = {"model": model, "guidance_scale": scale, **{metric: scores[metric].value for metric in METRICS}}
+    return row | {"own_clip": _own_clip(request, drawn), "n": len(competition.prompts)}
+
+
+def _score(submission: Path, competition: Competition, card: Path, device: str) -> None:
+    """The scorer stands alone and nothing that draws imports it: here, too, it is a command."""
+    command = [sys.executable, "-m", "scorer", str(submission), "--competition", str(competition.root)]
+    command += ["--device", device, "--json", str(card), "--no-leaderboard"]
+    done = subprocess.run(command, cwd=repo_root(), stdout=sys.stderr, check=False)  # noqa: S603 - our own command
+    if done.returncode:
+        raise UsageError(f"{submission} was drawn but not scored (see above); the same command goes on from there")
+
+
+def _own_clip(request: Request, drawn: Submission) -> float | None:
+    if not request.recipe.model.startswith("glide"):
+        return None
+    from baselines.glide.own_clip import own_clip  # takes seconds to import
+    from baselines.glide.weights import Folder
+
+    prompts = request.competition.prompts
+    images = [drawn.read(prompt.image_name)[1] for prompt in prompts]
+    return own_clip(Folder.open(request.recipe.options.get("weights")), images, [prompt.text for prompt in prompts])
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """The points as a CSV with `COLUMNS`; a value that there is none of stays empty."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()})
+    return file.getvalue()
+
+
+def figure(rows: Sequence[Row], title: str) -> bytes:
+    """Two panels, FID against CLIP-T and IS against FID, a curve for each model, each point with its scale: a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    page = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(page)
+    for axes, (x, x_label), (y, y_label) in zip(
+        page.subplots(1, 2),
+        (("clip_t", "CLIP-T →"), ("fid", "← FID")),
+        (("fid", "← FID"), ("is", "IS →")),
+        strict=True,
+    ):
+        for model in dict.fromkeys(row["model"] for row in rows):
+            curve = [row for row in rows if row["model"] == model and row[x] is not None and row[y] is not None]
+            axes.plot([row[x] for row in curve], [row[y] for row in curve], marker="o", label=model)
+            for row in curve:
+                label = f"{row['guidance_scale']:g}"
+                axes.annotate(label, (row[x], row[y]), textcoords="offset points", xytext=(5, 5), fontsize=8)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    page.axes[0].legend(frameon=False)
+    page.suptitle(title, fontsize=11)
+    file = io.BytesIO()
+    page.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m baselines.sweep", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("model", help="a model with --guidance-scale (python -m baselines --list)")
+    parser.add_argument(
+        "--guidance", type=float, nargs="+", default=[1, 1.5, 2, 3, 4, 6], metavar="SCALE", help="(1 1.5 2 3 4 6)"
+    )
+    parser.add_argument(
+        "--competition", default=data_home() / "bestiary" / "validation", metavar="C", help="(%(default)s)"
+    )
+    parser.add_argument("--out", type=Path, help="the sweep's folder (runs/sweep/MODEL)")
+    parser.add_argument("--weights", help="those to draw with (the shipped ones)")
+    parser.add_argument("--steps", type=int, help="sampling steps (the model's own)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="(%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="draw again what other weights or settings drew")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    names = models_of(arguments.model)
+    competition = Competition.load(arguments.competition)
+    out = arguments.out or Path("runs/sweep") / arguments.model
+    out.mkdir(parents=True, exist_ok=True)
+    scales = sorted(set(arguments.guidance))
+    rows = []
+    for name in names:
+        for scale in scales:
+            recipe = registry.recipe(
+                name, competition, guidance_scale=scale, weights=arguments.weights, steps=arguments.steps
+            )
+            request = Request(recipe, competition, device=arguments.device)
+            rows.append(point(request, out / f"{name}-{scale:g}", overwrite=arguments.overwrite))
+            atomic.write_text(out / "sweep.csv", csv_text(rows))
+    atomic.write_bytes(out / "sweep.png", figure(rows, f"guidance scales, {len(competition.prompts)} prompts"))
+    print(csv_text(rows), end="")
+    print(f"{out / 'sweep.csv'}, {out / 'sweep.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
