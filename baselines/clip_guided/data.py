@@ -111,7 +111,7 @@ def _of_labels(folder: Path, labels: Path) -> list[Item]:
         (path for path in folder.iterdir() if not path.name.startswith(".") and _holds_pictures(path)),
         key=lambda path: path.name,
     )
-    lines = [line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
     by_name = _by_name(labels, lines, [path.name for path in named])
     return [
         (picture, path.name, by_name[path.name], ())
@@ -131,7 +131,7 @@ def _by_name(labels: Path, lines: list[str], names: list[str]) -> dict[str, str]
                 f"{labels}: {len(lines)} labels for {len(names)} folders or pictures; give a line to each, or write "
                 "the names before the labels, with a tab between"
             )
-        return dict(zip(names, lines, strict=True))
+        return {name: line.strip() for name, line in zip(names, lines, strict=True)}
     pairs = [(name.strip(), label.strip()) for name, _, label in (line.partition("\t") for line in lines)]
     by_name = dict(pairs)
     problems = [Problem(name, "has no line") for name in names if name not in by_name]

@@ -60,14 +60,18 @@ class LabelledSource:
         groups = int(pictures.group.max()) + 1
         order = torch.randperm(groups, generator=torch.Generator().manual_seed(0))
         held_out = torch.zeros(groups, dtype=torch.bool)
-        held_out[order[: max(1, round(HELD_OUT * groups))]] = True
+        held_out[order[: round(HELD_OUT * groups)]] = True
+        for group in order:  # in a small set more are held out: nothing can be told about a single label
+            if len(pictures.label[held_out[pictures.group]].unique()) > 1:
+                break
+            held_out[group] = True
         mask = held_out[pictures.group]
         training, validation = _by_label(pictures.label, ~mask), _by_label(pictures.label, mask)
-        for what, part in (("to train on", training), ("held out", validation)):
-            if len(part) < 2:
-                raise CompetitionError(
-                    f"contrastive training needs two different labels, there is {len(part)} among the pictures {what}"
-                )
+        if len(training) < 2 or len(validation) < 2:
+            raise CompetitionError(
+                f"contrastive training needs two different labels to train on and two that are held out, there are "
+                f"{len(training)} and {len(validation)}; {groups} folders or pictures are too few"
+            )
         return cls(pictures, min(batch_size, len(training)), training, validation)
 
     def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
