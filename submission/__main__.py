@@ -22,6 +22,7 @@ from submission.manifest import MANIFEST_NAME
 from submission.names import SUFFIXES
 from submission.safe_read import NotReadable
 from submission.sheet import draw_sheet, sheet_bytes
+from submission.training_hashes import hash_folder, write_hashes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
         epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet | data")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet | data | hashes")
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
@@ -65,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     text = "say what of a competition's data is on this machine, and how to get the rest"
     data = commands.add_parser("data", help=text, description=text)
     data.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+
+    text = "hash a folder of training images, so that a scorer knows copies of them (training_hashes of a competition)"
+    hashes = commands.add_parser("hashes", help=text, description=text)
+    hashes.add_argument("folder", metavar="DIR", type=Path, help="the PNG and JPEG files in it and in its folders")
+    hashes.add_argument(
+        "--out", "-o", type=Path, default=Path("training.hashes"), help="the file to write (default: %(default)s)"
+    )
     return parser
 
 
@@ -170,10 +178,17 @@ def _data(options: argparse.Namespace) -> None:
         raise MissingPart(f"data of the competition {competition.name!r}", get_it=competition.how_to_get_data())
 
 
+def _hashes(options: argparse.Namespace) -> None:
+    out = _outside(options.out, options.folder)
+    codes = hash_folder(options.folder, progress=True)
+    write_hashes(out, codes)
+    print(f"hashes of {len(codes)} distinct images: {out} ({out.stat().st_size:,} bytes)")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = _parser().parse_args(argv)
-    {"check": _check, "pack": _pack, "sheet": _sheet, "data": _data}[options.command](options)
+    {"check": _check, "pack": _pack, "sheet": _sheet, "data": _data, "hashes": _hashes}[options.command](options)
     return 0
 
 

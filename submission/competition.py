@@ -17,12 +17,16 @@ from submission import paths, strict_json
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
+from submission.rules import Rules
 from submission.safe_read import NotReadable, read_regular
 from submission.scorecard import METRICS
 from submission.statistics import read_statistics
+from submission.tiers import Tier, problems_of_marks, problems_of_tiers
+from submission.training_hashes import read_hashes
 
 _SHIPPED = Path(__file__).resolve().parent / "competitions"
 _FILE = "competition.toml"
+_FILES = ("prompts", "references", "statistics", "attributes", "training_hashes")
 _MAX_TOML_BYTES = 2**20
 _MAX_JSON_BYTES = 64 * 2**20
 
@@ -41,6 +45,7 @@ class _CompetitionTable(_Table):
     references: _Line | None = None
     statistics: Annotated[list[_Line], Field(min_length=2, max_length=2)] | None = None
     attributes: _Line | None = None
+    training_hashes: _Line | None = None
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
     gate: _Line | None = None
     data_help: _Sentence | None = None
@@ -71,19 +76,8 @@ class _File(_Table):
     backbones: Backbones = Backbones(clip_weights="openai")
     tiers: list[_TierTable] = Field(default_factory=list)
     marks: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    rules: Rules = Field(default_factory=Rules)
     baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Tier:
-    """A named set of thresholds, metric -> value; a metric that is not in it is not judged.
-
-    `mark`, in percent, is what the tier is worth where the competition gives marks.
-    """
-
-    name: str
-    thresholds: dict[str, float]
-    mark: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,9 +97,10 @@ class Competition:
     backbones: Backbones
     tiers: tuple[Tier, ...]
     baselines: dict[str, dict[str, Any]]
-    files: dict[str, Any]  # prompts, references, statistics, attributes, as written in the toml
+    files: dict[str, Any]  # each of _FILES as written in the toml
     marks: dict[str, float] = field(default_factory=dict)
     data_help: str | None = None
+    rules: Rules = field(default_factory=Rules)
 
     @staticmethod
     def names() -> list[str]:
@@ -128,9 +123,10 @@ class Competition:
         except ValidationError as error:
             raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
         tiers = tuple(_tier(table) for table in parsed.tiers)
-        if problems := [*_problems_of(tiers, parsed.competition.gate), *_problems_of_marks(tiers, parsed.marks)]:
-            raise CompetitionError(f"{file}: is not valid", problems)
         table = parsed.competition
+        problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]
+        if problems := [*problems, *parsed.rules.problems(table.training_hashes)]:
+            raise CompetitionError(f"{file}: is not valid", problems)
         return cls(
             name=table.name,
             title=table.title or table.name,
@@ -140,9 +136,10 @@ class Competition:
             backbones=parsed.backbones,
             tiers=tiers,
             baselines=parsed.baselines,
-            files={key: getattr(table, key) for key in ("prompts", "references", "statistics", "attributes")},
+            files={key: getattr(table, key) for key in _FILES},
             marks=parsed.marks,
             data_help=table.data_help,
+            rules=parsed.rules,
         )
 
     @property
@@ -221,6 +218,11 @@ class Competition:
         found = self.statistics()
         return None if found is None else hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest()
 
+    def training_hashes(self) -> np.ndarray | None:
+        """The codes (K, 30) uint8 of the training images, None when not named. Raises CompetitionError, MissingPart."""
+        text = self.files["training_hashes"]
+        return None if text is None else read_hashes(self._existing("training hashes", text))
+
     def attributes(self) -> dict[str, dict[str, Any]] | None:
         """What each image is asked to show, image name -> attributes; None when the competition does not say."""
         if self.files["attributes"] is None:
@@ -264,30 +266,3 @@ def _tier(table: _TierTable) -> Tier:
     values = table.model_dump(by_alias=True)
     thresholds = {metric: values[metric] for metric in METRICS if values[metric] is not None}
     return Tier(table.name, thresholds, table.mark)
-
-
-def _problems_of(tiers: tuple[Tier, ...], gate: str | None) -> Any:
-    names = [tier.name for tier in tiers]
-    for index, tier in enumerate(tiers):
-        if not tier.thresholds:
-            yield Problem(
-                f"tiers.{index}", f"the tier {tier.name!r} has no threshold", f"set one of {', '.join(METRICS)}"
-            )
-        if tier.name in names[:index]:
-            yield Problem(f"tiers.{index}.name", f"the name {tier.name!r} is taken by an earlier tier")
-    if gate is not None and gate not in names:
-        yield Problem("competition.gate", f"there is no tier {gate!r}", f"the tiers are: {', '.join(names) or 'none'}")
-
-
-def _problems_of_marks(tiers: tuple[Tier, ...], marks: dict[str, float]) -> Any:
-    marked = [tier for tier in tiers if tier.mark is not None]
-    for metric in marks:
-        if metric not in METRICS:
-            yield Problem(f"marks.{metric}", "is not a metric", f"the metrics are: {', '.join(METRICS)}")
-        elif missing := [tier.name for tier in marked if metric not in tier.thresholds]:
-            yield Problem(f"marks.{metric}", f"the tier {missing[0]!r} has a mark but no threshold for it")
-    if marks and abs(sum(marks.values()) - 1) > 1e-9:
-        yield Problem("marks", f"the metrics' shares add up to {sum(marks.values()):g}, not to 1")
-    if bool(marks) != bool(marked):
-        has, lacks = ("[marks]", "a tier with a mark") if marks else ("a tier with a mark", "[marks]")
-        yield Problem("marks", f"there is {has} but not {lacks}", "marks need both: mark = 90, and [marks] fid = 0.5 …")

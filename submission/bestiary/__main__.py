@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from submission import paths
+from submission import paths, training_hashes
 from submission.bestiary import dataset
 from submission.errors import run
 
@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--test", action="store_true", help="redraw the shipped test.json, attributes.json and references.zip instead"
     )
+    parser.add_argument(
+        "--hashes", action="store_true", help="write the shipped hashes of the training images too, once they are drawn"
+    )
     args = parser.parse_args(argv)
     entries = dataset.splits()
     if args.test:
@@ -36,15 +39,22 @@ def main(argv: list[str] | None = None) -> int:
     dataset.claim(args.out)
     if (args.out / "train_info.json").exists() and (args.out / "validation" / "competition.toml").exists():
         print(f"already drawn: {args.out} (remove the folder to draw it again)")
-        return 0
-    dataset.write_validation(entries["validation"], args.out / "validation", args.workers, SHIPPED / "competition.toml")
-    images = dataset.write_training(entries["train"], args.out, args.workers)
+    else:
+        _draw(entries, args.out, args.workers)
+    if args.hashes:
+        codes = training_hashes.hash_folder(args.out / "train", progress=True)
+        training_hashes.write_hashes(SHIPPED / "training.hashes", codes)
+        print(f"hashes of {len(codes)} distinct training images in {SHIPPED / 'training.hashes'}")
+    return 0
+
+
+def _draw(entries: dict[str, list[dataset.Entry]], out: Path, workers: int) -> None:
+    dataset.write_validation(entries["validation"], out / "validation", workers, SHIPPED / "competition.toml")
+    images = dataset.write_training(entries["train"], out, workers)
     monsters = len({entry.monster for entry in entries["train"]})  # one without a picture is in no entry
     print(
-        f"{images} training images of {monsters} monsters and "
-        f"{len(entries['validation'])} validation prompts in {args.out}"
+        f"{images} training images of {monsters} monsters and {len(entries['validation'])} validation prompts in {out}"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -182,10 +182,11 @@ def write_competition_data(entries: list[Entry], out: Path, workers: int, label:
 
 
 def write_validation(entries: list[Entry], out: Path, workers: int, parent: Path) -> None:
-    """The validation competition: the parent's backbones and tiers, other monsters."""
+    """The validation competition: the parent's backbones, tiers, rules and training set, other monsters."""
     write_competition_data(entries, out, workers, "validation set")
     text = parent.read_text(encoding="utf-8")
     head = text.replace('name = "bestiary"', 'name = "bestiary-validation"', 1).replace(
         'title = "', 'title = "Validation: ', 1
     )
+    atomic.write_bytes(out / "training.hashes", (parent.parent / "training.hashes").read_bytes())
     atomic.write_text(out / "competition.toml", head)

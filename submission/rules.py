@@ -1,0 +1,94 @@
+"""The rules of a competition beside its tiers, `[rules]` in competition.toml. Who breaks one does not pass the gate.
+
+    [rules]
+    max_reference_copies = 50     # images that are a reference, or look like one
+    max_training_copies = 10      # images that are a training image; needs `training_hashes`
+    max_repeats = 20              # images that repeat the image of another prompt
+    max_flat = 0                  # images without structure
+    [rules.bounds]                # two-sided: a value that is too good to be true is as wrong as one that is too bad
+    fid = [3.0, 900.0]
+
+MLPerf Inference bounds its text-to-image task in this way: SDXL's FID must lie in [23.01, 23.95] (submission_checker).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from submission.errors import Problem
+from submission.scorecard import METRICS, Score
+from submission.suspicions import FINDINGS, Finding, RuleCheck
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+def _ordered(bounds: list[float]) -> list[float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound is above the upper one")
+    return bounds
+
+
+_Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+
+
+class Rules(BaseModel):
+    """The table `[rules]`: a rule that is not set is not checked. `bounds` maps a metric to its [low, high]."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    max_reference_copies: _Count | None = None
+    max_training_copies: _Count | None = None
+    max_repeats: _Count | None = None
+    max_flat: _Count | None = None
+    bounds: dict[Literal["fid", "clip_i", "clip_t", "is", "psnr", "ssim"], _Bounds] = Field(default_factory=dict)
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """How many images each finding may have, for the rules that are set."""
+        limits = {name: getattr(self, f"max_{name}") for name in FINDINGS}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    def problems(self, training_hashes: str | None) -> list[Problem]:
+        """What is wrong with the rules of a competition that names these `training_hashes`."""
+        if self.max_training_copies is None or training_hashes is not None:
+            return []
+        hint = "write them with python -m submission hashes FOLDER --out FILE, and name FILE there"
+        return [Problem("rules.max_training_copies", "needs competition.training_hashes", hint)]
+
+    def check(
+        self, findings: Mapping[str, Finding], scores: Mapping[str, Score], *, whole: bool = True
+    ) -> list[RuleCheck]:
+        """The verdict on each rule.
+
+        Bounds hold for `whole` submissions only: the FID of a few images is far from that of all.
+        """
+        checks = [_count(name, limit, findings.get(name)) for name, limit in self.limits.items()]
+        if whole:
+            checks += [_bound(name, *bounds, scores.get(name)) for name, bounds in self.bounds.items()]
+        return checks
+
+
+def _count(name: str, limit: int, finding: Finding | None) -> RuleCheck:
+    rule = f"max_{name}"
+    if finding is None:
+        return RuleCheck(rule, None, None, f"{rule} could not be checked: nothing to compare the images with")
+    if finding.count <= limit:
+        return RuleCheck(rule, finding.count, True)
+    examples = f", such as {finding.examples[0]}" if finding.examples else ""
+    return RuleCheck(rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {rule} = {limit}{examples}")
+
+
+def _bound(name: str, low: float, high: float, score: Score | None) -> RuleCheck:
+    rule, metric = f"bounds.{name}", METRICS[name]
+    if score is None or score.value is None:
+        return RuleCheck(rule, None, None, f"{rule} could not be checked: {metric.label} was not measured")
+    if low <= score.value <= high:
+        return RuleCheck(rule, score.value, True)
+    good = (score.value > high) == metric.higher_is_better
+    why = "too good to be true" if good else "worse than anything that works"
+    digits = metric.digits
+    reason = f"{metric.label} {score.value:.{digits}f} is {why}, {rule} = [{low:.{digits}f}, {high:.{digits}f}]"
+    return RuleCheck(rule, score.value, False, reason)
