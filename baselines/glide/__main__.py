@@ -1,4 +1,4 @@
-"""python -m baselines.glide inpaint | convert: edit an image by a prompt; OpenAI's weights to safetensors."""
+"""python -m baselines.glide inpaint | sheet | convert: edit an image, show many edited ones, make .pt safetensors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 from baselines import options as option
 from baselines.device import DEVICES, resolve_device
 from baselines.progress import Bar
-from submission import atomic
+from submission import Competition, atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.images import ImageProblem, image_bytes, read_image
+from submission.sheet import sheet_bytes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -23,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
         description="GLIDE beside drawing submissions (that is: python -m baselines glide).",
         epilog="exit codes: 0 ok, 2 wrong usage, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | convert")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | sheet | convert")
     text = "draw a part of an image anew, by a prompt; the rest keeps its pixels"
     inpaint = commands.add_parser("inpaint", help=text, description=text)
     inpaint.add_argument("--image", type=Path, required=True, help="PNG or JPEG, of the size that the weights draw")
@@ -36,6 +37,15 @@ def _parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--guidance-scale", type=float, help="classifier-free; 1 is none (the weights' own)")
     inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
 
+    text = "a page of a competition's references, parts of which are drawn anew, each by two prompts"
+    sheet = commands.add_parser("sheet", help=text, description=text)
+    sheet.add_argument("--competition", default="bestiary", metavar="C", help="a name or a path (%(default)s)")
+    sheet.add_argument("--out", type=Path, default=Path("glide-inpaint.png"), help="the PNG to write (%(default)s)")
+    sheet.add_argument("--count", type=int, default=8, help="references (%(default)s)")
+    sheet.add_argument("--weights", metavar="DIR", help="OpenAI's weights, or your own (the shipped ones)")
+    sheet.add_argument("--seed", type=int, default=0, help="of the first reference (%(default)s)")
+    sheet.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
+
     text = "write a safetensors beside each of OpenAI's .pt files, once"
     convert = commands.add_parser("convert", help=text, description=text)
     convert.add_argument("--weights", type=Path, required=True, metavar="DIR", help="the folder with the .pt files")
@@ -47,10 +57,7 @@ def _inpaint(options: argparse.Namespace) -> None:
     option.checked("inpaint", asked, asked)
     image = _read(options.image)
     mask = _read(options.mask, grey=True)
-    if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
-        raise UsageError(f"--out {options.out}: must be a .png in a folder that is there, so that it keeps every pixel")
-    if not 0 <= options.seed < 2**64:
-        raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^64")
+    _check_output(options)
     from baselines.glide.inpainting import Inpainter, check_sizes  # torch takes seconds to import
     from baselines.glide.weights import Folder
 
@@ -66,6 +73,30 @@ def _inpaint(options: argparse.Namespace) -> None:
         edited = inpainter.inpaint(image, fill, options.prompt, options.seed, bar.advance)
     atomic.write_bytes(options.out, image_bytes(edited, options.out.name))
     print(f"inpainted {fill.sum():,} of {fill.size:,} pixels: {options.out}")
+
+
+def _sheet(options: argparse.Namespace) -> None:
+    _check_output(options)
+    if options.count < 1:
+        raise UsageError(f"--count {options.count}: must be at least 1")
+    from baselines.glide.inpaint_sheet import draw_sheet
+    from baselines.glide.inpainting import Inpainter
+    from baselines.glide.weights import Folder
+
+    competition = Competition.load(options.competition)
+    inpainter = Inpainter(Folder.open(options.weights), resolve_device(options.device))
+    images = 2 * min(options.count, len(competition.prompts))
+    with Bar("inpainting", images * inpainter.total_steps) as bar:
+        page = draw_sheet(inpainter, competition, count=options.count, seed=options.seed, on_step=bar.advance)
+    atomic.write_bytes(options.out, sheet_bytes(page))
+    print(options.out)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    if options.out.suffix.lower() != ".png" or not options.out.absolute().parent.is_dir():
+        raise UsageError(f"--out {options.out}: must be a .png in a folder that is there, so that it keeps every pixel")
+    if not 0 <= options.seed < 2**63:
+        raise UsageError(f"--seed {options.seed}: must be at least 0 and below 2^63")
 
 
 def _read(path: Path, *, grey: bool = False) -> np.ndarray:
@@ -92,7 +123,7 @@ def _convert(options: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = _parser().parse_args(argv)
-    {"inpaint": _inpaint, "convert": _convert}[options.command](options)
+    {"inpaint": _inpaint, "sheet": _sheet, "convert": _convert}[options.command](options)
     return 0
 
 

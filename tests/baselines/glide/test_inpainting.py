@@ -13,7 +13,7 @@ from PIL import Image
 from baselines.glide import __main__ as command
 from baselines.glide.inpainting import Inpainter
 from baselines.glide.weights import Folder
-from submission import MissingPart
+from submission import Competition, MissingPart
 from submission.errors import UsageError, run
 
 
@@ -121,3 +121,43 @@ def test_wrong_arguments_are_told(
     error = capsys.readouterr().err
     assert re.search(message, error), error
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.fixture
+def small_competition(tiny_competition: Callable[..., Competition]) -> Competition:
+    """References of 32 pixels, as the small weights draw."""
+    competition = tiny_competition(n=3)
+    for path in (competition.root / "references").iterdir():
+        with Image.open(path) as picture:
+            picture.resize((32, 32)).save(path)
+    toml = competition.root / "competition.toml"
+    toml.write_text(toml.read_text().replace("image_size = 64", "image_size = 32"))
+    return Competition.load(competition.root)
+
+
+def test_a_sheet_shows_what_is_kept_and_what_each_prompt_makes(
+    small_competition: Competition, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sheet.png"
+    common = ["--competition", str(small_competition.root), "--weights", str(weights), "--device", "cpu"]
+    assert run(command.main, ["sheet", *common, "--out", str(out), "--count", "2"]) == 0
+    page = np.asarray(Image.open(out).convert("RGB"))
+    columns = [page[58 : 58 + 128, left : left + 128] for left in (24, 164, 304, 444)]  # the first row's pictures
+    original = small_competition.references().read(small_competition.prompts[0].image_name)
+    assert np.array_equal(columns[0][::4, ::4], original)
+    assert (columns[1][:64] == 160).all()
+    for column in columns:
+        assert np.array_equal(column[64:], columns[0][64:])  # the lower half is kept
+    assert not np.array_equal(columns[2][:64], columns[3][:64])  # the prompts differ
+    for wrong, message in ((["--count", "0"], "--count"), (["--out", "sheet.jpg"], r"must be a \.png")):
+        assert run(command.main, ["sheet", *common, *wrong]) == 2
+        assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_sheet_of_other_sizes_is_refused(
+    tiny_competition: Callable[..., Competition], weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--competition", str(tiny_competition(n=1).root), "--weights", str(weights), "--device", "cpu"]
+    assert run(command.main, ["sheet", *common, "--out", str(tmp_path / "sheet.png")]) == 2
+    assert "the image has 64×64 pixels; these weights draw 32×32" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()
