@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from submission import Problem, Submission
+from submission import Problem, Submission, image_hashes
 from submission.images import ImageProblem
 from submission.progress import track
 from submission.references import References
@@ -29,20 +29,27 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Pair:
-    """One decoded image, its row in prompt order, and the reference of the same name and shape; uint8 (H, W, 3)."""
+    """One decoded image, its row in prompt order, and the reference of the same name and shape; uint8 (H, W, 3).
+
+    `hashes` are what tells whether the image is a copy, `reference_hashes` the reference's (submission.image_hashes).
+    """
 
     row: int
     image: UInt8[np.ndarray, "h w 3"]
     reference: UInt8[np.ndarray, "h w 3"] | None
+    hashes: UInt8[np.ndarray, " q"]
+    reference_hashes: UInt8[np.ndarray, " c"] | None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one shape on the device; `rows` (on the CPU) are their places in prompt order."""
+    """Images of one shape on the device; `rows` (on the CPU, as the hashes) are their places in prompt order."""
 
     rows: Int64[Tensor, " b"]
     images: UInt8[Tensor, "b 3 h w"]
     references: UInt8[Tensor, "b 3 h w"] | None
+    hashes: UInt8[Tensor, "b q"]
+    reference_hashes: UInt8[Tensor, "b c"] | None
 
 
 def read_pair(submission: Submission, references: References | None, row: int, name: str) -> Pair | Problem:
@@ -52,13 +59,13 @@ def read_pair(submission: Submission, references: References | None, row: int, n
     except ImageProblem as error:
         return error.problem(name)
     if references is None:
-        return Pair(row, image, None)
+        return Pair(row, image, None, image_hashes.query(image), None)
     reference = references.read(name)
     if reference.shape != image.shape:
         (height, width), (expected_height, expected_width) = image.shape[:2], reference.shape[:2]
         what = f"is {width}×{height} pixels, but its reference {expected_width}×{expected_height}"
         return Problem(name, what, "save each image at the size of its reference")
-    return Pair(row, image, reference)
+    return Pair(row, image, reference, image_hashes.query(image), image_hashes.code(reference))
 
 
 def decoded(
@@ -145,4 +152,6 @@ def _stack(pairs: Sequence[Pair], device: torch.device) -> Batch:
         torch.tensor([pair.row for pair in pairs]),
         to_device([pair.image for pair in pairs]),
         to_device(references) if references else None,
+        torch.from_numpy(np.stack([pair.hashes for pair in pairs])),
+        torch.from_numpy(np.stack([pair.reference_hashes for pair in pairs])) if references else None,
     )

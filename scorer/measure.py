@@ -30,15 +30,18 @@ def measure_images(
 ) -> dict[str, Tensor]:
     """Features and per-image fidelity of every pair, in prompt order.
 
-    Returns `inception` (N, D) and `clip` (N, E); with references also `psnr`, `ssim` (N,) (`ssim` only where every
-    image is large enough) and those of `reference_inception` and `reference_clip` that are in `of_references`. Nothing
-    waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
+    Returns `inception` (N, D), `clip` (N, E) and `hashes` (N, 438); with references also `reference_hashes` (N, 30),
+    `psnr`, `ssim` (N,) (`ssim` only where every image is large enough) and those of `reference_inception` and
+    `reference_clip` that are in `of_references`. Nothing waits for the device before the last batch is queued. Raises
+    MissingPart for weights that give NaN.
     """
     for batch in batches(pairs, batch_size, device):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
+        rows.add("hashes", batch.rows, batch.hashes)
         if batch.references is None:
             continue
+        rows.add("reference_hashes", batch.rows, batch.reference_hashes)
         if "reference_inception" in of_references:
             rows.add("reference_inception", batch.rows, inception.features(batch.references))
         if "reference_clip" in of_references:

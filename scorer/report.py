@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from submission.scorecard import METRICS, Mark, Metric, Scorecard, TierResult
+from submission.suspicions import Suspicions
 
 
 def print_scorecard(console: Console, card: Scorecard) -> None:
-    """Print scores, verdicts per tier, the mark, attribute accuracy and notes."""
+    """Print scores, verdicts per tier, the mark, attribute accuracy, what is suspect, and notes."""
     heading = Text.assemble((card.name, "bold"), f" in {card.competition}: {card.n} images")
     console.print(heading, highlight=False)
     by = card.fingerprint
@@ -29,6 +30,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
         console.print(_mark(card.mark))
     if card.accuracy:
         console.print(_accuracy(card.accuracy))
+    if card.suspicions is not None:
+        console.print(_suspicions(card.suspicions))
     for name, score in card.scores.items():
         if score.value is None:
             console.print(Text(f"{METRICS[name].label} is not available: {score.reason}", "yellow"))
@@ -103,4 +106,15 @@ def _accuracy(accuracy: dict[str, float]) -> Text:
     text = Text("Drawn as asked: ")
     text.append(", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()), "bold")
     text.append("\n")
+    return text
+
+
+def _suspicions(suspicions: Suspicions) -> Text:
+    found = ", ".join(suspicions.sentences())
+    text = Text(f"Looked for cheating and collapse: {found}\n")
+    for check in suspicions.rules:
+        if check.passed is False:
+            text.append(f"Suspect: {check.reason}\n", "bold red")
+        elif check.passed is None:
+            text.append(f"{check.reason}\n", "yellow")
     return text

@@ -14,6 +14,7 @@ from torch import Tensor
 from scorer import reference_cache, result_cache
 from scorer.attributes import attribute_hits
 from scorer.backbones import BestiaryInception, Inception
+from scorer.cheating import suspicions
 from scorer.clip import Clip
 from scorer.clip_similarity import distinct
 from scorer.decoding import decoded, until_a_problem
@@ -124,9 +125,11 @@ def score(
                 )
                 if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
                     results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
+                found = suspicions(submission, setup, names, measured, known, results.scores)
         if processes.first:
             notes = _notes(submission, inception, clip, texts, limit)
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
+            card = replace(card, suspicions=found)
             columns = results.columns()
             if kept_in is not None:
                 result_cache.write(kept_in, card, columns)

@@ -17,13 +17,14 @@ from submission.references import References
 @dataclass(frozen=True)
 class Setup:
     """The networks, found but not read yet; the references, or `no_references`, the reason why there are none; the
-    precomputed mean and covariance, if any; and the fingerprint."""
+    precomputed mean and covariance, if any; the hashes of the training images, if any; and the fingerprint."""
 
     inception: Backbone
     clip: Backbone
     references: References | None
     no_references: str | None
     statistics: tuple[np.ndarray, np.ndarray] | None
+    training_hashes: np.ndarray | None
     fingerprint: dict[str, str | int | None]
 
 
@@ -49,7 +50,7 @@ def prepare(
         "prompts_sha256": competition.prompts_sha256,
         "n": n,
     }
-    return Setup(inception, clip, references, no_references, statistics, fingerprint)
+    return Setup(inception, clip, references, no_references, statistics, competition.training_hashes(), fingerprint)
 
 
 def _references(competition: Competition) -> tuple[References | None, str | None]:

@@ -50,7 +50,12 @@ class References:
     @cached_property
     def sha256(self) -> str:
         """The hash of the content: sha256 over the sorted "name\\0sha256(file)\\n", whether folder or zip."""
-        return content_sha256({name: hashlib.sha256(self.read_bytes(name)).hexdigest() for name in self.names})
+        return content_sha256(self.hashes)
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of each file."""
+        return {name: hashlib.sha256(self.read_bytes(name)).hexdigest() for name in self.names}
 
 
 def content_sha256(hashes: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from submission import strict_json
+from submission.suspicions import FINDINGS, Suspicions
 
 if TYPE_CHECKING:
     from submission.competition import Tier
@@ -150,7 +151,8 @@ class Scorecard:
     with equal fingerprints rank together), `accuracy` the share in [0, 1] of images that show each attribute asked
     for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
     part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
-    where they were not asked for, `mark` in percent, None where the competition gives none.
+    where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` what speaks
+    against the images, None in a scorecard of a version that did not look.
     """
 
     competition: str
@@ -167,7 +169,13 @@ class Scorecard:
     manifest: dict[str, Any] | None = None
     extra: dict[str, Score] | None = None
     mark: Mark | None = None
+    suspicions: Suspicions | None = None
     __pydantic_config__ = _STRICT
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a rule of the competition is broken."""
+        return self.suspicions is not None and bool(self.suspicions.broken)
 
     @property
     def fingerprint_sha256(self) -> str:
@@ -175,12 +183,12 @@ class Scorecard:
         return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """The scorecard as JSON values; `reason`, `accuracy`, `extra` and `mark` are left out where there is none."""
+        """The scorecard as JSON values; without `reason`, `accuracy` and the like where there is none."""
         result = _SCORECARD.dump_python(self, mode="json")
         for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        for name in ("accuracy", "extra", "mark"):
+        for name in ("accuracy", "extra", "mark", "suspicions"):
             if result[name] is None:
                 del result[name]
         return result
@@ -200,6 +208,8 @@ class Scorecard:
                 problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             else:
                 problems = [f"scores: {name!r} is not a metric" for name in card.scores if name not in METRICS]
+                found = card.suspicions.findings if card.suspicions else {}
+                problems += [f"suspicions: {name!r} is not one" for name in found if name not in FINDINGS]
                 problems += [f"extra: {name!r} is not one" for name in card.extra or {} if name not in EXTRA_METRICS]
         if problems:
             raise ValueError("not a scorecard: " + "; ".join(problems))

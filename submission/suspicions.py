@@ -16,7 +16,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 FINDINGS = {
     "reference_copies": "copies of references",
     "training_copies": "copies of training images",
-    "repeats": "repeats of an image of another prompt",
+    "repeats": "repeats of another prompt's image",
     "flat": "images without structure",
 }
 

@@ -12,6 +12,7 @@ import torch
 
 from scorer.decoding import Pair, ahead, batches
 from scorer.rows import Rows
+from submission import image_hashes
 
 CPU = torch.device("cpu")
 
@@ -19,7 +20,8 @@ CPU = torch.device("cpu")
 def pair(row: int, size: tuple[int, int] = (8, 8), reference: bool = True) -> Pair:
     image = np.full((*size, 3), row % 256, dtype=np.uint8)
     image[0, -1] = (1, 2, 3)
-    return Pair(row, image, image + 1 if reference else None)
+    reference_hashes = image_hashes.code(image) if reference else None
+    return Pair(row, image, image + 1 if reference else None, image_hashes.query(image), reference_hashes)
 
 
 def test_ahead_keeps_the_order_and_the_window() -> None:

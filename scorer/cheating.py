@@ -1,0 +1,180 @@
+"""What speaks against a submission: copied, repeated and empty images, found from what the one pass has at hand anyway.
+
+| evidence       | what is equal                                                | compared with                    |
+|----------------|--------------------------------------------------------------|----------------------------------|
+| same file      | the SHA-256 of the file                                      | references                       |
+| same pixels    | the first 48 bits of the SHA-256 of the decoded image        | references, training, each other |
+| same look      | the DCT hash of one of 18 variants, to 6 of 192 bits         | references, training, each other |
+| near features  | Inception's features, to 0.2 of how far references lie apart | references                       |
+
+Thresholds were measured on the bestiary; submission/image_hashes.py and the competition's `[rules]` say how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scorer.near_duplicates import look_alikes
+from scorer.setup import Setup
+from submission import Submission
+from submission.image_hashes import PIXEL_BYTES, split
+from submission.scorecard import Score
+from submission.suspicions import Finding, Suspicions
+
+# Of the median distance of a reference to the nearest other one. On the bestiary, noise of ±8, JPEG 90 and ±3 of
+# brightness stay below it in 95 % of pictures; an ideal artist, who draws the same monster in another pose, in 1 %.
+NEAR = 0.2
+MANY_FEATURES = 8192  # from here on, each image is compared with its own reference only: the cost would be N²
+FEW_FEATURES = 50  # among fewer references, how far they lie apart says nothing
+EXAMPLES = 5
+
+
+def suspicions(
+    submission: Submission,
+    setup: Setup,
+    names: Sequence[str],
+    measured: Mapping[str, Tensor],
+    known: Mapping[str, Tensor],
+    scores: Mapping[str, Score],
+) -> Suspicions:
+    """What was found among the images `names`, and which rules of the submission's competition that breaks.
+
+    `measured` has the tables `hashes`, `inception` and, with references, `reference_hashes` of measure_images; `known`
+    may have `reference_inception`.
+    """
+    competition, references = submission.competition, setup.references
+    findings = find(
+        measured["hashes"].cpu().numpy(),
+        names,
+        [prompt.text for prompt in competition.prompts[: len(names)]],
+        files=[submission.hashes[name] for name in names],
+        references=measured["reference_hashes"].cpu().numpy() if references is not None else None,
+        reference_files=[references.hashes[name] for name in names] if references is not None else (),
+        training=setup.training_hashes,
+        features=measured["inception"],
+        reference_features=known.get("reference_inception"),
+    )
+    whole = len(names) == len(competition.prompts)
+    return Suspicions(findings, competition.rules.check(findings, scores, whole=whole))
+
+
+def find(
+    queries: np.ndarray,
+    names: Sequence[str],
+    texts: Sequence[str],
+    *,
+    files: Sequence[str] = (),
+    references: np.ndarray | None = None,
+    reference_files: Sequence[str] = (),
+    training: np.ndarray | None = None,
+    features: Float[Tensor, "n d"] | None = None,
+    reference_features: Float[Tensor, "n d"] | None = None,
+) -> dict[str, Finding]:
+    """What was found, by the names of `submission.suspicions.FINDINGS`; without a key what could not be looked for.
+
+    Args:
+        queries: (N, 438) uint8, `image_hashes.query` of each image.
+        names: the images' names, which are the references' too.
+        texts: their prompts; images of equal prompts may be equal.
+        files: the SHA-256 of each image's file.
+        references: (N, 30) uint8, `image_hashes.code` of each reference, None where there are none.
+        reference_files: the SHA-256 of each reference's file.
+        training: the codes (K, 30) uint8 of the training images, None where the competition names none.
+        features: Inception's of the images and of the references, None where they are not at hand.
+    """
+    pixels, looks = split(queries)
+    findings = {}
+    if references is not None:
+        row_of = {sha256: row for row, sha256 in reversed(list(enumerate(reference_files)))}
+        same_file = np.array([row_of.get(sha256, -1) for sha256 in files] or np.full(len(names), -1), np.int64)
+        alike = _equal_or_alike(pixels, looks, references)
+        near = np.full(len(names), -1)
+        if features is not None and reference_features is not None:
+            near = nearest_references(features, reference_features).cpu().numpy()
+        findings["reference_copies"] = _finding(names, {"same file": same_file, **alike, "near features": near}, names)
+    if training is not None:
+        findings["training_copies"] = _finding(names, _equal_or_alike(pixels, looks, training))
+    findings["repeats"] = _finding(names, _repeats(pixels, looks, texts), names)
+    flat = ~looks[:, 0].any(axis=1)
+    findings["flat"] = Finding(int(flat.sum()), {}, [names[row] for row in np.flatnonzero(flat)[:EXAMPLES]])
+    return findings
+
+
+def nearest_references(
+    features: Float[Tensor, "n d"], reference_features: Float[Tensor, "n d"], near: float = NEAR
+) -> Tensor:
+    """The row of the nearest reference where its features are nearer than `near`, else −1; (N,) int64.
+
+    Distances count in units of the median distance between a reference and the nearest other one that is not equal to
+    it, so that the threshold fits any network and any kind of picture.
+    """
+    n = len(reference_features)
+    nearest = torch.full((len(features),), -1, dtype=torch.int64, device=features.device)
+    if n < FEW_FEATURES:
+        return nearest
+    some = reference_features[:: -(-n // MANY_FEATURES)]
+    apart = _distances(some[:2048], some)
+    apart[apart <= 0.01 * apart.median()] = torch.inf
+    unit = apart.amin(dim=1).median()
+    for part in torch.arange(len(features), device=features.device).split(1024):
+        if n > MANY_FEATURES:
+            distances, rows = (features[part] - reference_features[part]).norm(dim=1), part
+        else:
+            distances, rows = _distances(features[part], reference_features).min(dim=1)
+        nearest[part] = torch.where(distances < near * unit, rows, nearest[part])
+    return nearest
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    # Centred, so that the products lose no digits to the large mean that all features share.
+    centre = b.mean(dim=0)
+    return torch.cdist(a - centre, b - centre)
+
+
+def _equal_or_alike(pixels: np.ndarray, looks: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+    """Rows of `known` codes (K, 30) that the images equal or look like, −1 where there is none."""
+    return {
+        "same pixels": _equal(pixels, known[:, :PIXEL_BYTES]),
+        "same look": look_alikes(looks, known[:, PIXEL_BYTES:]),
+    }
+
+
+def _equal(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    row_of = {entry.tobytes(): row for row, entry in reversed(list(enumerate(known)))}
+    return np.array([row_of.get(entry.tobytes(), -1) for entry in pixels], np.int64)
+
+
+def _repeats(pixels: np.ndarray, looks: np.ndarray, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """For each image an earlier one of another prompt that it repeats, −1 where there is none."""
+    prompts = np.unique(np.array(texts, object), return_inverse=True)[1]
+    same_pixels = np.full(len(texts), -1, np.int64)
+    of_pixels: dict[bytes, list[int]] = {}  # pixels -> the first image, and the first one of another prompt
+    for row, entry in enumerate(pixels):
+        earlier = of_pixels.setdefault(entry.tobytes(), [])
+        others = [other for other in earlier if prompts[other] != prompts[row]]
+        if others:
+            same_pixels[row] = others[0]
+        if not earlier or (len(earlier) == 1 and others):
+            earlier.append(row)
+    # Among equal images one is enough to compare the others with, and none of the repeats is asked about again.
+    known = np.where((same_pixels < 0)[:, None], looks[:, 0], 0).astype(np.uint8)
+    queries = np.where((same_pixels < 0)[:, None, None], looks, 0).astype(np.uint8)
+    look = look_alikes(queries, known, lambda a, b: (b < a) & (prompts[a] != prompts[b]))
+    return {"same pixels": same_pixels, "same look": look}
+
+
+def _finding(names: Sequence[str], evidence: dict[str, np.ndarray], others: Sequence[str] | None = None) -> Finding:
+    """Counts each image by its first evidence; names a few with the image that they equal."""
+    counted = np.zeros(len(names), bool)
+    counts, examples = {}, []
+    for kind, rows in evidence.items():
+        fresh = (rows >= 0) & ~counted
+        counted |= fresh
+        counts[kind] = int(fresh.sum())
+        examples += [names[row] + (f" = {others[rows[row]]}" if others else "") for row in np.flatnonzero(fresh)]
+    return Finding(int(counted.sum()), counts, examples[:EXAMPLES])
