@@ -46,8 +46,9 @@ def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     # Two matrix products a map, several times faster than an 11 × 11 convolution at the sizes that are scored.
     rows, columns = _gaussian_matrix(height, images.device), _gaussian_matrix(width, images.device).T
     x, y = images.float() / 255.0, references.float() / 255.0
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (rows @ (z @ columns) for z in (x, y, x * x, y * y, x * y))
-    variances = (mean_xx - mean_x * mean_x).clamp(min=0.0) + (mean_yy - mean_y * mean_y).clamp(min=0.0)
+    # Only the sum of both variances is needed, so their squares share an average.
+    mean_x, mean_y, mean_squares, mean_xy = (rows @ (z @ columns) for z in (x, y, x * x + y * y, x * y))
+    variances = (mean_squares - mean_x * mean_x - mean_y * mean_y).clamp_(min=0.0)
     covariance = mean_xy - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2  # (K1 L)² and (K2 L)² with L = 1
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)

@@ -11,7 +11,13 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import Resize
 
-from scorer.resize import clean_fid_resize, open_clip_resize, squash_resize
+from scorer.resize import (
+    clean_fid_resize,
+    legacy_pytorch_resize,
+    legacy_tensorflow_resize,
+    open_clip_resize,
+    squash_resize,
+)
 
 # Pillow 13 changed the order of its passes for some shapes; ours is that of 13.
 pytestmark = pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="Pillow before 13 rounds otherwise")
@@ -52,6 +58,29 @@ def test_clean_fid_resize_against_clean_fid(image: np.ndarray) -> None:
     assert ours.dtype == torch.float32
     assert ours.shape == (1, 3, 299, 299)
     assert np.abs(ours[0].permute(1, 2, 0).numpy() - expected).max() <= 0.001
+
+
+@pytest.mark.filterwarnings("ignore")  # clean-fid changes Python's filter
+def test_legacy_pytorch_resize_against_clean_fid(image: np.ndarray) -> None:
+    expected = build_resizer("legacy_pytorch")(image)
+    assert np.array_equal(legacy_pytorch_resize(as_batch(image), 299)[0].permute(1, 2, 0).numpy(), expected)
+
+
+def test_legacy_tensorflow_resize_against_its_definition(image: np.ndarray) -> None:
+    """tf.image.resize_bilinear of TensorFlow 1: output j reads between the pixels around j · in / out."""
+
+    def matrix(side: int) -> np.ndarray:
+        place = np.arange(299) * side / 299
+        low = np.floor(place).astype(int)
+        result = np.zeros((299, side))
+        result[np.arange(299), low] += 1 - (place - low)
+        result[np.arange(299), np.minimum(low + 1, side - 1)] += place - low
+        return result
+
+    expected = np.einsum("ih,hwc,jw->ijc", matrix(image.shape[0]), image.astype(float), matrix(image.shape[1]))
+    ours = legacy_tensorflow_resize(as_batch(image), 299)[0].permute(1, 2, 0).numpy()
+    assert np.abs(ours - expected).max() <= 0.02  # of 255: float32 rounds the place by 1e-7 of the side
+    assert build_resizer("legacy_tensorflow")(image) is image  # clean-fid leaves it to the network
 
 
 @pytest.mark.parametrize("size", [64, 224, 235])

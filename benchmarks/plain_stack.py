@@ -1,0 +1,98 @@
+"""The six scores as one would write them with the usual packages: clean-fid, torchmetrics and open_clip, one by one.
+
+Nothing here is made slow on purpose: batches throughout, the networks loaded once, no gradients.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from cleanfid import fid
+from cleanfid.features import InceptionV3W
+from PIL import Image
+from torch import Tensor, nn
+from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+from torchmetrics.image import PeakSignalNoiseRatio
+from torchmetrics.image.inception import InceptionScore
+
+
+class Logits(nn.Module):
+    """clean-fid's Inception as torchmetrics' InceptionScore takes a network of one's own."""
+
+    def __init__(self, network: InceptionV3W) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        resized = nn.functional.interpolate(images.float(), (299, 299), mode="bilinear", antialias=True)
+        return self.network(resized) @ self.network.base.output.weight.T
+
+
+@torch.no_grad()
+def scores(
+    competition: Path,
+    entry: Path,
+    inception: Path,
+    clip: str,
+    clip_weights: Path,
+    device: str,
+    batch: int,
+    workers: int,
+) -> dict[str, float]:
+    """FID, CLIP-I, CLIP-T, IS, PSNR and SSIM of the folder `entry`."""
+    warnings.simplefilter("ignore")
+    prompts = list(json.loads((competition / "test.json").read_text()).values())
+    names = [prompt["image_name"] for prompt in prompts]
+    references = competition / "references"
+    result: dict[str, float] = {}
+
+    network = InceptionV3W(str(inception.parent), download=False).to(device)
+    result["fid"] = fid.compute_fid(
+        str(entry), str(references), mode="clean", custom_feat_extractor=network, device=torch.device(device),
+        num_workers=workers, batch_size=batch, verbose=False,
+    )  # fmt: skip
+
+    metric = InceptionScore(feature=Logits(network)).to(device)
+    for part in _parts(names, batch):
+        metric.update(_pixels(entry, part).to(device))
+    result["is"] = float(metric.compute()[0])
+
+    psnr = PeakSignalNoiseRatio(data_range=1.0, reduction="none", dim=(1, 2, 3)).to(device)
+    similarity = []
+    for part in _parts(names, batch):
+        a, b = (_pixels(folder, part).to(device) / 255.0 for folder in (entry, references))
+        psnr.update(a, b)
+        similarity.append(ssim(a, b, data_range=1.0, reduction="none"))
+    result["psnr"], result["ssim"] = float(psnr.compute().mean()), float(torch.cat(similarity).mean())
+
+    model, _, transform = open_clip.create_model_and_transforms(clip, pretrained=str(clip_weights), device=device)
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(clip)
+    cosines: dict[str, list[float]] = {"clip_i": [], "clip_t": []}
+    for start in range(0, len(prompts), batch):
+        part = prompts[start : start + batch]
+        texts = model.encode_text(tokenizer([prompt["text_prompt"] for prompt in part]).to(device), normalize=True)
+        images, pairs = (
+            model.encode_image(
+                torch.stack([transform(Image.open(folder / prompt["image_name"])) for prompt in part]).to(device),
+                normalize=True,
+            )
+            for folder in (entry, references)
+        )
+        cosines["clip_i"] += (images * pairs).sum(1).tolist()
+        cosines["clip_t"] += (images * texts).sum(1).tolist()
+    return result | {name: float(np.mean(values)) for name, values in cosines.items()}
+
+
+def _parts(names: list[str], size: int) -> list[list[str]]:
+    return [names[i : i + size] for i in range(0, len(names), size)]
+
+
+def _pixels(folder: Path, names: list[str]) -> Tensor:
+    images = [np.asarray(Image.open(folder / name).convert("RGB")) for name in names]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)

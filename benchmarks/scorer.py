@@ -1,0 +1,255 @@
+"""How fast the scorer is, and how it grows. Run it on a machine that does nothing else.
+
+  python -m benchmarks.scorer stack       our scorecard against the plain stack, interleaved, as ratios
+  python -m benchmarks.scorer stages      where the time of one image goes
+  python -m benchmarks.scorer frechet     the Fréchet step against scipy's matrix square root, as clean-fid takes it
+  python -m benchmarks.scorer growth      time and peak memory for 250 … 16,000 images
+  python -m benchmarks.scorer precision   how far `--precision fast` is from exact
+Without a word, all but the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks import material
+
+PARTS = ("stack", "stages", "frechet", "growth")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, "precision")))
+    add("--images", type=int, default=1063, help="images of the stack (default: %(default)s)")
+    add("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
+    add("--repeats", type=int, default=3, help="rounds of the stack and the stages (default: %(default)s)")
+    add("--clip", default="ViT-B-32-quickgelu", help="an open_clip model (default: %(default)s)")
+    add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    add("--batch-size", type=int, default=64, help="images per batch (default: %(default)s)")
+    add("--workers", type=int, default=2, help="clean-fid's data loader processes (default: %(default)s)")
+    add("--threads", type=int, default=os.cpu_count(), help="PyTorch's threads (default: %(default)s)")
+    add("--growth", type=int, nargs="+", default=[250, 1000, 4000, 16000], help="numbers of images")
+    add("--out", type=Path, help="write the numbers as JSON")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    results = {}
+    for part in options.parts or PARTS:
+        if part not in (*PARTS, "precision"):
+            parser.error(f"there is no part {part!r}")
+        with tempfile.TemporaryDirectory(prefix="drawoff-bench-") as folder:
+            print(f"\n== {part}", flush=True)
+            results[part] = globals()[f"bench_{part}"](options, Path(folder))
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def bench_stack(options: argparse.Namespace, folder: Path) -> dict:
+    """Seconds of the plain stack, of ours with a cold and a warm cache, and of the same bytes again, in turn."""
+    from benchmarks.plain_stack import scores as plain_scores
+    from scorer import score
+
+    archive, weights, competition, entry = _official(options, folder)
+    cache = folder / "cache"
+    os.environ["DRAWOFF_CACHE"] = str(cache)
+
+    def plain() -> dict[str, float]:
+        return plain_scores(
+            competition, entry, archive, options.clip, weights, options.device, options.batch_size, options.workers
+        )
+
+    def ours() -> dict[str, float]:
+        card = score(
+            entry, competition, options.device, inception_weights=archive, batch_size=options.batch_size, progress=False
+        )
+        assert not card.notes, card.notes
+        return {name: value.value for name, value in card.scores.items()}
+
+    ways: dict[str, Callable[[], dict[str, float]]] = {"plain": plain, "cold": ours, "warm": ours, "again": ours}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    work: dict[str, list[float]] = {way: [] for way in ways}  # of all threads: steadier on a busy machine
+    values = {}
+    for _ in range(options.repeats):
+        shutil.rmtree(cache, ignore_errors=True)
+        for way, run in ways.items():
+            if way == "warm":  # the references are known, the submission is new
+                shutil.rmtree(cache / "results")
+            begun, begun_work = time.perf_counter(), time.process_time()
+            values[way] = run()
+            seconds[way].append(time.perf_counter() - begun)
+            work[way].append(time.process_time() - begun_work)
+            print(f"  {way:<6} {seconds[way][-1]:8.1f} s, {work[way][-1]:8.1f} s of CPU", flush=True)
+    print(f"  {options.images} images of {options.size} px, {options.threads} threads, {options.device}")
+    for way in ("cold", "warm", "again"):
+        ratios, of_work = (
+            sorted(a / b for a, b in zip(times["plain"], times[way], strict=True)) for times in (seconds, work)
+        )
+        print(
+            f"  plain / {way:<6} {median(ratios):6.2f}×   ({ratios[0]:.2f} … {ratios[-1]:.2f}); "
+            f"CPU {median(of_work):.2f}×"
+        )
+    for name, value in values["plain"].items():
+        print(f"  {name:<6} plain {value:.6f}  ours {values['cold'][name]:.6f}{_remark(name)}")
+    return {"seconds": seconds, "cpu_seconds": work, "values": values}
+
+
+def _remark(name: str) -> str:
+    return "  (torchmetrics shuffles, splits and resizes in its own way)" if name == "is" else ""
+
+
+def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Path, Path]:
+    archive = material.write_archive(folder / "weights")
+    weights = material.write_clip(folder / "clip.safetensors", options.clip)
+    competition, entry = material.write_competition(
+        folder, options.images, options.size, inception="clean", clip=options.clip, clip_weights=weights
+    )
+    return archive, weights, competition, entry
+
+
+def bench_stages(options: argparse.Namespace, folder: Path) -> dict:
+    """Milliseconds per image of each part of the pass, on one batch."""
+    from scorer.backbones import load_inception
+    from scorer.clip import load_clip
+    from scorer.device import exact_float32, pick_device
+    from scorer.fidelity import psnr, ssim
+    from scorer.resize import clean_fid_resize, open_clip_resize
+    from submission.images import read_image
+
+    device, n = pick_device(options.device), options.batch_size
+    archive = material.write_archive(folder)
+    clip = load_clip(options.clip, str(material.write_clip(folder / "clip.safetensors", options.clip)), device)
+    inception = load_inception("clean", device, archive)
+    files = [material._picture(i, options.size) for i in range(2 * n)]
+    pixels = torch.from_numpy(np.stack(files)).permute(0, 3, 1, 2).contiguous().to(device)
+    a, b = pixels[:n], pixels[n:]
+    png = folder / "picture.png"
+    material.Image.fromarray(files[0]).save(png)
+    data = png.read_bytes()
+    texts = [f"A photo of {i} small animals beside a red house" for i in range(n)]
+    stages = {
+        "decode a PNG (one worker)": lambda: [read_image(data, options.size) for _ in range(n)],
+        "resize for Inception": lambda: clean_fid_resize(a, 299),
+        "Inception, with the resize": lambda: inception.features(a),
+        "resize for CLIP": lambda: open_clip_resize(a, clip.size),
+        "CLIP's image tower, with the resize": lambda: clip.image_features(a),
+        "CLIP's text tower (once per prompt)": lambda: clip.text_features(texts),
+        "PSNR": lambda: psnr(a, b),
+        "SSIM": lambda: ssim(a, b),
+    }
+    result = {}
+    with torch.inference_mode(), exact_float32():
+        for name, stage in stages.items():
+            result[name] = _best(stage, options.repeats, device) / n * 1e3
+            print(f"  {name:<38}{result[name]:9.3f} ms per image", flush=True)
+    flops = 11.4e9 / (result["Inception, with the resize"] - result["resize for Inception"]) * 1e3
+    print(f"  Inception's forward runs at {flops / 1e12:.3f} TFLOP/s")
+    return result
+
+
+def _best(function: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Seconds of the fastest of some calls, after a first one."""
+    times = []
+    for _ in range(repeats + 1):
+        begun = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begun)
+    return min(times[1:])
+
+
+def bench_frechet(options: argparse.Namespace, folder: Path) -> dict:
+    """Seconds of one Fréchet distance of 2048 features against a reference's statistics."""
+    from cleanfid.fid import frechet_distance as clean_fid
+
+    from scorer.frechet import feature_statistics, frechet_distance
+
+    rng = np.random.default_rng(0)
+    features, references = (np.maximum(rng.normal(size=(1063, 2048)), 0).astype(np.float32) for _ in range(2))
+    mean, covariance = (table.numpy() for table in feature_statistics(references))
+
+    def ours() -> float:
+        return frechet_distance(features, mean, covariance)
+
+    def theirs() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return clean_fid(features.mean(axis=0), np.cov(features, rowvar=False), mean, covariance)
+
+    device = torch.device("cpu")
+    seconds = {"ours": _best(ours, options.repeats, device), "scipy": _best(theirs, 1, device)}
+    print(f"  ours {seconds['ours']:.3f} s, clean-fid with scipy {seconds['scipy']:.1f} s", end="")
+    print(f": {seconds['scipy'] / seconds['ours']:.0f}×; values {ours():.6f} and {theirs():.6f}")
+    return seconds
+
+
+def bench_growth(options: argparse.Namespace, folder: Path) -> dict:
+    """Seconds and peak memory of whole scorer processes on 64-pixel images with the bestiary's networks."""
+    result = {}
+    base = None
+    for n in (16, *options.growth):
+        root = folder / str(n)
+        competition, entry = material.write_competition(
+            root, n, 64, inception="bestiary", clip="bestiary", clip_weights="shipped"
+        )
+        words = [str(entry), "--competition", str(competition), "--no-leaderboard", "--no-cache"]
+        begun = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "scorer", *words, "--device", options.device], stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peak = usage.ru_maxrss / 1024  # Linux counts kilobytes
+        base = base or (seconds, peak)
+        result[n] = {"seconds": seconds, "peak_mib": peak}
+        print(
+            f"  {n:>7} images: {seconds:8.1f} s ({(seconds - base[0]) / n * 1e3:6.2f} ms per image above 16 images), "
+            f"peak {peak:7.0f} MiB ({peak - base[1]:+.0f})",
+            flush=True,
+        )
+        shutil.rmtree(root)
+    return result
+
+
+def bench_precision(options: argparse.Namespace, folder: Path) -> dict:
+    """What `--precision fast` changes, with the networks' random weights."""
+    from scorer import score
+
+    archive, _, competition, entry = _official(options, folder)
+    cards = {
+        precision: score(
+            entry,
+            competition,
+            options.device,
+            inception_weights=archive,
+            precision=precision,
+            cache=False,
+            progress=False,
+        )
+        for precision in ("exact", "fast")
+    }
+    for name, exact in cards["exact"].scores.items():
+        fast = cards["fast"].scores[name].value
+        print(f"  {name:<7} exact {exact.value:.6f}  fast {fast:.6f}  {(fast / exact.value - 1) * 100:+.3f} %")
+    return {name: {key: value.value for key, value in card.scores.items()} for name, card in cards.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
