@@ -18,26 +18,31 @@ SCALE = 1000.0
 CHUNK = 2048  # images a side of the blocks in which all pairs are looked at
 
 
-def cmmd(embeddings: Float[Tensor, "n e"], references: Float[Tensor, "m e"]) -> float:
+def cmmd(
+    embeddings: Float[Tensor, "n e"], references: Float[Tensor, "m e"], device: torch.device | None = None
+) -> float:
     """The CMMD, in float64; lower is better.
 
     Args:
         embeddings: (N, E) of the generated images, of any length; may be mapped from a file.
         references: (M, E) of the real ones.
+        device: where to compute, by default where the embeddings are; they are moved there in parts.
 
     Raises:
         ValueError: no rows, or another number of dimensions.
     """
     if min(len(embeddings), len(references)) < 1 or embeddings.shape[1] != references.shape[1]:
         raise ValueError(f"CMMD of embeddings {tuple(embeddings.shape)} and {tuple(references.shape)}")
-    within = _mean_kernel(embeddings, embeddings) + _mean_kernel(references, references)
-    return SCALE * (within - 2.0 * _mean_kernel(embeddings, references))
+    device = device or embeddings.device
+    within = _mean_kernel(embeddings, embeddings, device) + _mean_kernel(references, references, device)
+    return SCALE * (within - 2.0 * _mean_kernel(embeddings, references, device))
 
 
-def _mean_kernel(x: Tensor, y: Tensor) -> float:
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
+def _mean_kernel(x: Tensor, y: Tensor, device: torch.device) -> float:
+    total = torch.zeros((), dtype=torch.float64, device=device)
     for left in x.split(CHUNK):
+        left = normalize(left.to(device, torch.float64), dim=1)
         for right in y.split(CHUNK):
-            cosines = normalize(left.double(), dim=1) @ normalize(right.double(), dim=1).T
+            cosines = left @ normalize(right.to(device, torch.float64), dim=1).T
             total += torch.exp((cosines - 1.0) / SIGMA**2).sum()  # |x − y|² = 2 − 2 cos
     return float(total) / (len(x) * len(y))

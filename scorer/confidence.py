@@ -13,11 +13,11 @@ images: the FID of 1063 images is larger than that of 50,000, and its interval i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
@@ -28,52 +28,65 @@ SEED = 2020  # of the groups and the resamples, so that a submission's intervals
 
 
 def bootstrap_intervals(
-    values: Float64[Tensor, "n m"] | np.ndarray, resamples: int = RESAMPLES, seed: int = SEED
+    columns: Sequence[Float64[Tensor, " n"]], resamples: int = RESAMPLES, seed: int = SEED
 ) -> list[tuple[float, float]]:
-    """The interval of each column's mean, by resampling rows (Efron & Tibshirani 1993, section 13.3).
+    """The interval of each column's mean, by resampling images (Efron & Tibshirani 1993, section 13.3).
 
-    A resample draws n rows with replacement, the same for every column, so that the metrics stay paired. For small n
+    A resample draws n images with replacement, the same for every column, so that the metrics stay paired. For small n
     the percentiles alone are too near: they divide by n, and have the normal distribution's tails. They are moved
     outwards as Hesterberg proposes ("expanded percentile interval", arXiv 1411.5279).
 
     Args:
-        values: (N, M), N ≥ 2, of M metrics of N images.
+        columns: (N,) each, N ≥ 2: the values of N images in one metric.
         resamples: how many; 2000 know the ends of an interval to about 3 % of its half-width.
 
     Raises:
-        ValueError: fewer than two rows, or a value that is not finite.
+        ValueError: fewer than two images, or a value that is not finite.
     """
-    values = np.asarray(torch.as_tensor(values, dtype=torch.float64).cpu())
-    n = len(values)
+    values = [column.double().cpu().numpy() for column in columns]
+    n = len(values[0])
     if n < 2:
         raise ValueError(f"resampling needs at least 2 images, got {n}")
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(column).all() for column in values):
         raise ValueError("per-image values: some are not finite")
-    mean = values.mean(axis=0)
-    deviations = values - mean
+    centres = [column.mean() for column in values]
+    # Column by column, so that an interval does not depend on which other metrics there are, not even by rounding.
+    deviations = [column - centre for column, centre in zip(values, centres, strict=True)]
     rng = np.random.default_rng(seed)
-    means = np.empty((resamples, values.shape[1]))
-    for row in means:
-        # How often each image was drawn, instead of the drawn values themselves: a sum of N×M in the cache's order.
-        row[:] = np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n) @ deviations
+    sums = np.empty((resamples, len(columns)))
+    for row in sums:
+        # How often each image was drawn, instead of the drawn values: the columns are read in order.
+        times = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
+        # einsum, because BLAS would start threads for each of these small sums.
+        row[:] = [np.einsum("n,n->", times, column) for column in deviations]
     tail = float(ndtr(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
-    ends = mean + np.quantile(means / n, [tail, 1.0 - tail], axis=0)
-    return [(float(low), float(high)) for low, high in ends.T]
+    ends = np.quantile(sums / n, [tail, 1.0 - tail], axis=0)
+    return [(float(c + low), float(c + high)) for c, low, high in zip(centres, *ends, strict=True)]
 
 
-def image_groups(n: int, groups: int = GROUPS, seed: int = SEED) -> list[Tensor]:
-    """The images 0 … n−1 in `groups` groups (one per image where there are fewer): each a sorted int64 tensor.
+def image_groups(n: int, groups: int = GROUPS, seed: int = SEED) -> list[Int64[Tensor, " m"]]:
+    """The images 0 … n−1 in `groups` groups, whose sizes differ by at most one: each a sorted tensor.
 
-    Shuffled, so that neighbouring prompts, often alike, fall into different groups. Sizes differ by at most one.
+    Shuffled, so that neighbouring prompts, often alike, fall into different groups.
     """
     order = np.random.default_rng(seed).permutation(n)
-    return [torch.from_numpy(np.sort(part)) for part in np.array_split(order, min(groups, n))]
+    return [torch.from_numpy(np.sort(part)) for part in np.array_split(order, groups)]
 
 
-def jackknife_interval(
-    value: float, left_out: Sequence[float], group_sizes: Sequence[int]
-) -> tuple[float, float] | None:
-    """The interval of a statistic from its values with each group of images left out; None for fewer than two groups.
+def jackknife(without: Callable[[Int64[Tensor, " m"]], float], n: int) -> tuple[float, float | None, float | None]:
+    """A statistic of `n` images, and the ends of its interval (None where there are fewer images than groups).
+
+    `without` is the statistic of the images but those whose rows it is given.
+    """
+    value = without(torch.empty(0, dtype=torch.int64))
+    if n < GROUPS:
+        return value, None, None
+    groups = image_groups(n)
+    return value, *jackknife_interval(value, [without(group) for group in groups], [len(group) for group in groups])
+
+
+def jackknife_interval(value: float, left_out: Sequence[float], group_sizes: Sequence[int]) -> tuple[float, float]:
+    """The interval of a statistic from its values with each group of images left out, two groups or more.
 
     The delete-m_j jackknife, for groups of unequal size (Busing, Meijer & van der Leeden, "Delete-m jackknife for
     unequal m", Statistics and Computing 9, 1999), with the quantile of Student's t for one degree of freedom less than
@@ -85,8 +98,6 @@ def jackknife_interval(
         group_sizes: number of images in each group.
     """
     groups, n = len(left_out), sum(group_sizes)
-    if groups < 2:
-        return None
     without = np.asarray(left_out, dtype=np.float64)
     ratio = n / np.asarray(group_sizes, dtype=np.float64)
     pseudovalues = ratio * value - (ratio - 1.0) * without
@@ -96,13 +107,12 @@ def jackknife_interval(
     return value - half, value + half
 
 
-def splits_interval(split_values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's t interval of the mean of independent values, such as the Inception Score's splits; None for one."""
+def splits_interval(split_values: Sequence[float]) -> tuple[float, float]:
+    """Student's t interval of the mean of two or more independent values, such as the Inception Score's splits."""
     values = np.asarray(split_values, dtype=np.float64)
-    if len(values) < 2:
-        return None
+    mean = float(values.mean())
     half = t_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - half, float(values.mean()) + half
+    return mean - half, mean + half
 
 
 def t_quantile(degrees_of_freedom: int) -> float:

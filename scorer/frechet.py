@@ -15,8 +15,6 @@ their own products are subtracted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
@@ -29,10 +27,7 @@ def feature_statistics(features: Tensor | np.ndarray) -> tuple[Float64[Tensor, "
     """Mean and covariance (divided by n − 1) of N×D features, in float64 on the features' device."""
     features = _checked(features, "features")
     mean = _mean(features)
-    scatter = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
-    for centred in _centred(features, mean):
-        scatter.addmm_(centred.T, centred)
-    return mean, scatter / (len(features) - 1)
+    return mean, _scatter(features, mean) / (len(features) - 1)
 
 
 def frechet_distance(
@@ -55,16 +50,24 @@ def frechet_distance(
 
 
 class FrechetDistance:
-    """The distance of `frechet_distance`, of all features or `without` some of them; takes and raises the same."""
+    """The distance of `frechet_distance`, of all features or `without` some of them; takes and raises the same.
+
+    `device` is where to compute, by default where the features are; they are moved there in parts.
+    """
 
     def __init__(
-        self, features: Tensor | np.ndarray, mean: Tensor | np.ndarray, covariance: Tensor | np.ndarray
+        self,
+        features: Tensor | np.ndarray,
+        mean: Tensor | np.ndarray,
+        covariance: Tensor | np.ndarray,
+        device: torch.device | None = None,
     ) -> None:
         self._features = _checked(features, "features")
-        self._mean = _mean(self._features)
+        device = device or self._features.device
+        self._mean = _mean(self._features).to(device)
         n, d = self._features.shape
-        reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=self._mean.device)
-        covariance = torch.as_tensor(covariance, dtype=torch.float64, device=self._mean.device)
+        reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
+        covariance = torch.as_tensor(covariance, dtype=torch.float64, device=device)
         if reference_mean.shape != (d,) or covariance.shape != (d, d):
             raise ValueError(
                 f"the features have {d} dimensions, but the reference's mean is {tuple(reference_mean.shape)} "
@@ -76,15 +79,13 @@ class FrechetDistance:
         self._reference_trace = covariance.trace()
         self._few = n < d
         if self._few:
-            centred = self._features.double() - self._mean
+            centred = self._features.to(device, torch.float64) - self._mean
             self._products = centred @ covariance @ centred.T
             self._trace = centred.square().sum()
         else:
             eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
             self._half = eigenvectors * eigenvalues.clamp(min=0.0).sqrt()
-            scatter = torch.zeros_like(covariance)
-            for centred in _centred(self._features, self._mean):
-                scatter.addmm_(centred.T, centred)
+            scatter = _scatter(self._features, self._mean)
             self._products = self._half.T @ scatter @ self._half
             self._trace = scatter.trace()
 
@@ -93,8 +94,7 @@ class FrechetDistance:
         n = len(self._features) - len(rows)
         if n < 2:
             raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
-        rows = rows.to(self._features.device)
-        out = self._features[rows].double() - self._mean
+        out = self._features[rows.to(self._features.device)].to(self._mean.device, torch.float64) - self._mean
         shift = out.sum(dim=0) / -n  # of the mean: the centred features sum to zero
         products = self._products_without(rows, out, shift, n) / (n - 1)
         # eigvalsh reads one triangle; averaging both keeps the result independent of which.
@@ -109,8 +109,7 @@ class FrechetDistance:
         if not self._few:
             out, shift = out @ self._half, shift @ self._half
             return self._products - out.T @ out - n * torch.outer(shift, shift)
-        kept = torch.ones(len(self._features), dtype=torch.bool, device=rows.device)
-        kept[rows] = False
+        kept = torch.ones(len(self._features), dtype=torch.bool).index_fill(0, rows.cpu(), False).to(out.device)
         products = self._products[kept][:, kept]
         # The rest has another mean; centring the products is centring the features.
         means = products.mean(dim=0)
@@ -135,9 +134,13 @@ def _mean(features: Tensor) -> Float64[Tensor, " d"]:
     return total / len(features)
 
 
-def _centred(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
+def _scatter(features: Tensor, mean: Float64[Tensor, " d"]) -> Float64[Tensor, "d d"]:
+    """Σ (x − μ)(x − μ)ᵀ, on the mean's device."""
+    total = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
     for part in features.split(CHUNK):
-        yield part.double() - mean
+        centred = part.to(mean.device, torch.float64) - mean
+        total.addmm_(centred.T, centred)
+    return total
 
 
 def _require_finite(values: Tensor, what: str) -> None:

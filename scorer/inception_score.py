@@ -44,6 +44,7 @@ def split_scores(
     log_probabilities: Callable[[Tensor], Tensor],
     splits: int = SPLITS,
     shuffle_seed: int = SHUFFLE_SEED,
+    device: torch.device | None = None,
 ) -> Float64[Tensor, " splits"]:
     """The Inception Score of each split.
 
@@ -52,10 +53,12 @@ def split_scores(
         log_probabilities: makes (B, K) natural logarithms of class probabilities of (B, D) features.
         splits: as for `inception_score`, which says the rest.
         shuffle_seed: as there.
+        device: where to compute, by default where the features are; they are moved there in parts.
     """
     n = len(features)
     if n < splits:
         raise ValueError(f"the Inception Score with {splits} splits needs at least {splits} images, got {n}")
+    device = device or features.device
     order = torch.from_numpy(np.random.RandomState(shuffle_seed).permutation(n)).to(features.device)
     scores = []
     for i in range(splits):
@@ -64,7 +67,7 @@ def split_scores(
         total: Tensor | float = 0.0
         entropy: Tensor | float = 0.0
         for part in rows.split(CHUNK):
-            p = log_probabilities(features[part]).double().exp()
+            p = log_probabilities(features[part].to(device)).double().exp()
             total = total + p.sum(dim=0)
             entropy = entropy + torch.special.entr(p).sum()
         divergence = torch.special.entr(total / len(rows)).sum() - entropy / len(rows)

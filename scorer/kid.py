@@ -28,9 +28,14 @@ def kernel_inception_distance(features: Float[Tensor, "n d"], references: Float[
 
 
 class KernelInceptionDistance:
-    """The KID of `kernel_inception_distance`, of all features or `without` some of them; takes and raises the same."""
+    """The KID of `kernel_inception_distance`, of all features or `without` some of them; takes and raises the same.
 
-    def __init__(self, features: Float[Tensor, "n d"], references: Float[Tensor, "m d"]) -> None:
+    `device` is where to compute, by default where the features are; they are moved there in parts.
+    """
+
+    def __init__(
+        self, features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], device: torch.device | None = None
+    ) -> None:
         n, self._m = len(features), len(references)
         if min(n, self._m) < 2:
             raise ValueError(f"the KID needs at least 2 images on each side, got {n} and {self._m}")
@@ -40,35 +45,38 @@ class KernelInceptionDistance:
                 "they come from different networks"
             )
         self._features = features
-        self._within = _others(features)
-        self._across = _row_sums(features, references)
-        self._references_term = float(_others(references).sum()) / (self._m * (self._m - 1))
+        self._device = device or features.device
+        self._within = _others(features, self._device)
+        self._across = _row_sums(features, references, self._device)
+        self._references_term = float(_others(references, self._device).sum()) / (self._m * (self._m - 1))
 
     def without(self, rows: Int64[Tensor, " k"]) -> float:
         """The distance of the features without those of `rows` (each once); at least two must be left."""
         n = len(self._features) - len(rows)
         if n < 2:
             raise ValueError(f"the KID needs at least 2 images, and only {n} would be left")
-        rows = rows.to(self._features.device)
+        out = self._features[rows.to(self._features.device)]
+        rows = rows.to(self._device)
         # A pair of which both are left out is in two row sums, and counts once.
-        within = self._within.sum() - 2.0 * self._within[rows].sum() + _others(self._features[rows]).sum()
+        within = self._within.sum() - 2.0 * self._within[rows].sum() + _others(out, self._device).sum()
         across = self._across.sum() - self._across[rows].sum()
         return float(within / (n * (n - 1)) + self._references_term - 2.0 * across / (n * self._m))
 
 
-def _others(x: Tensor) -> Float64[Tensor, " n"]:
+def _others(x: Tensor, device: torch.device) -> Float64[Tensor, " n"]:
     """Each row's sum of k(x_i, x_j) over all other rows j ≠ i."""
-    itself = torch.cat([_kernel(part.double().square().sum(dim=1), x.shape[1]) for part in x.split(CHUNK)])
-    return _row_sums(x, x) - itself
+    squares = torch.cat([part.to(device, torch.float64).square().sum(dim=1) for part in x.split(CHUNK)])
+    return _row_sums(x, x, device) - _kernel(squares, x.shape[1])
 
 
-def _row_sums(x: Tensor, y: Tensor) -> Float64[Tensor, " n"]:
+def _row_sums(x: Tensor, y: Tensor, device: torch.device) -> Float64[Tensor, " n"]:
     """Each row's sum of k(x_i, y_j) over all rows j of `y`."""
-    sums = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    for total, left in zip(sums.split(CHUNK), x.split(CHUNK), strict=True):
-        for right in y.split(CHUNK):
-            total += _kernel(left.double() @ right.double().T, x.shape[1]).sum(dim=1)
-    return sums
+    sums = []
+    for left in x.split(CHUNK):
+        left = left.to(device, torch.float64)
+        blocks = (left @ right.to(device, torch.float64).T for right in y.split(CHUNK))
+        sums.append(sum(_kernel(block, x.shape[1]).sum(dim=1) for block in blocks))
+    return torch.cat(sums)
 
 
 def _kernel(dot_products: Tensor, dimensions: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""From features to the six scores, the numbers to read them against, and the per-image values."""
+"""From features to the six scores and their intervals, what to read them against, and the per-image values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from scorer.backbones import Inception
 from scorer.clip_similarity import cosines, mismatched
+from scorer.confidence import bootstrap_intervals, jackknife, splits_interval
+from scorer.extra import extra_metrics
 from scorer.fidelity import PSNR_CAP, SMALLEST_SIDE
-from scorer.frechet import feature_statistics, frechet_distance
-from scorer.inception_score import SPLITS, inception_score
+from scorer.frechet import FrechetDistance, feature_statistics
+from scorer.inception_score import SPLITS, split_scores
 from submission import CompetitionError
-from submission.scorecard import Score
+from submission.scorecard import METRICS, Score
 
 # Raised whenever the same images and weights would get other numbers; rows of different protocols never rank together.
 PROTOCOL = 1
@@ -23,13 +25,14 @@ PROTOCOL = 1
 
 @dataclass
 class Results:
-    """The scores, `context` to read them against, `per_image` values (N,), `hits` per attribute, and `notes`."""
+    """The scores, `context` to read them against, `per_image` values (N,), `hits` per attribute, `notes`, `extra`."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     context: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     per_image: dict[str, Tensor] = field(default_factory=dict)
     hits: dict[str, list[float]] | None = None
+    extra: dict[str, Score] | None = None
 
     def columns(self) -> dict[str, list]:
         """The per-image values as columns of a table."""
@@ -39,10 +42,13 @@ class Results:
         """The share of images that show each attribute as asked."""
         return None if self.hits is None else {name: sum(hits) / len(hits) for name, hits in self.hits.items()}
 
-    def add_mean(self, name: str, values: Tensor) -> None:
-        """A metric that is the mean of per-image values."""
-        self.per_image[name] = values
-        self.scores[name] = Score(float(values.double().mean()))
+    def add_means(self, columns: dict[str, Tensor]) -> None:
+        """Metrics that are means of per-image values; one call for all, which pairs their resamples."""
+        self.per_image.update(columns)
+        several = len(next(iter(columns.values()))) > 1
+        intervals = bootstrap_intervals(list(columns.values())) if several else [(None, None)] * len(columns)
+        for (name, values), interval in zip(columns.items(), intervals, strict=True):
+            self.scores[name] = Score(float(values.double().mean()), *interval)
 
 
 def evaluate(
@@ -53,71 +59,81 @@ def evaluate(
     inception: Inception,
     *,
     no_references: str | None,
+    extra: bool = False,
 ) -> Results:
-    """The six scores.
+    """The six scores, and `extra` ones on request.
 
     Args:
         measured: `inception`, `clip`, and with references `psnr` and `ssim`, of the submission (measure_images).
         known: `text` (T, E) of the distinct prompts; with references `reference_inception` and `reference_clip`.
-        text_rows: (N,) each image's row in `text`.
+        text_rows: (N,) each image's row in `text`, on the device to compute on (the features may be elsewhere).
         statistics: precomputed mean and covariance, used for FID instead of the references'.
         inception: the network, for its class probabilities.
         no_references: why there are no references, None when there are.
+        extra: whether to measure KID, precision, recall, density, coverage and CMMD as well.
     """
     results = Results()
-    n = len(measured["inception"])
-    results.scores["fid"] = _fid(measured["inception"], known.get("reference_inception"), statistics)
+    features = measured["inception"]
+    results.scores["fid"] = _fid(features, known.get("reference_inception"), statistics, text_rows.device)
+    means = {"clip_t": cosines(measured["clip"], known["text"][text_rows])}
     if no_references is None:
-        results.add_mean("clip_i", cosines(measured["clip"], known["reference_clip"]))
-    else:
-        results.scores["clip_i"] = Score(None, reason=no_references)
-    results.add_mean("clip_t", cosines(measured["clip"], known["text"][text_rows]))
-    if n >= SPLITS:
-        mean, std = inception_score(inception.log_probabilities(measured["inception"]))
-        results.scores["is"], results.context["is_std"] = Score(mean), std
-    else:
-        results.scores["is"] = Score(None, reason=f"{SPLITS} splits need at least {SPLITS} images, there are {n}")
-    _add_fidelity(results, measured, no_references)
+        means["clip_i"] = cosines(measured["clip"], known["reference_clip"])
+        means |= _fidelity(results, measured)
+    results.scores["is"] = _inception_score(results, features, inception, text_rows.device)
+    results.add_means({name: means[name] for name in METRICS if name in means})
+    for name in ("clip_i", "psnr", "ssim"):
+        if no_references is not None:
+            results.scores[name] = Score(None, reason=no_references)
+        elif name not in means:
+            results.scores[name] = Score(None, reason=f"some images have a side under {SMALLEST_SIDE} pixels")
+    results.scores = {name: results.scores[name] for name in METRICS}
     _add_context(results, measured, known, text_rows)
+    if extra:
+        results.extra = extra_metrics(measured, known, no_references, text_rows.device)
     return results
 
 
 def _fid(
-    features: Tensor, reference_features: Tensor | None, statistics: tuple[np.ndarray, np.ndarray] | None
+    features: Tensor,
+    reference_features: Tensor | None,
+    statistics: tuple[np.ndarray, np.ndarray] | None,
+    device: torch.device,
 ) -> Score:
     if len(features) < 2:
         return Score(None, reason="a covariance needs at least 2 images")
     if statistics is None:
         assert reference_features is not None, "a competition has references or statistics"
-        return _not_negative(frechet_distance(features, *feature_statistics(reference_features)))
-    if len(statistics[0]) != features.shape[1]:
+        statistics = feature_statistics(reference_features)
+    elif len(statistics[0]) != features.shape[1]:
         raise CompetitionError(
             f"the competition's statistics have {len(statistics[0])} features, its Inception {features.shape[1]}: "
             "they were made with another network"
         )
-    return _not_negative(frechet_distance(features, *statistics))
-
-
-def _not_negative(distance: float) -> Score:
+    distance = FrechetDistance(features, *statistics, device)
+    value, low, high = jackknife(distance.without, len(features))
     # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
-    return Score(max(distance, 0.0))
+    return Score(max(value, 0.0), low if low is None else max(low, 0.0), high)
 
 
-def _add_fidelity(results: Results, measured: dict[str, Tensor], no_references: str | None) -> None:
-    if no_references is not None:
-        results.scores["psnr"] = results.scores["ssim"] = Score(None, reason=no_references)
-        return
+def _inception_score(results: Results, features: Tensor, inception: Inception, device: torch.device) -> Score:
+    n = len(features)
+    if n < SPLITS:
+        return Score(None, reason=f"{SPLITS} splits need at least {SPLITS} images, there are {n}")
+    splits = split_scores(features, inception.log_probabilities, device=device)
+    results.context["is_std"] = float(splits.std(correction=0))
+    low, high = splits_interval(splits.tolist())
+    return Score(float(splits.mean()), max(low, 1.0), high)
+
+
+def _fidelity(results: Results, measured: dict[str, Tensor]) -> dict[str, Tensor]:
     identical = int(torch.isinf(measured["psnr"]).sum())
     if identical:
         results.notes.append(
             f"{identical} {'image is' if identical == 1 else 'images are'} identical to the reference, pixel by pixel"
             f" (PSNR counted as {PSNR_CAP:.0f} dB)"
         )
-    results.add_mean("psnr", measured["psnr"].clamp(max=PSNR_CAP))
-    if "ssim" in measured:
-        results.add_mean("ssim", measured["ssim"])
-    else:
-        results.scores["ssim"] = Score(None, reason=f"some images have a side under {SMALLEST_SIDE} pixels")
+    values = {"psnr": measured["psnr"].clamp(max=PSNR_CAP)}
+    return values | ({"ssim": measured["ssim"]} if "ssim" in measured else {})
 
 
 def _add_context(results: Results, measured: dict[str, Tensor], known: dict[str, Tensor], text_rows: Tensor) -> None:

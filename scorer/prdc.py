@@ -30,13 +30,16 @@ class Prdc:
     coverage: float
 
 
-def prdc(features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: int = K) -> Prdc:
+def prdc(
+    features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: int = K, device: torch.device | None = None
+) -> Prdc:
     """The four, in float64.
 
     Args:
         features: (N, D) of the generated images, N > k; may be mapped from a file.
         references: (M, D) of the real ones, M > k.
         k: how many nearest neighbours a ball reaches to, the image itself not counted.
+        device: where to compute, by default where the features are; they are moved there in parts.
 
     Raises:
         ValueError: too few rows, or another number of dimensions.
@@ -46,15 +49,16 @@ def prdc(features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: in
         raise ValueError(f"the {k} nearest neighbours need more than {k} images on each side, got {n} and {m}")
     if features.shape[1] != references.shape[1]:
         raise ValueError(f"the features have {features.shape[1]} dimensions, the references' {references.shape[1]}")
-    radii, reference_radii = _squared_radii(features, k), _squared_radii(references, k)
-    balls = torch.zeros(n, dtype=torch.int64, device=features.device)  # of the references, that hold each image
-    recalled = torch.zeros(m, dtype=torch.bool, device=features.device)
-    nearest = torch.full((m,), torch.inf, dtype=torch.float64, device=features.device)
+    device = device or features.device
+    radii, reference_radii = _squared_radii(features, k, device), _squared_radii(references, k, device)
+    balls = torch.zeros(n, dtype=torch.int64, device=device)  # of the references, that hold each image
+    recalled = torch.zeros(m, dtype=torch.bool, device=device)
+    nearest = torch.full((m,), torch.inf, dtype=torch.float64, device=device)
     for row in range(0, m, CHUNK):
         part = slice(row, row + CHUNK)
         for column in range(0, n, CHUNK):
             other = slice(column, column + CHUNK)
-            distances = _squared_distances(references[part], features[other])
+            distances = _squared_distances(references[part], features[other], device)
             balls[other] += (distances < reference_radii[part, None]).sum(dim=0)
             recalled[part] |= (distances < radii[other]).any(dim=1)
             nearest[part] = torch.minimum(nearest[part], distances.amin(dim=1))
@@ -66,21 +70,21 @@ def prdc(features: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: in
     )
 
 
-def _squared_radii(x: Tensor, k: int) -> Float64[Tensor, " n"]:
+def _squared_radii(x: Tensor, k: int, device: torch.device) -> Float64[Tensor, " n"]:
     """The squared distance of each row to its k-th nearest other row."""
     radii = []
     for left in x.split(CHUNK):
         # The image itself is its own nearest, at distance 0.
-        nearest = torch.full((len(left), k + 1), torch.inf, dtype=torch.float64, device=x.device)
+        nearest = torch.full((len(left), k + 1), torch.inf, dtype=torch.float64, device=device)
         for right in x.split(CHUNK):
-            found = torch.cat([nearest, _squared_distances(left, right)], dim=1)
+            found = torch.cat([nearest, _squared_distances(left, right, device)], dim=1)
             nearest = found.topk(k + 1, dim=1, largest=False).values
-        radii.append(nearest[:, k])
+        radii.append(nearest.amax(dim=1))
     return torch.cat(radii)
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Float64[Tensor, "n m"]:
-    x, y = x.double(), y.double()
+def _squared_distances(x: Tensor, y: Tensor, device: torch.device) -> Float64[Tensor, "n m"]:
+    x, y = x.to(device, torch.float64), y.to(device, torch.float64)
     lengths = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
     distances = lengths - 2.0 * (x @ y.T)
     return torch.where(distances > EQUAL * lengths, distances, 0.0)

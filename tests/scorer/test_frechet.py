@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from cleanfid.fid import frechet_distance as clean_fid_frechet_distance
 
-from scorer.frechet import feature_statistics, frechet_distance
+from scorer import frechet
+from scorer.confidence import image_groups
+from scorer.frechet import FrechetDistance, feature_statistics, frechet_distance
 
 
 def relu_features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -82,3 +86,24 @@ def test_statistics_are_float64_and_numpys() -> None:
 def test_bad_input_is_named_and_does_not_hang(features: np.ndarray, mean: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         frechet_distance(features, mean, np.eye(4))
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 96), (100, 97), (300, 64)])
+def test_without_some_images_is_the_distance_of_the_others(n: int, d: int) -> None:
+    """Also where all images are as many as dimensions and the others are fewer."""
+    features, reference = relu_features(n, d, seed=8, shift=0.1), feature_statistics(relu_features(500, d, seed=9))
+    distance = FrechetDistance(features, *reference)
+    for rows in image_groups(n)[:4]:
+        expected = frechet_distance(np.delete(features, rows, axis=0), *reference)
+        assert distance.without(rows) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="only 1 would be left"):
+        distance.without(torch.arange(n - 1))
+
+
+def test_features_in_parts_and_mapped_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, reference = relu_features(300, 64, seed=10), feature_statistics(relu_features(400, 64, seed=11))
+    whole = frechet_distance(features, *reference)
+    features.tofile(tmp_path / "features")
+    mapped = torch.from_file(str(tmp_path / "features"), size=features.size).view(300, 64)
+    monkeypatch.setattr(frechet, "CHUNK", 77)
+    assert frechet_distance(mapped, *reference) == pytest.approx(whole, rel=1e-12)

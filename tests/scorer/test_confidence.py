@@ -1,0 +1,114 @@
+"""The intervals against scipy's bootstrap, closed forms and brute force, and how often they hold what they aim at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from scorer.confidence import (
+    bootstrap_intervals,
+    image_groups,
+    jackknife,
+    jackknife_interval,
+    splits_interval,
+    t_quantile,
+)
+
+
+def test_quantiles_of_students_t() -> None:
+    assert t_quantile(19) == pytest.approx(2.093024, abs=1e-6)  # of any printed table
+    assert t_quantile(9) == pytest.approx(2.262157, abs=1e-6)
+
+
+def test_bootstrap_against_scipys() -> None:
+    values = torch.from_numpy(np.random.default_rng(0).gamma(2.0, size=(1063, 2)))  # skewed
+    ours = bootstrap_intervals(list(values.T), resamples=5000)
+    for column, (low, high) in zip(values.T.numpy(), ours, strict=True):
+        expected = scipy.stats.bootstrap(
+            (column,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(1)
+        ).confidence_interval
+        width = expected.high - expected.low
+        assert low == pytest.approx(expected.low, abs=0.05 * width)
+        assert high == pytest.approx(expected.high, abs=0.05 * width)
+
+
+@pytest.mark.parametrize("n", [5, 20, 400])
+def test_bootstrap_of_a_normal_mean_is_students_interval(n: int) -> None:
+    values = torch.from_numpy(scipy.stats.norm.ppf((np.arange(n) + 0.5) / n))  # no luck involved
+    ((low, high),) = bootstrap_intervals([values], resamples=8000)
+    half = t_quantile(n - 1) * float(values.std(correction=1)) / n**0.5
+    # With five images there are few different resamples, and a mean of them has no tail as far out as t's.
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12 if n == 5 else 0.05)
+
+
+def test_resamples_are_the_same_for_all_columns_and_in_every_run() -> None:
+    a = torch.randn(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (first,) = bootstrap_intervals([a])
+    both = bootstrap_intervals([-a, 2.0 * a + 1.0])
+    assert both[1] == pytest.approx((2 * first[0] + 1, 2 * first[1] + 1), rel=1e-12)
+    assert both[0] == pytest.approx((-first[1], -first[0]), rel=1e-12)
+    assert bootstrap_intervals([a, a.square()])[0] == first
+
+
+def test_a_constant_is_certain() -> None:
+    assert bootstrap_intervals([torch.full((50,), 0.25)]) == [(0.25, 0.25)]
+
+
+def test_bad_values_are_named() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        bootstrap_intervals([torch.ones(1)])
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_intervals([torch.tensor([1.0, torch.inf])])
+
+
+@pytest.mark.parametrize("n", [20, 43, 1063])
+def test_groups_are_balanced_disjoint_and_shuffled(n: int) -> None:
+    groups = image_groups(n)
+    assert {len(group) for group in groups} <= {n // 20, n // 20 + 1}
+    assert torch.equal(torch.cat(groups).sort().values, torch.arange(n))
+    if n > 100:
+        # Neighbours are in the same group as often as chance puts them there: 1 in 20.
+        label = torch.empty(n, dtype=torch.int64)
+        for number, group in enumerate(groups):
+            label[group] = number
+        assert int((label[1:] == label[:-1]).sum()) < n / 20 * 1.6
+
+
+@pytest.mark.parametrize("n", [40, 57])  # equal groups of two, and groups of two and three
+def test_jackknife_of_a_mean_is_its_standard_error(n: int) -> None:
+    values = torch.randn(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+
+    def without(rows: torch.Tensor) -> float:
+        kept = torch.ones(n, dtype=torch.bool)
+        kept[rows] = False
+        return float(values[kept].mean())
+
+    value, low, high = jackknife(without, n)
+    assert value == pytest.approx(float(values.mean()))
+    # Of independent groups' means with weights m/n: the textbook variance between groups.
+    groups = image_groups(n)
+    means = torch.stack([values[group].mean() for group in groups])
+    weights = torch.tensor([len(group) for group in groups], dtype=torch.float64) / n
+    variance = (weights / (1 - weights) * (means - value).square()).sum() / len(groups)
+    assert (high - low) / 2 == pytest.approx(t_quantile(19) * float(variance) ** 0.5, rel=1e-9)
+    assert (high + low) / 2 == pytest.approx(value)
+
+
+def test_a_bias_that_shrinks_with_the_number_of_images_is_no_uncertainty() -> None:
+    """A statistic 3 + 10/n of groups of unequal size has no variance: only n differs."""
+    sizes = [2, 3] * 10
+    left_out = [3 + 10 / (50 - size) for size in sizes]
+    low, high = jackknife_interval(3 + 10 / 50, left_out, sizes)
+    assert high - low < 1e-12
+
+
+def test_fewer_images_than_groups_have_no_interval() -> None:
+    assert jackknife(lambda rows: 1.0, 19) == (1.0, None, None)
+
+
+def test_splits_interval_is_students() -> None:
+    values = np.random.default_rng(3).normal(size=10)
+    expected = scipy.stats.t.interval(0.95, 9, loc=values.mean(), scale=scipy.stats.sem(values))
+    assert splits_interval(values) == pytest.approx(expected, rel=1e-12)

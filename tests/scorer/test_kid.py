@@ -1,0 +1,69 @@
+"""KID against its definition written out, against the closed form of its expectation, and without some images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scorer import kid
+from scorer.confidence import image_groups
+from scorer.kid import KernelInceptionDistance, kernel_inception_distance
+
+
+def features(n: int, seed: int, shift: float = 0.0, d: int = 12) -> torch.Tensor:
+    return torch.relu(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) + shift)
+
+
+def definition(x: np.ndarray, y: np.ndarray) -> float:
+    """Bińkowski et al. 2018, eq. 4, pair by pair."""
+    n, m, d = len(x), len(y), x.shape[1]
+    within_x = sum((x[i] @ x[j] / d + 1) ** 3 for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    within_y = sum((y[i] @ y[j] / d + 1) ** 3 for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    return within_x + within_y - 2 * sum((a @ b / d + 1) ** 3 for a in x for b in y) / (n * m)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (7, 25), (40, 31)])
+def test_against_the_definition(n: int, m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kid, "CHUNK", 9)  # blocks that do not fit evenly
+    x, y = features(n, 1), features(m, 2, shift=0.3)
+    expected = definition(x.double().numpy(), y.double().numpy())
+    assert kernel_inception_distance(x, y) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_closed_form() -> None:
+    """Of x = ±a and y = ±b on one axis each, equally often: odd powers cancel, E(xx'/d + 1)³ = 1 + 3 (a²/d)²."""
+    d, n, a, b = 4, 1500, 1.5, 0.7
+    signs = torch.randint(0, 2, (2, n), generator=torch.Generator().manual_seed(0)).double() * 2 - 1
+    x, y = torch.zeros(n, d, dtype=torch.float64), torch.zeros(n, d, dtype=torch.float64)
+    x[:, 0], y[:, 0] = a * signs[0], b * signs[1]
+    expected = 3 * (a**2 / d - b**2 / d) ** 2
+    assert kernel_inception_distance(x, y) == pytest.approx(expected, abs=0.02)
+
+
+def test_unbiased_where_nothing_differs() -> None:
+    values = [kernel_inception_distance(features(30, s), features(40, s + 500)) for s in range(300)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / len(values) ** 0.5
+    assert min(values) < 0 < max(values)
+
+
+@pytest.mark.parametrize("n", [43, 60])
+def test_without_some_images_is_the_distance_of_the_others(n: int) -> None:
+    x, y = features(n, 3, shift=0.2), features(50, 4)
+    distance = KernelInceptionDistance(x, y)
+    for rows in image_groups(n)[:5]:
+        others = np.delete(x.numpy(), rows, axis=0)
+        assert distance.without(rows) == pytest.approx(kernel_inception_distance(torch.from_numpy(others), y), rel=1e-9)
+
+
+def test_worse_images_are_further_away() -> None:
+    y = features(300, 5)
+    values = [kernel_inception_distance(features(300, 6, shift), y) for shift in (0.0, 0.2, 0.5, 1.0)]
+    assert values == sorted(values)
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        kernel_inception_distance(features(1, 0), features(5, 1))
+    with pytest.raises(ValueError, match="different networks"):
+        kernel_inception_distance(features(5, 0, d=3), features(5, 1, d=4))
