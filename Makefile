@@ -60,7 +60,7 @@ trainers   := monster=baselines.monster.train stable=baselines.stable_diffusion.
 trainer    := $(patsubst $(MODEL)=%,%,$(filter $(MODEL)=%,$(trainers)))
 trainable  := $(foreach one,$(trainers),$(firstword $(subst =, ,$(one))))
 
-.PHONY: help env data submission score check leaderboard table pack train sweep lint test clean
+.PHONY: help env data submission score check leaderboard table pack train sweep bench lint test clean
 
 help:  ## show this list
 	@echo "Drawoff: a text-to-image competition in a box"; echo
@@ -143,6 +143,9 @@ endif
 
 sweep: data  ## draw and score the validation prompts with MODEL at each of GUIDANCE; write the curves (CSV and PNG)
 	@$(PY) -m baselines.sweep '$(MODEL)' --guidance $(GUIDANCE) --device '$(DEVICE)' $(ARGS)
+
+bench: $(ENV)  ## measure the scorer: against the plain stack, stage by stage, and how it grows (nothing else may run)
+	@$(PY) -m benchmarks.scorer $(ARGS)
 
 lint: $(ENV)  ## ruff, formatting, and who may import whom
 	@.venv/bin/ruff check .

@@ -62,27 +62,27 @@ class Processes:
         """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""
         if self.count == 1:
             return dict(tables)
-        shapes = self.gather({name: list(table.shape) for name, table in tables.items()})
-        shared = [name for name in next(filter(None, shapes), {}) if all(name in part for part in shapes if part)]
+        described = {name: (list(table.shape[1:]), str(table.dtype)) for name, table in tables.items()}
+        parts = [part for part in self.gather(described) if part]  # a process without images has no tables
         rows = Rows(n)
-        for name in shared:
+        for name in parts[0] if parts else ():
+            if not all(name in part for part in parts):
+                continue  # such as SSIM, which one share may have and another not
+            shape, dtype = parts[0][name]
             for rank in range(self.count):
                 share = self._share(n, rank)
                 for start in range(share.start, share.stop, _ROWS):
                     stop = min(start + _ROWS, share.stop)
-                    if self.first:
-                        shape = (stop - start, *next(filter(None, shapes))[name][1:])
-                        part = tables[name][start:stop] if rank == 0 else self._receive(rank, shape, tables, name)
-                        rows.add(name, torch.arange(start, stop), part.to(device))
-                    elif rank == self.rank:
-                        dist.send(tables[name][start - share.start : stop - share.start].cpu().contiguous(), 0)
+                    own = slice(start - share.start, stop - share.start)
+                    if self.rank == rank == 0:
+                        rows.add(name, torch.arange(start, stop), tables[name][own])
+                    elif self.rank == rank:
+                        dist.send(tables[name][own].cpu().contiguous(), 0)
+                    elif self.first:
+                        part = torch.empty((stop - start, *shape), dtype=getattr(torch, dtype.removeprefix("torch.")))
+                        dist.recv(part, rank)
+                        rows.add(name, torch.arange(start, stop), part.to(device) if part.is_floating_point() else part)
         return rows.tensors()
-
-    @staticmethod
-    def _receive(rank: int, shape: tuple[int, ...], tables: Mapping[str, Tensor], name: str) -> Tensor:
-        part = torch.empty(shape, dtype=tables[name].dtype if name in tables else torch.float32)
-        dist.recv(part, rank)
-        return part
 
 
 ALONE = Processes()
