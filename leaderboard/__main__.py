@@ -139,6 +139,10 @@ def _print(result: GateResult) -> None:
         difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
         line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {check.reason}"
         console.print(line.rstrip(), style=colours[check.verdict])
+    for rule in result.rules:
+        mark, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]
+        value = "" if rule.value is None else f"{rule.value:g}"
+        console.print(f"  {mark} {rule.rule:<24} {value:>9}  {rule.reason}".rstrip(), style=colour)
 
 
 def _competitions(chosen: str | None) -> dict[str, Competition]:

@@ -60,13 +60,15 @@ def as_csv(groups: Sequence[Group]) -> str:
 
 
 def _named(group: Group) -> list[tuple[Ranked, str]]:
-    """The ranked entries; a local one with a shipped one's name is told apart."""
+    """The ranked entries, then the suspect ones; a local one with a shipped one's name is told apart."""
     shipped = {entry.row.name for entry in group.ranked if entry.shipped}
-    ranked = [entry for entry in group.ranked if entry.place is not None]
     return [
         (
             entry,
-            f"{entry.row.name} (scored here)" if not entry.shipped and entry.row.name in shipped else entry.row.name,
+            entry.row.name
+            + " (scored here)" * (not entry.shipped and entry.row.name in shipped)
+            + " (suspect)" * (entry.row.status == "suspect"),
         )
-        for entry in ranked
+        for entry in group.ranked
+        if entry.place is not None or entry.row.status == "suspect"
     ]

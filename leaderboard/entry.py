@@ -11,12 +11,13 @@ from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.folder import Submission
 from submission.scorecard import METRICS, Scorecard
+from submission.suspicions import RuleCheck
 
 _BYTES_LIMIT = 16 * 2**20
 
 
 def measured(target: Path | None, competition: Competition, local: Path = board.LOCAL) -> dict[str, Any]:
-    """`name`, `submission`, `n` and `scores` of the entry at `target`, for `gate.evaluate`.
+    """`name`, `submission`, `n`, `scores` and `rules` of the entry at `target`, for `gate.evaluate`.
 
     `target` is a scorecard's JSON, or a submission (folder or zip) whose scorecard lies beside it; without one, the
     newest row of the board `local` counts. Raises MissingPart when there is no scorecard of these very bytes and these
@@ -67,7 +68,16 @@ def _card(card: Scorecard, competition: Competition, path: Path) -> dict[str, An
         raise MissingPart(
             f"the scorecard was measured with another {other}", looked_for=path, get_it="score the submission again"
         )
-    return {"name": card.name, "submission": card.submission, "n": card.n, "scores": card.scores}
+    rules = competition.rules
+    if card.suspicions is None and rules.limits:
+        raise MissingPart(
+            "the scorecard does not say whether images were copied",
+            looked_for=path,
+            get_it="score the submission again",
+        )
+    findings = card.suspicions.findings if card.suspicions is not None else {}
+    checks = rules.check(findings, card.scores, whole=card.ranks)
+    return {"name": card.name, "submission": card.submission, "n": card.n, "scores": card.scores, "rules": checks}
 
 
 def _measured_otherwise(fingerprint: Mapping[str, str | int | None], competition: Competition) -> str:
@@ -85,11 +95,14 @@ def _newest(competition: Competition, local: Path) -> dict[str, Any]:
         row
         for row in board.read(local)
         if row.competition == competition.name
-        and row.status == "ok"
+        and row.status in ("ok", "suspect")
         and not _measured_otherwise(row.measured_by, competition)
     ]
     if not rows:
         raise MissingPart(f"nothing of {competition.name} was scored yet", looked_for=local, get_it="make score")
     row = rows[-1]
     scores = {metric: row.score(metric) for metric in METRICS}
-    return {"name": row.name, "submission": row.submission_sha256, "n": row.n, "scores": scores}
+    checks = [check for check in competition.rules.check({}, scores) if check.rule.startswith("bounds.")]
+    if row.status == "suspect":
+        checks.append(RuleCheck("status", None, False, "it was found suspect when it was scored, see its scorecard"))
+    return {"name": row.name, "submission": row.submission_sha256, "n": row.n, "scores": scores, "rules": checks}

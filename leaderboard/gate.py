@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from submission.competition import Competition, Tier
 from submission.errors import UsageError
 from submission.scorecard import METRICS, Metric, Score
+from submission.suspicions import RuleCheck
 
 SCHEMA_VERSION = 1
 
@@ -45,7 +46,10 @@ class Check:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The gate's answer on one entry. `reason` is one sentence that a person can act on."""
+    """The gate's answer on one entry. `reason` is one sentence that a person can act on.
+
+    `rules` are the verdicts on the competition's rules beside the tier's thresholds.
+    """
 
     competition: str
     tier: str
@@ -55,6 +59,7 @@ class GateResult:
     checks: list[Check]
     verdict: Verdict
     reason: str
+    rules: list[RuleCheck] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -75,16 +80,26 @@ def tier_of(competition: Competition, name: str | None = None) -> Tier:
 
 
 def evaluate(
-    competition: Competition, tier: Tier, *, name: str, submission: str, n: int, scores: Mapping[str, Score]
+    competition: Competition,
+    tier: Tier,
+    *,
+    name: str,
+    submission: str,
+    n: int,
+    scores: Mapping[str, Score],
+    rules: Sequence[RuleCheck] = (),
 ) -> GateResult:
-    """Hold `scores`, measured on `n` images of the submission with that sha256, against every threshold of `tier`."""
+    """Hold `scores`, measured on `n` images of the submission with that sha256, against every threshold of `tier`.
+
+    Who breaks one of the competition's `rules` does not beat the gate, whatever the scores.
+    """
     checks = [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
-    verdict, reason = _summary(checks)
+    verdict, reason = _with_rules(*_summary(checks), rules)
     full = len(competition.prompts)
     if n != full:
         verdict = Verdict.UNKNOWN
         reason = f"scored on {n} of {full} prompts, which is for trying out: score the whole submission"
-    return GateResult(competition.name, tier.name, name, submission, n, checks, verdict, reason)
+    return GateResult(competition.name, tier.name, name, submission, n, checks, verdict, reason, list(rules))
 
 
 def _check(metric: Metric, threshold: float, score: Score | None) -> Check:
@@ -111,6 +126,17 @@ def _summary(checks: list[Check]) -> tuple[Verdict, str]:
     if unknown:
         return Verdict.UNKNOWN, "; ".join(f"{check.requirement}: {check.reason}" for check in unknown)
     return Verdict.BEATS, "every threshold is reached"
+
+
+def _with_rules(verdict: Verdict, reason: str, rules: Sequence[RuleCheck]) -> tuple[Verdict, str]:
+    if broken := [f"{check.rule}: {check.reason}" for check in rules if check.passed is False]:
+        misses = [reason] if verdict is Verdict.FAILS else []
+        return Verdict.FAILS, "; ".join([f"breaks the rule {rule}" for rule in broken] + misses)
+    if verdict is Verdict.BEATS and (
+        unchecked := [f"{check.rule} {check.reason}" for check in rules if check.passed is None]
+    ):
+        return Verdict.UNKNOWN, "; ".join(unchecked)
+    return verdict, reason
 
 
 def _amount(value: float, digits: int) -> str:

@@ -65,6 +65,8 @@ def rank(
 
 def why_unranked(row: Row, needs_fid: bool = True) -> str:
     """The reason why a row does not rank, or nothing. `needs_fid`: False where the competition cannot measure FID."""
+    if row.status == "suspect":
+        return "suspect: it breaks a rule of the competition, its scorecard says which"
     if row.status != "ok":
         return f"marked {row.status}"
     for column in NUMBERS:

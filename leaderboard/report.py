@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def as_json(result: GateResult) -> dict[str, Any]:
             }
             for check in result.checks
         ],
+        "rules": [asdict(check) for check in result.rules],
     }
 
 
@@ -56,6 +58,10 @@ def junit(result: GateResult) -> bytes:
         if check.verdict is not Verdict.BEATS:
             got = "no value" if check.score.value is None else f"got {check.score.value:.{check.metric.digits}f}"
             ElementTree.SubElement(case, "failure", message=_xml(f"{check.verdict}: {check.reason or got}"))
+    for rule in result.rules:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate.rules", name=_xml(rule.rule))
+        if rule.passed is not True:
+            ElementTree.SubElement(case, "failure", message=_xml(rule.reason))
     if result.verdict is not Verdict.BEATS and not suite.findall("testcase/failure"):
         case = ElementTree.SubElement(suite, "testcase", classname="gate", name=_xml(f"tier {result.tier}"))
         ElementTree.SubElement(case, "failure", message=_xml(f"{result.verdict}: {result.reason}"))
@@ -92,6 +98,11 @@ def markdown(result: GateResult) -> str:
         value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
         difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
         lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {difference} |")
+    lines += [
+        f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | |"
+        for rule in result.rules
+        if rule.passed is False
+    ]
     lines += ["", f"{result.n} images, submission `{result.submission[:12]}`", ""]
     return "\n".join(lines)
 

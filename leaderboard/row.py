@@ -59,7 +59,8 @@ class Row:
 
     `numbers` maps each column of `NUMBERS` to its value: None where there is none, NaN or infinite only in a file that
     something else wrote. `measured_by` is the fingerprint without `competition` and `n`. `tiers` is how many tiers
-    there were when it was scored, `created_at` is UTC, `status` is "ok" or "invalid".
+    there were when it was scored, `created_at` is UTC, `status` is "ok", "suspect" (it breaks
+    a rule of the competition) or "invalid".
     """
 
     name: str
@@ -121,6 +122,7 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
         submission_sha256=card.submission,
         measured_by=measured_by,
         created_at=(created_at or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0),
+        status="suspect" if card.suspect else "ok",
     )
     for metric, score in card.scores.items():
         row.numbers.update({metric: score.value, f"{metric}_low": score.low, f"{metric}_high": score.high})
@@ -181,8 +183,8 @@ def from_cells(values: Sequence[str]) -> Row:
         raise ValueError(f"tiers_passed is {row.tiers_passed} of {row.tiers}")
     if not _SHA256.fullmatch(row.submission_sha256):
         raise ValueError("submission_sha256 is not 64 hexadecimal digits")
-    if row.status not in ("ok", "invalid"):
-        raise ValueError(f"status is {row.status!r}, neither 'ok' nor 'invalid'")
+    if row.status not in ("ok", "suspect", "invalid"):
+        raise ValueError(f"status is {row.status!r}, not one of 'ok', 'suspect', 'invalid'")
     if cells["fingerprint"] != row.fingerprint:
         raise ValueError(f"fingerprint is {cells['fingerprint']!r}, but the line's own fields make {row.fingerprint!r}")
     return row

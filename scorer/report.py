@@ -114,7 +114,7 @@ def _suspicions(suspicions: Suspicions) -> Text:
     text = Text(f"Looked for cheating and collapse: {found}\n")
     for check in suspicions.rules:
         if check.passed is False:
-            text.append(f"Suspect: {check.reason}\n", "bold red")
+            text.append(f"Suspect, breaks {check.rule}: {check.reason}\n", "bold red")
         elif check.passed is None:
-            text.append(f"{check.reason}\n", "yellow")
+            text.append(f"{check.rule} {check.reason}\n", "yellow")
     return text

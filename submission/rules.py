@@ -74,21 +74,23 @@ class Rules(BaseModel):
 def _count(name: str, limit: int, finding: Finding | None) -> RuleCheck:
     rule = f"max_{name}"
     if finding is None:
-        return RuleCheck(rule, None, None, f"{rule} could not be checked: nothing to compare the images with")
+        return RuleCheck(rule, None, None, "could not be checked: there is nothing to compare the images with")
     if finding.count <= limit:
         return RuleCheck(rule, finding.count, True)
     examples = f", such as {finding.examples[0]}" if finding.examples else ""
-    return RuleCheck(rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {rule} = {limit}{examples}")
+    return RuleCheck(
+        rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, where {limit} are allowed{examples}"
+    )
 
 
 def _bound(name: str, low: float, high: float, score: Score | None) -> RuleCheck:
     rule, metric = f"bounds.{name}", METRICS[name]
     if score is None or score.value is None:
-        return RuleCheck(rule, None, None, f"{rule} could not be checked: {metric.label} was not measured")
+        return RuleCheck(rule, None, None, f"could not be checked: {metric.label} was not measured")
     if low <= score.value <= high:
         return RuleCheck(rule, score.value, True)
     good = (score.value > high) == metric.higher_is_better
     why = "too good to be true" if good else "worse than anything that works"
     digits = metric.digits
-    reason = f"{metric.label} {score.value:.{digits}f} is {why}, {rule} = [{low:.{digits}f}, {high:.{digits}f}]"
+    reason = f"{metric.label} {score.value:.{digits}f} is {why}, outside {low:.{digits}f} … {high:.{digits}f}"
     return RuleCheck(rule, score.value, False, reason)
