@@ -51,7 +51,8 @@ def is_hub_id(weights: str) -> bool:
 
 def download(weights: str) -> str:
     """The command that brings a model from the hub into the cache."""
-    return f".venv/bin/hf download {weights} " + " ".join(f"--include '{pattern}'" for pattern in _WANTED)
+    wanted = " ".join(f"--include '{pattern}'" for pattern in _WANTED)
+    return f".venv/bin/hf download {weights} {wanted} --exclude 'safety_checker/*'"
 
 
 def readable(path: Path) -> Path:

@@ -69,7 +69,7 @@ def _how_to_get(competition: Competition) -> list[str]:
                 commands.append(hub.download(rest))
             elif kind == "package":
                 commands.append("pip install --editable '.[baselines]'")
-            elif rest.startswith(data):
+            elif rest.startswith(data) and competition.data_help is None:
                 commands.append(f"make data COMPETITION={competition.name}")
     return list(dict.fromkeys(commands))
 

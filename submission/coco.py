@@ -227,6 +227,7 @@ def main(argv: list[str] | None = None) -> int:
             "which captions and images? make data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/\n"
             f"  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}"
         )
+    print(f"reading {args.captions}", file=sys.stderr, flush=True)  # half a minute on a slow machine
     files, captions = read_captions(args.captions)
     chosen = choose(files, captions, args.n, args.seed)
     if without := len(files) - len(captions):

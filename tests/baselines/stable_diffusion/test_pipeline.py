@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ from safetensors.torch import load_file, save_file
 
 import baselines
 from baselines import listing
+from baselines.__main__ import parser
 from baselines.device import randn, seeded_generators
 from baselines.generate import draw
 from baselines.registry import recipe
 from baselines.request import Request
 from baselines.stable_diffusion.folder import load_parts
 from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
-from submission import Competition, MissingPart
+from submission import Competition, CompetitionError, MissingPart
 from submission.errors import UsageError
 
 PROMPTS = ["a red bat", "a blue cat on a hat", "", "a red bat"]
@@ -199,3 +201,27 @@ def test_a_hub_model_comes_from_the_local_cache_only(competition: Competition, v
     assert listing.missing_parts("stable", competition) == []
     images = baselines.load("stable", competition, "cpu").generate(PROMPTS, SEEDS)
     assert images.shape == (4, 16, 16, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to:UserWarning")
+def test_compiled_it_draws_the_same(competition: Competition, v1_4, monkeypatch) -> None:
+    # The compiler's own back end would take minutes; what is traced, as one graph, is the same.
+    backend = partialmethod(torch.nn.Module.compile, backend="eager")
+    monkeypatch.setattr(torch.nn.Module, "compile", backend)
+    options = {"weights": str(v1_4()), "steps": 2}
+    plain = baselines.load("stable", competition, "cpu", **options)
+    compiled = baselines.load("stable", competition, "cpu", compile=True, **options)
+    assert "compile" not in plain.settings
+    assert compiled.settings["compile"] is True
+    difference = np.abs(plain.generate(PROMPTS, SEEDS).astype(int) - compiled.generate(PROMPTS, SEEDS))
+    assert difference.max() <= 1
+
+
+def test_compile_is_an_option_without_a_value(competition: Competition) -> None:
+    assert parser().parse_args(["stable", "--compile"]).compile is True
+    assert parser().parse_args(["stable"]).compile is None
+    with (competition.root / "competition.toml").open("a") as file:
+        file.write("[baselines.stable]\ncompile = 1\n")
+    with pytest.raises(CompetitionError, match="compile is 1; it must be true or false"):
+        recipe("stable", Competition.load(competition.root))
