@@ -33,6 +33,7 @@ from submission.errors import run
 from submission.hashes import file_sha256
 
 CAPTION_DROPOUT = 0.1
+SAMPLING = {"steps": 20, "guidance_scale": 3.0, "batch_size": 32}
 PREVIEW_PROMPTS = 16
 # Stable Diffusion v1's noise schedule.
 NOISE_SCHEDULE = {
@@ -125,7 +126,15 @@ def main(argv: list[str] | None = None) -> int:
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = denoise(model, solver, noise, shown_text, empty, steps=20, guidance_scale=3.0)
+            z = denoise(
+                model,
+                solver,
+                noise,
+                shown_text,
+                empty,
+                steps=SAMPLING["steps"],
+                guidance_scale=SAMPLING["guidance_scale"],
+            )
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
         grid = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
         Image.fromarray(np.ascontiguousarray(grid.flatten(2, 3).flatten(0, 1).numpy())).save(path)
@@ -156,6 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     unet.load_state_dict(load_file(weights))
     out = args.model or args.out / "model"
     assemble(unet.half(), solver, args.parts, out, share=args.share)
+    atomic.write_json(out / "sampling.json", SAMPLING)
     print(f"{out}: draw with python -m baselines stable --weights {out}")
     return 0
 
