@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
     parser.add_argument("--out", type=Path, default=Path("runs/glide-upsample"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=10_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--images", type=int, default=8_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
         training_set.sheet([small, images, large], path)
 
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=3_000
+        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=2_000
     )
     options = {"config": str(model.config)}
     print(
