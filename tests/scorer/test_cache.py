@@ -1,0 +1,172 @@
+"""Caches: the references' networks run once, the same bytes are measured once, sixteen scorers share one folder."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from leaderboard import board
+from scorer import backbones, cache, reference_cache, score
+from scorer.__main__ import main
+from scorer.clip import Clip
+from submission import Competition, Scorecard
+from submission.errors import run
+
+CPU = torch.device("cpu")
+SCORERS = 16
+
+
+@pytest.fixture
+def images_seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Each call of a network: (which, how many images or texts)."""
+    seen: list[tuple[str, int]] = []
+
+    def watch(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+
+        def watched(self: object, batch: torch.Tensor) -> torch.Tensor:
+            seen.append((name, len(batch)))
+            return method(self, batch)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(backbones.BestiaryInception, "features")
+    watch(Clip, "image_features")
+    watch(Clip, "text_features")
+    return seen
+
+
+def total(seen: list[tuple[str, int]]) -> dict[str, int]:
+    counts = {name: sum(n for other, n in seen if other == name) for name, _ in seen}
+    seen.clear()
+    return counts
+
+
+def test_the_references_are_measured_once_and_a_submission_once(
+    tiny_competition: Callable, tiny_submission: Callable, images_seen: list, cache_home: Path
+) -> None:
+    competition = tiny_competition()
+    entry = tiny_submission(competition)
+    first = score(entry, competition, "cpu", progress=False)
+    assert total(images_seen) == {"features": 16, "image_features": 16, "text_features": 8}
+    other = score(tiny_submission(competition, seed=5, name="other"), competition, "cpu", progress=False)
+    assert total(images_seen) == {"features": 8, "image_features": 8}
+    assert other.scores["fid"] != first.scores["fid"]
+
+    assert score(entry, competition, "cpu", progress=False) == first
+    assert score(entry, competition, "cpu", name="renamed", progress=False) == replace(first, name="renamed")
+    assert not images_seen
+    assert score(entry, competition, "cpu", cache=False, progress=False) == first
+    assert total(images_seen) == {"features": 16, "image_features": 16, "text_features": 8}
+    score(entry, competition, "cpu", extra=True, progress=False)  # another question
+    assert total(images_seen) == {"features": 8, "image_features": 8}
+
+
+def test_another_byte_is_another_submission(
+    tiny_competition: Callable, tiny_submission: Callable, images_seen: list
+) -> None:
+    competition = tiny_competition()
+    entry = tiny_submission(competition)
+    (entry / "submission.json").unlink()
+    first = score(entry, competition, "cpu", progress=False)
+    file = entry / competition.prompts[0].image_name
+    size = file.stat().st_size
+    pixels = Image.open(file).convert("RGB")
+    pixels.putpixel((0, 0), (0, 0, 0))
+    pixels.save(file)
+    file.write_bytes(file.read_bytes().ljust(size, b"\0"))  # the size is no proof of the bytes
+    images_seen.clear()
+    second = score(entry, competition, "cpu", progress=False)
+    assert total(images_seen) == {"features": 8, "image_features": 8}
+    assert second.submission != first.submission
+    assert second.scores["psnr"] != first.scores["psnr"]
+
+
+def test_other_prompts_leave_the_references_features_alone(
+    tiny_competition: Callable, tiny_submission: Callable, images_seen: list
+) -> None:
+    competition = tiny_competition()
+    entry = tiny_submission(competition)
+    score(entry, competition, "cpu", progress=False)
+    total(images_seen)
+    prompts = json.loads((competition.root / "test.json").read_text())
+    next(iter(prompts.values()))["text_prompt"] = "A crowned dragon."
+    (competition.root / "test.json").write_text(json.dumps(prompts))
+    score(entry, Competition.load(competition.root), "cpu", progress=False)
+    assert total(images_seen) == {"features": 8, "image_features": 8, "text_features": 8}
+
+
+def test_tables_are_kept_bit_by_bit(tmp_path: Path) -> None:
+    tables = {
+        "text": torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)),
+        "reference_covariance": torch.randn(4, 4, dtype=torch.float64),
+    }
+    files = {name: tmp_path / "new" / f"{name}.safetensors" for name in tables}
+    reference_cache.write(files, tables)
+    found = reference_cache.read(files, {"text": 5000, "reference_covariance": 4}, CPU)
+    assert all(torch.equal(found[name], table) for name, table in tables.items())
+    assert reference_cache.read(files, {"text": 4999}, CPU) == {}
+    assert reference_cache.read({"text": tmp_path / "none"}, {"text": 1}, CPU) == {}
+
+
+def test_the_command_shows_and_clears_and_leaves_weights(
+    cache_home: Path, capsys: pytest.CaptureFixture[str], tiny_competition: Callable, tiny_submission: Callable
+) -> None:
+    competition = tiny_competition()
+    score(tiny_submission(competition), competition, "cpu", progress=False)
+    (cache_home / "inception-2015-12-05.pt").write_bytes(b"weights")
+    assert run(main, ["cache"]) == 0
+    shown = capsys.readouterr().out
+    assert str(cache_home) in shown
+    assert "3 files" in shown  # features of references by both networks, and of the prompts
+    assert "1 files" in shown
+    assert run(main, ["cache", "--clear"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert [path.name for path in cache_home.rglob("*") if path.is_file()] == ["inception-2015-12-05.pt"]
+    assert cache.main([]) == 0
+    assert "0 files" in capsys.readouterr().out
+
+
+def test_protocols_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(main, ["protocols"]) == 0
+    shown = capsys.readouterr().out
+    for protocol in ("clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"):
+        assert f"\n{protocol}\n" in shown
+    assert shown.count("compares with") == 5
+
+
+@pytest.mark.slow
+def test_sixteen_scorers_at_once(
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, cache_home: Path
+) -> None:
+    """One cold cache, one board, processes of their own: each row is there, and right."""
+    competition = tiny_competition()
+    context = multiprocessing.get_context("forkserver")  # so that PyTorch is imported once
+    context.set_forkserver_preload(["scorer.__main__", "scorer.score"])
+    processes, cards = [], []
+    for i in range(SCORERS):
+        entry = tiny_submission(competition, seed=1000 * (i + 1), name=f"entry{i}")
+        words = [str(entry), "--competition", str(competition.root), "--name", entry.name, "--device", "cpu"]
+        words += ["--json", str(tmp_path / f"{i}.json"), "--leaderboard", str(tmp_path / "board.csv")]
+        processes.append(context.Process(target=run, args=(main, words)))
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    for i in range(SCORERS):
+        card = Scorecard.from_json((tmp_path / f"{i}.json").read_text())
+        assert card == score(tmp_path / f"entry{i}", competition, "cpu", name=card.name, cache=i > 0, progress=False)
+        cards.append(card)
+    rows = {row.name: row for row in board.read(tmp_path / "board.csv")}
+    assert len(rows) == SCORERS
+    for card in cards:
+        assert rows[card.name].submission_sha256 == card.submission
+        assert rows[card.name].numbers["fid"] == card.scores["fid"].value
+    assert not list(cache_home.rglob("*.part"))

@@ -1,0 +1,98 @@
+"""Two real processes with gloo: the scorecard of one; only the first writes; both refuse what one cannot read."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leaderboard import board
+from scorer import score
+from scorer.parallel import ALONE, Processes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def launch(words: list[str], count: int = 2) -> list[subprocess.CompletedProcess]:
+    """`python -m scorer` in `count` processes, with the environment that torchrun gives them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "scorer", *words]
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    results = []
+    for process in processes:
+        out, err = process.communicate(timeout=300)
+        results.append(subprocess.CompletedProcess(command, process.returncode, out, err))
+    return results
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_scorecard_of_one(
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path
+) -> None:
+    competition = tiny_competition(13)
+    entry = tiny_submission(competition)
+    alone = score(entry, competition, "cpu", cache=False, progress=False)
+    words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--batch-size", "4"]
+    words += ["--json", str(tmp_path / "card.json"), "--csv", str(tmp_path / "images.csv")]
+    words += ["--leaderboard", str(tmp_path / "board.csv")]
+    first, second = launch(words)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "FID" in first.stdout
+    assert second.stdout == ""
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["submission"] == alone.submission
+    assert card["fingerprint"] == alone.fingerprint
+    for name, value in alone.scores.items():
+        assert card["scores"][name]["value"] == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 14
+    assert len(board.read(tmp_path / "board.csv")) == 1
+
+
+@pytest.mark.slow
+def test_a_problem_of_the_second_is_a_problem_of_both(
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path
+) -> None:
+    competition = tiny_competition(8)
+    entry = tiny_submission(competition)
+    (entry / "submission.json").unlink()
+    name = competition.prompts[-1].image_name
+    (entry / name).write_bytes(b"not an image")
+    words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--no-leaderboard"]
+    first, second = launch([*words, "--json", str(tmp_path / "card.json")])
+    assert (first.returncode, second.returncode) == (3, 3), first.stderr + second.stderr
+    assert name in first.stderr
+    assert name not in second.stderr
+    assert not (tmp_path / "card.json").exists()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 1063])
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+def test_shares_cover_everything_once(n: int, count: int) -> None:
+    shares = [Processes(rank, count).share(n) for rank in range(count)]
+    assert [row for share in shares for row in share] == list(range(n))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_alone_nothing_is_sent() -> None:
+    assert ALONE.first
+    assert ALONE.gather({"a": 1}) == [{"a": 1}]
+    assert ALONE.from_first([1]) == [1]
