@@ -11,10 +11,10 @@ from torch.nn import functional as F
 class AttentionBlock(nn.Module):
     """Residual attention whose keys are the text states, then the image positions (GLIDE, section 4)."""
 
-    def __init__(self, channels: int, num_head_channels: int, text_width: int) -> None:
+    def __init__(self, channels: int, num_head_channels: int, text_width: int, norm_groups: int) -> None:
         super().__init__()
         self.num_heads = channels // num_head_channels
-        self.group_norm = nn.GroupNorm(32, channels)
+        self.group_norm = nn.GroupNorm(norm_groups, channels)
         self.to_qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.add_kv_proj = nn.Conv1d(text_width, 2 * channels, 1)
         self.to_out = nn.Conv1d(channels, channels, 1)

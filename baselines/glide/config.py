@@ -24,11 +24,13 @@ class UNetConfig:
 
     Attributes:
         image_size: of the images it denoises, in pixels.
-        model_channels: width of the first level; every width must be a multiple of 32 (GroupNorm).
+        model_channels: width of the first level.
         num_res_blocks: residual blocks per level.
         channel_mult: width of each level over the first; each level halves the resolution.
         attention_resolutions: where it attends, in pixels.
         num_head_channels: width of an attention head.
+        norm_groups: of every group norm; each width must be a multiple of it. With as many groups as channels the
+            last norm would take an image's mean colour from what it predicts.
         text_length: tokens of a prompt; longer ones are cut.
         text_width, text_layers, text_heads: of the text transformer.
         vocab_size: rows of the token table.
@@ -56,6 +58,7 @@ class UNetConfig:
     inpaint: bool = False
     super_res: bool = False
     dropout: float = 0.1
+    norm_groups: PositiveInt = 32
 
     def __post_init__(self) -> None:
         widths = [self.model_channels * mult for mult in self.channel_mult]
@@ -64,8 +67,8 @@ class UNetConfig:
             for level, width in enumerate(widths)
             if level == len(widths) - 1 or self.image_size >> level in self.attention_resolutions
         ]
-        if not widths or any(width % 32 for width in widths):
-            raise ValueError("model_channels times each of channel_mult must be a multiple of 32")
+        if not widths or any(width % self.norm_groups for width in widths):
+            raise ValueError("model_channels times each of channel_mult must be a multiple of norm_groups")
         if any(width % self.num_head_channels for width in attending):
             raise ValueError("num_head_channels must divide the width of every level that attends")
         if self.text_width % self.text_heads:

@@ -34,14 +34,15 @@ class ResnetBlock(nn.Module):
         out_channels: int,
         embedding_width: int,
         dropout: float,
+        norm_groups: int,
         resample: Literal["up", "down"] | None = None,
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.norm1 = nn.GroupNorm(32, in_channels)
+        self.norm1 = nn.GroupNorm(norm_groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time_emb_proj = nn.Linear(embedding_width, 2 * out_channels)
-        self.norm2 = nn.GroupNorm(32, out_channels)
+        self.norm2 = nn.GroupNorm(norm_groups, out_channels)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)  # each block starts as the identity

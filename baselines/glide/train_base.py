@@ -50,6 +50,7 @@ def config(vocab_size: int) -> UNetConfig:
         noise_schedule="squaredcos_cap_v2",
         inpaint=True,
         dropout=0.0,
+        norm_groups=8,
     )
 
 
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
     parser.add_argument("--out", type=Path, default=Path("runs/glide-base"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=80_000, help="training images in all")
+    parser.add_argument("--images", type=int, default=60_000, help="training images in all")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args(argv)

@@ -32,12 +32,12 @@ MAX_BLUR, MAX_NOISE = 0.6, 0.06  # standard deviations: pixels of the small imag
 
 
 def config(vocab_size: int) -> UNetConfig:
-    """0.5 million parameters, 1.2 GFLOP a forward pass. It attends in the middle only: it hardly needs the prompt."""
+    """0.4 million parameters, 0.6 GFLOP a forward pass. It attends in the middle only: it hardly needs the prompt."""
     return UNetConfig(
         image_size=64,
-        model_channels=32,
+        model_channels=16,
         num_res_blocks=1,
-        channel_mult=(1, 1, 1),
+        channel_mult=(1, 2, 2),
         attention_resolutions=(),
         num_head_channels=32,
         text_length=training_set.TEXT_LENGTH,
@@ -48,6 +48,7 @@ def config(vocab_size: int) -> UNetConfig:
         noise_schedule="linear",
         super_res=True,
         dropout=0.0,
+        norm_groups=4,
     )
 
 
@@ -72,8 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
     parser.add_argument("--out", type=Path, default=Path("runs/glide-upsample"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=8_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--images", type=int, default=10_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")

@@ -48,10 +48,10 @@ class UNet(nn.Module):
         sizes = [config.image_size >> level for level in range(len(widths))]
 
         def resnet(in_channels: int, out_channels: int, resample: Any = None) -> ResnetBlock:
-            return ResnetBlock(in_channels, out_channels, embedding_width, config.dropout, resample)
+            return ResnetBlock(in_channels, out_channels, embedding_width, config.dropout, config.norm_groups, resample)
 
         def attention(channels: int) -> AttentionBlock:
-            return AttentionBlock(channels, config.num_head_channels, config.text_width)
+            return AttentionBlock(channels, config.num_head_channels, config.text_width, config.norm_groups)
 
         self.time_embedding = nn.Sequential(
             nn.Linear(config.model_channels, embedding_width), nn.SiLU(), nn.Linear(embedding_width, embedding_width)
@@ -88,7 +88,7 @@ class UNet(nn.Module):
                 channels = width
             last = len(self.up_blocks) == len(widths) - 1
             self.up_blocks.append(Level(resnets, attentions, None if last else resnet(channels, channels, "up")))
-        self.conv_norm_out = nn.GroupNorm(32, channels)
+        self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels)
         self.conv_out = nn.Conv2d(channels, 6, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)

@@ -39,7 +39,7 @@ def test_a_configuration_comes_back_as_it_was(weights: Path, tmp_path: Path) -> 
         (lambda config: config.update(models=[]), "models"),
         (lambda config: config["models"]["base"].update(text_length=9), "same text_length"),
         (lambda config: config["models"]["base"].update(channel_mult=[1, -2]), "channel_mult"),
-        (lambda config: config["models"]["base"].update(model_channels=48), "multiple of 32"),
+        (lambda config: config["models"]["base"].update(model_channels=48), "multiple of norm_groups"),
         (lambda config: config["models"]["base"].update(num_head_channels=24), "num_head_channels"),
         (lambda config: config["models"]["base"].update(text_heads=5), "text_heads"),
         (lambda config: config["models"]["base"].update(image_size=15), "image_size"),
