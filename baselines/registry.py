@@ -73,6 +73,13 @@ MODELS: dict[str, Model] = {
         packages=("torch", "safetensors"),
         files=("{weights}/glide",),
     ),
+    "vq": Model(
+        "baselines.vq_diffusion.pipeline",
+        "VQ-Diffusion: a small one for the bestiary, or microsoft/vq-diffusion-ithq from a folder or the hub's cache",
+        options=("weights", "steps", "guidance_scale"),
+        packages=("torch", "diffusers", "transformers", "safetensors"),
+        files=("{weights}/vq",),
+    ),
     "stable": Model(
         "baselines.stable_diffusion.pipeline",
         "Stable Diffusion: a small one for the bestiary, any other from a folder or the Hugging Face hub",

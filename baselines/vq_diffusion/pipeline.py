@@ -1,0 +1,111 @@
+"""VQ-Diffusion (Gu et al., arXiv 2111.14822; Tang et al., arXiv 2205.16007). Prompts in, images out.
+
+It draws with `microsoft/vq-diffusion-ithq` or with a small model of one's own in the same folder layout, which may hold
+a `sampling.json` with the defaults that were tuned on the validation prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import VQDiffusionScheduler, VQModel
+
+from baselines.device import seeded_generators
+from baselines.vq_diffusion.decoding import decode
+from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults
+from baselines.vq_diffusion.sampling import sample
+from baselines.vq_diffusion.text import encode
+from baselines.vq_diffusion.transformer import with_time_per_image
+from submission import Competition
+from submission.errors import UsageError
+from submission.hashes import file_sha256
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "vq"
+# Codes are drawn, not computed: a rounding that turns one draw changes the picture. Kernels round by their operands'
+# shapes, so the networks are always given so many pictures at a time, whatever the batch.
+TOGETHER = 8
+
+
+class VQDiffusion:
+    """A trained VQ-Diffusion model on one device. `settings` and `weights` go into the manifest."""
+
+    def __init__(
+        self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+    ) -> None:
+        defaults = sampling_defaults(folder)
+        parts = load_parts(folder)
+        self._scheduler: VQDiffusionScheduler = parts["scheduler"]
+        trained = self._scheduler.config.num_train_timesteps
+        self._steps = min(defaults["steps"], trained) if steps is None else steps
+        if self._steps > trained:
+            raise UsageError(f"--steps {steps}: this model was trained with {trained} and draws in at most so many")
+        self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
+        self._truncation_rate = defaults["truncation_rate"]
+        self.batch_size: int = defaults["batch_size"]
+        self._device = torch.device(device)
+        # Half-precision arithmetic in transformer and decoder; float32 in sampler and text encoder.
+        self._dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        self._tokenizer = parts["tokenizer"]
+        self._text_encoder = parts["text_encoder"].float().to(self._device).eval()
+        self._vqvae: VQModel = parts["vqvae"].float().to(self._device).eval()
+        self._transformer = with_time_per_image(parts["transformer"].float().to(self._device)).eval()
+        learned = parts["learned_classifier_free_sampling_embeddings"]
+        if learned.learnable:
+            self._null = learned.embeddings.detach().float().to(self._device)
+        else:
+            self._null = encode(self._text_encoder, self._tokenizer, [""])[0]
+        self.settings = {
+            "steps": self._steps,
+            "guidance_scale": self._guidance_scale,
+            "truncation_rate": self._truncation_rate,
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+        files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".bin"))
+        self.weights = {str(file.relative_to(folder)): file_sha256(file) for file in files}
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        """uint8 (B, H, W, 3), one image per prompt, each from its own seed, the same in any batch."""
+        images = []
+        for start in range(0, len(prompts), TOGETHER):
+            some, their_seeds = list(prompts[start : start + TOGETHER]), list(seeds[start : start + TOGETHER])
+            filling = TOGETHER - len(some)
+            drawn = self._draw(some + some[-1:] * filling, their_seeds + their_seeds[-1:] * filling)
+            images.append(drawn[: len(some)])
+        return np.concatenate(images)
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        text = encode(self._text_encoder, self._tokenizer, prompts)
+        with torch.autocast(self._device.type, self._dtype):
+            codes = sample(
+                self._transformer,
+                self._scheduler,
+                seeded_generators(seeds),
+                text,
+                self._null,
+                steps=self._steps,
+                guidance_scale=self._guidance_scale,
+                truncation_rate=self._truncation_rate,
+            )
+            images = decode(self._vqvae, codes)
+        return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def load(
+    competition: Competition,
+    device: str,
+    *,
+    weights: str | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+) -> VQDiffusion:
+    """The VQ-Diffusion of `competition`: the shipped one for the bestiary, another from the folder or hub id `weights`.
+
+    Raises:
+        MissingPart: the weights are not there, or lack a part.
+        UsageError: more steps than the model was trained with.
+    """
+    return VQDiffusion(find(weights or str(SHIPPED)), device, steps=steps, guidance_scale=guidance_scale)

@@ -1,0 +1,123 @@
+"""How VQ-Diffusion draws: from a canvas of masks to codes, in as many steps as it was trained with, or in fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from diffusers import Transformer2DModel, VQDiffusionScheduler
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from baselines.vq_diffusion.transformer import logits
+
+
+def sample(
+    transformer: Transformer2DModel,
+    scheduler: VQDiffusionScheduler,
+    generators: Sequence[torch.Generator],
+    text: Float[Tensor, "b n d"],
+    null: Float[Tensor, "n d"],
+    *,
+    steps: int,
+    guidance_scale: float,
+    truncation_rate: float,
+) -> Int[Tensor, "b l"]:
+    """The codes of one picture per prompt.
+
+    Args:
+        transformer: one that went through `with_time_per_image`.
+        generators: one random stream on the CPU per picture, which each gives the same share of numbers at every step.
+        text: every token's state of each prompt.
+        null: what stands for no prompt.
+        steps: calls of the transformer, at most the scheduler's num_train_timesteps.
+        guidance_scale: 1 draws by the prompt alone; above, away from no prompt: log p(x0 | none) +
+            s (log p(x0 | prompt) - log p(x0 | none)) (Tang et al., Improved VQ-Diffusion, arXiv 2205.16007).
+        truncation_rate: in (0, 1]: of each place's codes only the most likely ones that make up this probability (Gu
+            et al., arXiv 2111.14822).
+    """
+    guided = guidance_scale != 1
+    if guided:
+        text = torch.cat([text, null.expand_as(text)])
+    device, places = text.device, transformer.num_latent_pixels
+    uniform = torch.stack([torch.rand(2, places, generator=generator) for generator in generators], 1).to(device)
+    codes = draw_last(scheduler, *uniform)
+    times = [*(scheduler.config.num_train_timesteps * step // steps - 1 for step in range(steps, 0, -1)), None]
+    for time, next_time in pairwise(times):
+        t = torch.full((len(text),), time, device=device)
+        outcome = logits(transformer, torch.cat([codes, codes]) if guided else codes, t, text).float()
+        if guided:
+            # The softmax's own normalisation makes logits as good as log-probabilities.
+            with_prompt, without = outcome.chunk(2)
+            outcome = without + guidance_scale * (with_prompt - without)
+        uniform = torch.stack([torch.rand(3, places, generator=generator) for generator in generators], 1).to(device)
+        x0 = draw_truncated(outcome.softmax(-1), truncation_rate, uniform[0])
+        codes = x0 if next_time is None else draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:])
+    return codes
+
+
+def draw_last(
+    scheduler: VQDiffusionScheduler, which: Float[Tensor, "b l"], other: Float[Tensor, "b l"]
+) -> Int[Tensor, "b l"]:
+    """x_T from its prior by two uniform numbers in [0, 1) per place: the mask, or seldom any code."""
+    mask = scheduler.mask_class
+    return torch.where(which < scheduler.log_cumprod_ct[-2].exp().item(), mask, any_code(other, mask))
+
+
+def any_code(uniform: Float[Tensor, "b l"], count: int) -> Int[Tensor, "b l"]:
+    """One of `count` codes, each as likely, for each number in [0, 1)."""
+    return (uniform * count).long().clamp(max=count - 1)  # the product may round up to `count`
+
+
+def draw_truncated(
+    probability: Float[Tensor, "b l k"], truncation_rate: float, uniform: Float[Tensor, "b l"]
+) -> Int[Tensor, "b l"]:
+    """One code per place by the uniform number in [0, 1) there, among the most likely that make up `truncation_rate`.
+
+    As in diffusers' pipeline the code with which the sum of probabilities crosses the rate is still one of them.
+    """
+    likely, order = probability.sort(dim=-1, descending=True)
+    cumulative = likely.cumsum(-1)
+    # The sum of what is kept: the first sum that is not below the rate.
+    last = (cumulative < truncation_rate).sum(-1, keepdim=True).clamp(max=probability.shape[-1] - 1)
+    kept = cumulative.gather(-1, last)
+    rank = (cumulative <= uniform[..., None] * kept).sum(-1, keepdim=True)
+    return order.gather(-1, torch.minimum(rank, last)).squeeze(-1)
+
+
+def draw_earlier(
+    scheduler: VQDiffusionScheduler,
+    t: int,
+    s: int,
+    codes: Int[Tensor, "b l"],
+    x0: Int[Tensor, "b l"],
+    which: Float[Tensor, "b l"],
+    other: Float[Tensor, "b l"],
+) -> Int[Tensor, "b l"]:
+    """x_s ~ q(x_s | x_t = codes, x0), 0 <= s < t, by two uniform numbers in [0, 1) per place.
+
+    With x0 drawn from p(x0 | x_t) it has the distribution p(x_s | x_t) of equation 11 of Gu et al. (arXiv 2111.14822),
+    the one that VQDiffusionScheduler.step draws from where s = t - 1, without its sum over all codes; any earlier s is
+    their fast inference. By equation 5, q(x_s) ~ (a [x_s = x_t] + b) (A [x_s = x0] + B) with a, b of the steps from s
+    to t and A, B of those up to s; that product's terms are masses on x_t, on x0 and on all codes alike. Where x_t is
+    the mask, a is 0, b is the probability of becoming masked, and the mask itself has the mass C.
+    """
+    tables = (scheduler.log_cumprod_at, scheduler.log_cumprod_bt, scheduler.log_cumprod_ct)
+    a_t, b_t, c_t = (table[t].exp().item() for table in tables)
+    a_s, b_s, c_s = (table[s].exp().item() for table in tables)
+    count = scheduler.num_embed - 1
+    a, c = a_t / a_s, 1 - (1 - c_t) / (1 - c_s)
+    # (1 - a - c) / count would be all rounding where codes are hardly ever replaced.
+    b = max(0.0, b_t - a * b_s) / (1 - c_s)
+    masked = codes == scheduler.mask_class
+    arrive = torch.where(masked, c, b)
+    masses = torch.stack(
+        [
+            torch.where(masked, c_s, a * (b_s + a_s * (codes == x0))),  # stay what it is
+            arrive * a_s,  # be x0
+            arrive * b_s * count,  # be any code
+        ]
+    ).cumsum(0)
+    point = which * masses[-1]
+    return torch.where(point < masses[0], codes, torch.where(point < masses[1], x0, any_code(other, count)))

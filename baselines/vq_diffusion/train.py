@@ -1,0 +1,80 @@
+"""python -m baselines.vq_diffusion.train: VQModel and transformer in order, then one folder that draws.
+
+Each stage is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it was.
+The text encoder is one that was trained before, on captions and pictures: by default the monster's, of which the folder
+gets a copy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import VQModel
+from safetensors.torch import load_file
+from transformers import CLIPTextConfig
+
+from baselines.vq_diffusion import train_transformer, train_vqmodel
+from submission import atomic, paths
+from submission.errors import run
+
+SAMPLING = {"steps": 32, "guidance_scale": 2.0, "truncation_rate": 0.9, "batch_size": 32}
+
+
+def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path) -> None:
+    """The parts as one folder as the hub has them, in half precision, with the sampling defaults."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
+    for part in ("text_encoder", "tokenizer"):
+        shutil.copytree(text / part, out / part, dirs_exist_ok=True)
+    vqvae = VQModel.load_config(out / "vqvae")
+    width = CLIPTextConfig.from_pretrained(out / "text_encoder")
+    size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)
+    denoiser = train_transformer.Denoiser(
+        vqvae["num_vq_embeddings"], size, width.hidden_size, width.max_position_embeddings
+    )
+    denoiser.load_state_dict(load_file(transformer_weights))
+    denoiser.to(torch.float16)
+    denoiser.transformer.save_pretrained(out / "transformer")
+    denoiser.null.save_pretrained(out / "learned_classifier_free_sampling_embeddings")
+    train_transformer.noise_schedule(vqvae["num_vq_embeddings"]).save_pretrained(out / "scheduler")
+    atomic.write_json(out / "sampling.json", SAMPLING)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
+    )
+    parser.add_argument(
+        "--text-encoder",
+        type=Path,
+        default=paths.repo_root() / "baselines" / "weights" / "monster",
+        help="folder with text_encoder/ and tokenizer/",
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs/vq"), help="where the runs' folders go")
+    parser.add_argument("--out", type=Path, default=Path("runs/vq/model"), help="the finished model, for --weights")
+    parser.add_argument("--vqmodel-images", type=int, help="training images of the VQModel (default: its command's)")
+    parser.add_argument("--transformer-images", type=int, help="training images of the transformer (likewise)")
+    args = parser.parse_args(argv)
+
+    def stage(out: Path, images: int | None) -> list[str]:
+        return ["--data", str(args.data), "--out", str(out), *(["--images", str(images)] if images else [])]
+
+    vqmodel = args.runs / "vqmodel"
+    train_vqmodel.main(stage(vqmodel, args.vqmodel_images))
+    parts = ["--vqmodel", str(vqmodel / "model"), "--text-encoder", str(args.text_encoder)]
+    train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
+    weights = args.runs / "transformer" / "weights.safetensors"
+    assemble(vqmodel / "model", args.text_encoder, weights, args.out)
+    print(f"{args.out}: draw with python -m baselines vq --weights {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

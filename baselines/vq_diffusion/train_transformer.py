@@ -1,0 +1,199 @@
+"""python -m baselines.vq_diffusion.train_transformer: the network that fills in a picture's codes, given a caption.
+
+Discrete diffusion with the mask-and-replace noise of Gu et al. (arXiv 2111.14822, section 4.1). The loss is the
+cross-entropy of the undisturbed codes at every place, all times alike: their auxiliary objective (and that of Austin et
+al., D3PM, arXiv 2107.03006, equation 5) alone, without the variational bound beside it. For masked places the bound is
+that same cross-entropy with the weight 1/t, and a more even weight gives better pictures (Bond-Taylor et al., arXiv
+2111.12701). One caption in ten is replaced by learned embeddings, which stand for no caption in classifier-free
+guidance (Tang et al., arXiv 2205.16007).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
+from PIL import Image
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.device import seeded_generators
+from baselines.monster.data import load_pictures
+from baselines.training import Schedule, train
+from baselines.vq_diffusion.decoding import decode
+from baselines.vq_diffusion.sampling import sample
+from baselines.vq_diffusion.text import encode
+from baselines.vq_diffusion.train_vqmodel import codes_of
+from baselines.vq_diffusion.transformer import logits, with_time_per_image
+from submission import atomic, paths
+from submission.errors import run
+from submission.hashes import file_sha256
+from submission.progress import track
+
+TIMESTEPS = 64  # and the most steps that it can be drawn with
+CAPTION_DROPOUT = 0.1
+PREVIEW_PROMPTS = 16
+
+
+class Denoiser(nn.Module):
+    """Transformer and learned embeddings for no caption, trained together."""
+
+    def __init__(self, codes: int, size: int, text_width: int, text_length: int) -> None:
+        super().__init__()
+        self.transformer = build(codes, size, text_width)
+        self.null = LearnedClassifierFreeSamplingEmbeddings(True, text_width, text_length)
+
+
+def build(codes: int, size: int, text_width: int) -> Transformer2DModel:
+    """0.9 million parameters, for `codes` codes and the mask on size x size places."""
+    model = Transformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=48,
+        num_layers=4,
+        num_vector_embeds=codes + 1,
+        sample_size=size,
+        cross_attention_dim=text_width,
+        attention_bias=True,
+        activation_fn="geglu-approximate",
+        norm_type="ada_norm",
+        num_embeds_ada_norm=TIMESTEPS,
+    )
+    for block in model.transformer_blocks:
+        # The text's states have length 1, not components of size 1: without this they would hardly be heard at first.
+        for projection in (block.attn2.to_k, block.attn2.to_v):
+            projection.weight.data *= text_width**0.5
+    return with_time_per_image(model)
+
+
+def noise_schedule(codes: int) -> VQDiffusionScheduler:
+    """In the end nine places of ten are masked and one holds any code (as in Gu et al.)."""
+    return VQDiffusionScheduler(codes + 1, TIMESTEPS, gamma_cum_end=0.9)
+
+
+def disturbed(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generator: torch.Generator) -> Tensor:
+    """x_t ~ q(x_t | x0 = codes), int64 (B, L), at times t (B,): kept, replaced by any code, or masked (equation 8)."""
+    masked, replaced = scheduler.log_cumprod_ct[t].exp(), scheduler.log_cumprod_bt[t].exp() * scheduler.mask_class
+    which = torch.rand(codes.shape, generator=generator)
+    anything = torch.randint(scheduler.mask_class, codes.shape, generator=generator)
+    x = torch.where(which < (masked + replaced)[:, None], anything, codes)
+    return torch.where(which < masked[:, None], torch.full_like(codes, scheduler.mask_class), x)
+
+
+@torch.no_grad()
+def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
+    """uint8 (N, 3, H, W) -> codes, int32 (N, L)."""
+    codes = []
+    for part in track(images.split(64), "encoding pictures"):
+        with accelerator.autocast():
+            codes.append(codes_of(vqvae, part).flatten(1).int().cpu())
+    return torch.cat(codes)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument("--vqmodel", type=Path, default=Path("runs/vqmodel/model"), help="diffusers folder")
+    parser.add_argument(
+        "--text-encoder",
+        type=Path,
+        default=paths.repo_root() / "baselines" / "weights" / "monster",
+        help="folder with text_encoder/ and tokenizer/",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/vq_transformer"), help="the run's folder")
+    parser.add_argument("--images", type=int, default=110_000, help="training images in all")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    args = parser.parse_args(argv)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device = accelerator.device
+    pictures = load_pictures(args.data)
+    vqvae = VQModel.from_pretrained(args.vqmodel).float().to(device).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
+    text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
+
+    captions = sorted({caption for entry in pictures.captions for caption in entry})
+    number = {caption: k for k, caption in enumerate(captions)}
+    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
+    # Both networks are fixed, so each picture and caption is encoded once, and a resumed run does not do it again.
+    cache = args.out / "encoded.safetensors"
+    if not cache.exists():
+        encoded = {"codes": encode_pictures(vqvae, pictures.images, accelerator)}
+        encoded |= {"hidden": encode(text_model, tokenizer, captions).half().cpu()}
+        args.out.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(cache, save(encoded))
+    encoded = load_file(cache)
+    codes, hidden = encoded["codes"], encoded["hidden"]
+    size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
+    scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        denoiser: Denoiser = accelerator.unwrap_model(model)
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
+        text = torch.where(dropped[:, None, None], denoiser.null.embeddings, hidden[picked].float().to(device))
+        # One time from each of B equal slices: the loss depends less on luck (Kingma et al., VDM, appendix I.1).
+        slices = (torch.arange(len(indices)) + torch.rand((), generator=generator)) / len(indices)
+        t = (slices[torch.randperm(len(indices), generator=generator)] * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+        x0 = codes[indices].long()
+        x = disturbed(x0, t, scheduler, generator)
+        with accelerator.autocast():
+            outcome = logits(denoiser.transformer, x.to(device), t.to(device), text)
+        return functional.cross_entropy(outcome.float().flatten(0, 1), x0.flatten().to(device)), {}
+
+    shown = captions[:: max(1, len(captions) // PREVIEW_PROMPTS)][:PREVIEW_PROMPTS]
+    shown_text = encode(text_model, tokenizer, shown)
+
+    def preview(model: nn.Module, path: Path) -> None:
+        with accelerator.autocast():
+            drawn = sample(
+                model.transformer,
+                scheduler,
+                seeded_generators(range(len(shown))),
+                shown_text,
+                model.null.embeddings,
+                steps=16,
+                guidance_scale=2.0,
+                truncation_rate=0.9,
+            )
+            x = decode(vqvae, drawn)
+        rows = x.cpu().unflatten(0, (-1, min(8, len(shown)))).permute(0, 3, 1, 4, 2)
+        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+
+    model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
+    if device.type == "cpu":
+        for block in model.transformer.transformer_blocks:
+            for attention in (block.attn1, block.attn2):
+                # The fused attention's backward pass takes a third of the time there, in bfloat16.
+                attention.set_processor(AttnProcessor())
+    schedule = Schedule(
+        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=20_000
+    )
+    # What the pictures and captions were encoded with: a run must not be resumed with another.
+    parts = (
+        args.vqmodel / "diffusion_pytorch_model.safetensors",
+        args.text_encoder / "text_encoder" / "model.safetensors",
+    )
+    options = {"captions": len(captions), "encoders": [file_sha256(part) for part in parts]}
+    print(train(model, loss, len(codes), schedule, args.out, accelerator=accelerator, preview=preview, options=options))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

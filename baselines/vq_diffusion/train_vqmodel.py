@@ -1,0 +1,201 @@
+"""python -m baselines.vq_diffusion.train_vqmodel: the codes that a picture is written in.
+
+diffusers' VQModel, one code for each 4 x 4 pixels. Encoder and decoder learn by gradients, past the choice of a code by
+the straight-through estimate; the codebook follows the running means of what is assigned to each code (van den Oord et
+al., arXiv 1711.00937, section 3.1 and appendix A.1). A code that hardly anything is assigned to starts afresh at an
+encoding drawn from the batch (Dhariwal et al., Jukebox, arXiv 2005.00341, section 3.1), without which most codes would
+never be used. Most of the training sees crops, which hold less white paper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import VQModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from baselines.monster.data import load_pictures
+from baselines.monster.train_autoencoder import picture_error
+from baselines.training import Schedule, train
+from submission import paths
+from submission.errors import run
+
+CODES, CODE_WIDTH = 512, 8
+COMMITMENT = 0.1  # weight of the encodings' distance to their codes, beside the picture's error
+MEMORY = 0.99  # of the running means, per step
+DEAD_SHARE = 0.15  # of the share that a code would have if all were equally frequent
+RESTARTING_SHARE = 0.7  # of the training: what is started later would not settle
+CROP, CROPPED_SHARE = 32, 0.85
+
+
+def build() -> VQModel:
+    """The architecture: 64 x 64 x 3 <-> 16 x 16 codes, 0.35 million parameters."""
+    return VQModel(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(16, 32, 40),
+        layers_per_block=1,
+        latent_channels=CODE_WIDTH,
+        vq_embed_dim=CODE_WIDTH,
+        num_vq_embeddings=CODES,
+        norm_num_groups=8,
+        sample_size=64,
+        mid_block_add_attention=False,
+    )
+
+
+def nearest_codes(codebook: Tensor, z: Tensor) -> Tensor:
+    """The numbers, int64 (n,), of the codes (K, D) nearest to encodings (n, D)."""
+    # |z|^2 is the same for all codes.
+    return (codebook.square().sum(1) - 2 * z @ codebook.T).argmin(1)
+
+
+def codes_of(vqvae: VQModel, images: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) -> int64 (B, h, w): each place's code."""
+    z = vqvae.encode(images.to(vqvae.device).float() / 127.5 - 1).latents.float().permute(0, 2, 3, 1)
+    return nearest_codes(vqvae.quantize.embedding.weight.float(), z.flatten(0, 2)).view(z.shape[:3])
+
+
+class Codebook(nn.Module):
+    """A VQModel in training, with the running number and sum of the encodings assigned to each of its codes."""
+
+    def __init__(self, vqvae: VQModel) -> None:
+        super().__init__()
+        self.vqvae = vqvae
+        weight = vqvae.quantize.embedding.weight
+        weight.requires_grad_(False)
+        self.register_buffer("count", torch.zeros(len(weight)))
+        self.register_buffer("total", torch.zeros_like(weight))
+
+    @torch.no_grad()
+    def follow(self, z: Tensor, codes: Tensor, accelerator: Accelerator) -> None:
+        """Moves the codes towards the means of the encodings z (n, D) that were assigned to them by `codes` (n,)."""
+        count = torch.zeros_like(self.count).index_add_(0, codes, torch.ones_like(z[:, 0]))
+        total = torch.zeros_like(self.total).index_add_(0, codes, z)
+        self.count.lerp_(accelerator.reduce(count, "sum"), 1 - MEMORY)
+        self.total.lerp_(accelerator.reduce(total, "sum"), 1 - MEMORY)
+        self.vqvae.quantize.embedding.weight.copy_(self.total / self.count.clamp(min=1e-5)[:, None])
+
+    @torch.no_grad()
+    def restart_dead(self, z: Tensor, generator: torch.Generator, accelerator: Accelerator) -> int:
+        """Puts the codes that are hardly used, all of them at first, on encodings drawn from z (n, D); how many.
+
+        An encoding is drawn the more likely the farther it is from its code (in squares: k-means++, Arthur and
+        Vassilvitskii 2007), or most would start on white paper, which needs one code.
+        """
+        seen = accelerator.gather(z)
+        usual = len(seen) / len(self.count)
+        dead = self.count < DEAD_SHARE * usual
+        if not dead.any():
+            return 0
+        weight = self.vqvae.quantize.embedding.weight
+        error = (seen - weight[nearest_codes(weight, seen)]).square().sum(1)
+        drawn = torch.multinomial(error.cpu() + 1e-12, len(dead), replacement=True, generator=generator)
+        weight.copy_(torch.where(dead[:, None], seen[drawn.to(seen.device)], weight))
+        self.count.copy_(torch.where(dead, torch.full_like(self.count, usual), self.count))
+        self.total.copy_(weight * self.count[:, None])
+        return int(dead.sum())
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/vqmodel"), help="the run's folder")
+    parser.add_argument("--images", type=int, default=56_000, help="training images (crops) in all")
+    parser.add_argument("--batch-size", type=int, default=16)
+    args = parser.parse_args(argv)
+    pictures = load_pictures(args.data)
+    accelerator = Accelerator(mixed_precision="bf16")
+    device, size = accelerator.device, pictures.images.shape[-1]
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        codebook: Codebook = accelerator.unwrap_model(model)
+        x = pictures.images[indices]
+        if done < CROPPED_SHARE:
+            top, left = torch.randint(0, size - CROP + 1, (2,), generator=generator).tolist()
+            x = x[:, :, top : top + CROP, left : left + CROP]
+        if torch.rand((), generator=generator) < 0.5:
+            x = x.flip(3)
+        x = x.to(device).float() / 127.5 - 1
+        with accelerator.autocast():
+            z = codebook.vqvae.encode(x).latents
+        z = z.float()
+        flat = z.detach().permute(0, 2, 3, 1).flatten(0, 2)
+        restarted = 0
+        if done < RESTARTING_SHARE:
+            # Its own stream, the same in every process: all must restart the same codes at the same encodings.
+            same = torch.Generator().manual_seed(int(done * 2**40))
+            restarted = codebook.restart_dead(flat, same, accelerator)
+        codes = nearest_codes(codebook.vqvae.quantize.embedding.weight, flat)
+        quantized = (
+            codebook.vqvae.quantize.embedding.weight[codes].view(z.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
+        )
+        codebook.follow(flat, codes, accelerator)
+        with accelerator.autocast():
+            straight_through = z + (quantized - z).detach()
+            y = codebook.vqvae.decode(straight_through, force_not_quantize=True).sample.float()
+        value, numbers = picture_error(y, x)
+        commitment = (z - quantized.detach()).square().mean()
+        return value + COMMITMENT * commitment, {
+            **numbers,
+            "commitment": float(commitment.detach()),
+            "restarted": restarted,
+            "perplexity": perplexity(codebook.count),
+        }
+
+    schedule = Schedule(args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.998)
+    codebook = Codebook(build())
+    weights = load_file(train(codebook, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+    codebook.load_state_dict(weights)
+    model = codebook.vqvae.to(device).eval()
+    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
+    finish(model, some, args.out / "model")
+    return 0
+
+
+def perplexity(count: Tensor) -> float:
+    """exp of the entropy of the codes' frequencies, from their numbers (K,): K when all are equally frequent."""
+    share = count / count.sum()
+    return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
+
+
+def finish(model: VQModel, images: Tensor, out: Path) -> None:
+    """Writes the model in half precision, and says what it makes of `images`, uint8 (N, 3, H, W)."""
+    count, psnr = measure(model, images)
+    copy.deepcopy(model).half().save_pretrained(out)
+    print(
+        f"{out}: {psnr:.2f} dB on training pictures, {int((count > 0).sum())} of {len(count)} codes used,"
+        f" perplexity {perplexity(count.float()):.0f}",
+        flush=True,
+    )
+
+
+@torch.no_grad()
+def measure(model: VQModel, images: Tensor) -> tuple[Tensor, float]:
+    """How often each code is used for `images`, int64 (K,), and the mean PSNR (dB) of what is decoded."""
+    count = torch.zeros(model.config.num_vq_embeddings, dtype=torch.int64)
+    psnr = []
+    for part in images.split(64):
+        codes = codes_of(model, part)
+        count += codes.flatten().bincount(minlength=len(count)).cpu()
+        quantized = model.quantize.embedding(codes).permute(0, 3, 1, 2)
+        decoded = model.decode(quantized, force_not_quantize=True).sample
+        decoded = (decoded.clamp(-1, 1) * 127.5 + 127.5).round()
+        psnr.append(10 * torch.log10(255**2 / (decoded - part.float()).square().mean(dim=(1, 2, 3)).clamp(min=1e-2)))
+    return count, torch.cat(psnr).mean().item()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,109 @@
+"""The two trainings on a set of five pictures, the noise that they train against, and the codebook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+import baselines
+from baselines.vq_diffusion import train, train_transformer, train_vqmodel
+from submission import Competition
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """A folder with a tiny text encoder and its tokenizer."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = [*letters, *[letter + "</w>" for letter in letters], "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=[], model_max_length=24)
+    torch.manual_seed(0)
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    CLIPTextModel(config).half().save_pretrained(tmp_path / "text" / "text_encoder")
+    tokenizer.save_pretrained(tmp_path / "text" / "tokenizer")
+    return tmp_path / "text"
+
+
+def test_a_model_is_trained_resumed_assembled_and_drawn_from(training_set: Path, text: Path, tmp_path: Path):
+    bestiary = Competition.load("bestiary")
+    runs, out = tmp_path / "runs", tmp_path / "model"
+    command = ["--data", str(training_set), "--runs", str(runs), "--out", str(out), "--text-encoder", str(text)]
+    images = ["--vqmodel-images", "64", "--transformer-images", "64"]
+    assert train.main([*command, *images]) == 0
+    rows = [json.loads(line) for line in (runs / "vqmodel" / "stats.jsonl").read_text().splitlines()]
+    assert {"loss", "psnr", "commitment", "restarted", "perplexity"} <= rows[-1].keys()
+
+    model = baselines.load("vq", bestiary, "cpu", weights=str(out), steps=2)
+    pictures = model.generate(["red slime", "blue bat"], [1, 2])
+    assert pictures.shape == (2, 64, 64, 3)
+    assert model.batch_size == train.SAMPLING["batch_size"]
+    # Finished stages are kept: the same command again changes nothing.
+    before = (out / "transformer" / "diffusion_pytorch_model.safetensors").read_bytes()
+    assert train.main([*command, *images]) == 0
+    assert (out / "transformer" / "diffusion_pytorch_model.safetensors").read_bytes() == before
+    assert np.array_equal(
+        baselines.load("vq", bestiary, "cpu", weights=str(out), steps=2).generate(["red slime", "blue bat"], [1, 2]),
+        pictures,
+    )
+
+
+def test_pictures_are_disturbed_as_the_schedule_says():
+    scheduler = train_transformer.noise_schedule(4)
+    draws, t = 40_000, 40
+    codes = torch.full((1, draws), 2)
+    x = train_transformer.disturbed(codes, torch.tensor([t]), scheduler, torch.Generator().manual_seed(0))
+    shares = x.flatten().bincount(minlength=5) / draws
+    kept, any_code, masked = (
+        table[t].exp() for table in (scheduler.log_cumprod_at, scheduler.log_cumprod_bt, scheduler.log_cumprod_ct)
+    )
+    expected = torch.stack([any_code, any_code, kept + any_code, any_code, masked])
+    assert torch.allclose(shares, expected, atol=0.012)
+
+
+def test_in_the_end_nine_of_ten_places_are_masked():
+    scheduler = train_transformer.noise_schedule(512)
+    last = train_transformer.TIMESTEPS - 1
+    assert scheduler.log_cumprod_ct[last].exp() == pytest.approx(0.9)
+    assert 512 * scheduler.log_cumprod_bt[last].exp() == pytest.approx(0.1, abs=1e-4)
+
+
+def test_the_nearest_code_is_the_nearest():
+    generator = torch.Generator().manual_seed(1)
+    codebook, z = torch.randn(32, 8, generator=generator), torch.randn(500, 8, generator=generator)
+    assert torch.equal(train_vqmodel.nearest_codes(codebook, z), torch.cdist(z, codebook).argmin(1))
+
+
+def test_codes_move_to_the_means_of_what_they_stand_for():
+    """Running means of fixed clusters converge to them, and no code is left unused (k-means)."""
+    torch.manual_seed(0)
+    codebook, accelerator = train_vqmodel.Codebook(train_vqmodel.build()), Accelerator(cpu=True)
+    generator = torch.Generator().manual_seed(2)
+    centres = 5 * torch.randn(train_vqmodel.CODES // 4, train_vqmodel.CODE_WIDTH, generator=generator)
+    weight = codebook.vqvae.quantize.embedding.weight
+    for step in range(250):  # long enough for an idle code to be given up
+        z = centres[torch.randint(len(centres), (1024,), generator=generator)]
+        z = z + 0.1 * torch.randn(z.shape, generator=generator)
+        restarted = codebook.restart_dead(z, generator, accelerator)
+        assert (restarted == train_vqmodel.CODES) == (step == 0)
+        codebook.follow(z, train_vqmodel.nearest_codes(weight, z), accelerator)
+    nearest = torch.cdist(centres, weight).min(1).values
+    assert nearest.max() < 0.5
+    assert train_vqmodel.perplexity(codebook.count) > train_vqmodel.CODES / 4
+
+
+def test_perplexity_is_the_number_of_equally_frequent_codes():
+    assert train_vqmodel.perplexity(torch.tensor([3.0, 3.0, 3.0, 0.0])) == pytest.approx(3, rel=1e-5)
