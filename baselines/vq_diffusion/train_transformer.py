@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         help="folder with text_encoder/ and tokenizer/",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/vq_transformer"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=110_000, help="training images in all")
+    parser.add_argument("--images", type=int, default=100_000, help="training images in all")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     args = parser.parse_args(argv)

@@ -35,7 +35,7 @@ CROP, CROPPED_SHARE = 32, 0.85
 
 
 def build() -> VQModel:
-    """The architecture: 64 x 64 x 3 <-> 16 x 16 codes, 0.35 million parameters."""
+    """The architecture: 64 x 64 x 3 <-> 16 x 16 codes, 0.3 million parameters."""
     return VQModel(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
@@ -44,7 +44,7 @@ def build() -> VQModel:
         latent_channels=CODE_WIDTH,
         vq_embed_dim=CODE_WIDTH,
         num_vq_embeddings=CODES,
-        norm_num_groups=8,
+        norm_num_groups=4,
         sample_size=64,
         mid_block_add_attention=False,
     )
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/vqmodel"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=56_000, help="training images (crops) in all")
+    parser.add_argument("--images", type=int, default=50_000, help="training images (crops) in all")
     parser.add_argument("--batch-size", type=int, default=16)
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
