@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from scorer.clip import load_clip
 from scorer.clip_similarity import cosines, distinct, mismatched
+from scorer.clip_speed import ClassTokenBlock
 from submission import CompetitionError, MissingPart
 
 CPU = torch.device("cpu")
@@ -43,6 +44,19 @@ def test_against_a_plain_open_clip_loop(tiny_clip_weights: Path, tmp_path: Path,
         torch.testing.assert_close(features, expected, rtol=0, atol=1e-6)
         cosine = cosines(features.expand(2, -1), text_features)
         torch.testing.assert_close(cosine, (expected_text @ expected[0]).double(), rtol=0, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_texts_of_any_length_and_the_work_that_is_left_out(tiny_clip_weights: Path) -> None:
+    model = open_clip.create_model(TINY_CLIP, pretrained=str(tiny_clip_weights)).eval()
+    ours = load_clip(TINY_CLIP, str(tiny_clip_weights), CPU)
+    assert isinstance(ours.model.visual.transformer.resblocks[-1], ClassTokenBlock)
+    assert not any(isinstance(module, open_clip.transformer.QuickGELU) for module in ours.model.visual.modules())
+    texts = ["", "a", "red monster " * 3, "dog " * 75, "dog " * 90]
+    expected = torch.nn.functional.normalize(model.encode_text(open_clip.get_tokenizer(TINY_CLIP)(texts)), dim=1)
+    for part in ([0], [1, 2], [0, 1, 2, 3, 4]):
+        features = ours.text_features([texts[i] for i in part])
+        torch.testing.assert_close(features, expected[part], rtol=0, atol=1e-6)
 
 
 def test_weights_given_on_disk_replace_the_file_named(tiny_clip_weights: Path) -> None:
