@@ -79,7 +79,7 @@ def _count(name: str, limit: int, finding: Finding | None) -> RuleCheck:
         return RuleCheck(rule, finding.count, True)
     examples = f", such as {finding.examples[0]}" if finding.examples else ""
     return RuleCheck(
-        rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, where {limit} are allowed{examples}"
+        rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {limit} allowed{examples}"
     )
 
 

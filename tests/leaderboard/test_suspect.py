@@ -66,7 +66,7 @@ def check(ruled: Competition, tmp_path: Path) -> Callable[..., int]:
         (
             {"copies": 2},
             1,
-            "breaks the rule max_reference_copies: 2 copies of references, where 1 are allowed, such as 0.png",
+            "breaks the rule max_reference_copies: 2 copies of references, 1 allowed, such as 0.png",
         ),
         ({"repeats": 1}, 1, "breaks the rule max_repeats"),
         ({"fid": 3.0}, 1, "FID 3.00 is too good to be true, outside 20.00 … 900.00"),

@@ -1,0 +1,76 @@
+"""`[rules]` of a competition: parsed strictly, checked against findings and scores."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from submission import Competition, CompetitionError
+from submission.rules import Rules
+from submission.scorecard import METRICS, Score
+from submission.suspicions import FINDINGS, Finding, Suspicions
+
+HASHES = 'training_hashes = "t.hashes"\n'
+
+
+def _load(competition, rules: str, hashes: str = HASHES) -> Competition:
+    file = competition.root / "competition.toml"
+    text = file.read_text()
+    file.write_text(text.replace("[backbones]", f"{hashes}[backbones]", 1) + rules)
+    return Competition.load(competition.root)
+
+
+def test_the_table_is_read(tiny_competition) -> None:
+    rules = _load(
+        tiny_competition(),
+        "[rules]\nmax_reference_copies = 0\nmax_training_copies = 10\n[rules.bounds]\nfid = [2, 400.0]\nis = [1, 90]\n",
+    ).rules
+    assert rules.limits == {"reference_copies": 0, "training_copies": 10}
+    assert rules.bounds == {"fid": [2, 400.0], "is": [1, 90]}
+    assert Rules().limits == {}
+    assert set(get_args(Rules.model_fields["bounds"].annotation.__args__[0])) == set(METRICS)
+    assert {f"max_{name}" for name in FINDINGS} == set(Rules.model_fields) - {"bounds"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("[rules]\nmax_copies = 1\n", "rules.max_copies"),
+        ("[rules]\nmax_repeats = -1\n", "rules.max_repeats"),
+        ("[rules]\nmax_repeats = 1.5\n", "rules.max_repeats"),
+        ("[rules]\nmax_repeats = true\n", "rules.max_repeats"),
+        ("[rules.bounds]\nlpips = [0, 1]\n", "rules.bounds.lpips"),
+        ("[rules.bounds]\nfid = [1]\n", "rules.bounds.fid"),
+        ("[rules.bounds]\nfid = [0, inf]\n", "rules.bounds.fid"),
+        ("[rules.bounds]\nfid = [5, 1]\n", "the lower bound is above the upper one"),
+    ],
+)
+def test_other_tables_are_refused(tiny_competition, rules: str, words: str) -> None:
+    with pytest.raises(CompetitionError) as caught:
+        _load(tiny_competition(), rules)
+    assert words in str(caught.value)
+
+
+def test_training_copies_need_hashes(tiny_competition) -> None:
+    with pytest.raises(CompetitionError, match="training_hashes"):
+        _load(tiny_competition(), "[rules]\nmax_training_copies = 1\n", hashes="")
+
+
+def test_verdicts() -> None:
+    rules = Rules.model_validate(
+        {"max_repeats": 2, "max_flat": 0, "max_training_copies": 5, "bounds": {"fid": [3, 9], "clip_t": [0.1, 0.4]}}
+    )
+    findings = {"repeats": Finding(2), "flat": Finding(1, examples=["0.png"])}
+    checks = rules.check(findings, {"fid": Score(1.0), "clip_t": Score(0.4)})
+    verdicts = {check.rule: check.passed for check in checks}
+    assert verdicts == {
+        "max_training_copies": None, "max_repeats": True, "max_flat": False, "bounds.fid": False, "bounds.clip_t": True
+    }  # fmt: skip
+    suspicions = Suspicions(findings, checks)
+    assert [check.rule for check in suspicions.broken] == ["max_flat", "bounds.fid"]
+    assert "such as 0.png" in suspicions.broken[0].reason
+    assert "too good to be true" in suspicions.broken[1].reason
+    missing = rules.check(findings, {"fid": Score(None, reason="no references")})
+    assert [check.passed for check in missing[-2:]] == [None, None]
+    assert [check.reason for check in rules.check({}, {"fid": Score(9.5)})][-2].startswith("FID 9.50 is worse than")
