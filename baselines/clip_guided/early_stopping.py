@@ -69,8 +69,10 @@ def fit(
         stop_after: leave after this epoch, resumable (for tests); the returned path then does not exist yet.
 
     Raises:
-        UsageError: `out` holds another run.
+        UsageError: `out` holds another run, or several processes were launched: minutes of training are not worth it.
     """
+    if accelerator.num_processes > 1:
+        raise UsageError("a guide is trained by one process: start it without `accelerate launch`")
     final, state = out / "weights.safetensors", out / "state"
     asked = json.loads(json.dumps({**asdict(plan), **options}))
     if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
