@@ -15,7 +15,7 @@ from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.ranking import rank
 from submission import atomic
 from submission.competition import Competition
-from submission.errors import CompetitionError, MissingPart, SubmissionError, run, shown
+from submission.errors import CompetitionError, MissingPart, SubmissionError, run
 
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,
 2 wrong usage, 3 invalid submission or competition, 4 something needed is missing"""
@@ -130,8 +130,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _print(result: GateResult) -> None:
     colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
-    head = f"{shown(result.name)} {result.verdict} ({result.competition}, {result.tier})"
-    console.print(f"{head}: {result.reason}", style=colours[result.verdict])
+    console.print(f"{result.headline}: {result.reason}", style=colours[result.verdict])
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
         digits = check.metric.digits

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from submission.competition import Competition, Tier
-from submission.errors import UsageError
+from submission.errors import UsageError, shown
 from submission.scorecard import METRICS, Metric, Score
 from submission.suspicions import RuleCheck
 
@@ -62,6 +62,19 @@ class GateResult:
     rules: list[RuleCheck] = field(default_factory=list)
 
     @property
+    def answer(self) -> str:
+        """`beats the gate`, `does not beat the gate`, or `cannot tell at N = 1063`."""
+        return f"{self.verdict} at N = {self.n}" if self.verdict is Verdict.UNKNOWN else str(self.verdict)
+
+    @property
+    def headline(self) -> str:
+        """The answer as a sentence without its end: who, where, and which tier."""
+        where = f"({self.competition}, {self.tier})"
+        if self.verdict is Verdict.UNKNOWN:
+            return f"{self.answer} whether {shown(self.name)} beats the gate {where}"
+        return f"{shown(self.name)} {self.answer} {where}"
+
+    @property
     def exit_code(self) -> int:
         """0 when the entry beats the gate, 1 otherwise."""
         return 0 if self.verdict is Verdict.BEATS else 1
@@ -93,8 +106,8 @@ def evaluate(
 
     Who breaks one of the competition's `rules` does not beat the gate, whatever the scores.
     """
-    checks = [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
-    verdict, reason = _with_rules(*_summary(checks), rules)
+    checks = judged(tier, scores)
+    verdict, reason = _with_rules(*summary(checks), rules)
     full = len(competition.prompts)
     if n != full:
         verdict = Verdict.UNKNOWN
@@ -102,11 +115,16 @@ def evaluate(
     return GateResult(competition.name, tier.name, name, submission, n, checks, verdict, reason, list(rules))
 
 
+def judged(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:
+    """Each threshold of `tier` with what `scores` say to it."""
+    return [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
+
+
 def _check(metric: Metric, threshold: float, score: Score | None) -> Check:
     score = score or Score(None, reason="was not measured")
     if score.value is None:
         return Check(metric, threshold, score, Verdict.UNKNOWN, score.reason or "was not measured")
-    if score.low is not None and score.high is not None and score.low < threshold < score.high:
+    if score.too_close(threshold):
         digits = metric.digits
         interval = f"{score.low:.{digits}f} … {score.high:.{digits}f}"
         return Check(metric, threshold, score, Verdict.UNKNOWN, f"the 95 % interval {interval} holds the threshold")
@@ -114,7 +132,8 @@ def _check(metric: Metric, threshold: float, score: Score | None) -> Check:
     return Check(metric, threshold, score, verdict, "")
 
 
-def _summary(checks: list[Check]) -> tuple[Verdict, str]:
+def summary(checks: Sequence[Check]) -> tuple[Verdict, str]:
+    """The verdict on all thresholds together, and why: one that is missed decides, then one that cannot be told."""
     failed = [check for check in checks if check.verdict is Verdict.FAILS]
     unknown = [check for check in checks if check.verdict is Verdict.UNKNOWN]
     if failed:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from leaderboard.board import Entry
 from leaderboard.row import NUMBERS, Row
 from submission.competition import Tier
-from submission.scorecard import METRICS, judge
+from submission.scorecard import METRICS, Score, judge
 
 
 @dataclass(frozen=True)
 class Ranked:
     """An entry in its group: its `place` from 1, or None with `unranked` saying why; `tiers_passed` of `tiers`.
 
-    `reproduced` says that the same bytes, measured alike, are on the other board too.
+    `places` are the first and the last place that it may have as far as the 95 % intervals tell: (1, 2) for each of two
+    whose intervals overlap. `reproduced` says that the same bytes, measured alike, are on the other board too.
     """
 
     row: Row
@@ -26,6 +27,15 @@ class Ranked:
     tiers: int
     unranked: str = ""
     reproduced: bool = False
+    places: tuple[int, int] | None = None
+
+    @property
+    def rank_range(self) -> str:
+        """The places as text: `3`, `1–2`, or a dash for what does not rank."""
+        if self.places is None:
+            return "–"
+        first, last = self.places
+        return str(first) if first == last else f"{first}–{last}"
 
 
 @dataclass(frozen=True)
@@ -105,12 +115,50 @@ def _group(entries: Sequence[Entry], tiers: Sequence[Tier] | None, every: bool) 
     best: dict[tuple[str, bool, int], Entry] = {}
     for number, entry in enumerate(sorted(once, key=order)):
         best.setdefault((entry.row.name, entry.shipped, number if every else 0), entry)
+    places = _places([entry.row for entry in best.values() if not why_unranked(entry.row, needs_fid)], tiers)
     ranked = []
-    for place, entry in enumerate(best.values(), start=1):
+    for number, entry in enumerate(best.values(), start=1):
         row = entry.row
         unranked = why_unranked(row, needs_fid)
         reproduced = entry.shipped and (row.name, row.key) in local
-        ranked.append(
-            Ranked(row, entry.shipped, None if unranked else place, *passed(row, tiers), unranked, reproduced)
-        )
+        place, range_of_places = (None, None) if unranked else (number, places[number - 1])
+        counts = passed(row, tiers)
+        ranked.append(Ranked(row, entry.shipped, place, *counts, unranked, reproduced, range_of_places))
     return Group(entries[0].row.competition, entries[0].row.fingerprint, ranked, hidden=len(once) - len(ranked))
+
+
+def _places(rows: Sequence[Row], tiers: Sequence[Tier] | None) -> list[tuple[int, int]]:
+    """For each row the first and the last place that it may have: behind those that are surely better, before those
+    that are surely worse. Surely better is who passes at least as many tiers at the worse ends of the intervals as the
+    other at the better ends, and more of them or with an FID whose interval lies below the other's.
+    """
+    worst = [_at_ends(row, tiers, better=False) for row in rows]
+    best = [_at_ends(row, tiers, better=True) for row in rows]
+
+    def surely_better(a: int, b: int) -> bool:
+        (tiers_a, fid_a), (tiers_b, fid_b) = worst[a], best[b]
+        return tiers_a > tiers_b or (tiers_a == tiers_b and fid_a < fid_b)
+
+    everyone = range(len(rows))
+    return [
+        (
+            1 + sum(surely_better(other, row) for other in everyone),
+            len(rows) - sum(surely_better(row, other) for other in everyone),
+        )
+        for row in everyone
+    ]
+
+
+def _at_ends(row: Row, tiers: Sequence[Tier] | None, *, better: bool) -> tuple[int, float]:
+    """The tiers that the row passes and its FID, were each metric at the better or worse end of its interval.
+
+    A row without intervals, as earlier versions wrote them, is taken at its values.
+    """
+    ends = {}
+    for metric in METRICS.values():
+        score = row.score(metric.name)
+        end = score.high if metric.higher_is_better == better else score.low
+        ends[metric.name] = Score(score.value if end is None else end, reason=score.reason)
+    count = row.tiers_passed if tiers is None else sum(verdict.passed for verdict in judge(ends, tiers))
+    fid = ends["fid"].value
+    return count, math.inf if fid is None else fid

@@ -23,6 +23,7 @@ def as_json(result: GateResult) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "passed": result.verdict is Verdict.BEATS,
         "verdict": str(result.verdict),
+        "answer": result.answer,
         "reason": result.reason,
         "competition": result.competition,
         "tier": result.tier,
@@ -84,22 +85,23 @@ def error_json(message: str) -> dict[str, Any]:
 def markdown(result: GateResult) -> str:
     """The answer as a Markdown table."""
     mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
-    where = f"{markdown_text(result.tier)}, {markdown_text(result.competition)}"
     lines = [
-        f"### {mark[result.verdict]} {markdown_text(result.name)} {result.verdict} ({where})",
+        f"### {mark[result.verdict]} {markdown_text(result.headline)}",
         "",
         markdown_text(result.reason) + ".",
         "",
-        "| | threshold | measured | difference |",
-        "|---|---|---:|---:|",
+        "| | threshold | measured | 95 % interval | difference |",
+        "|---|---|---:|---:|---:|",
     ]
     for check in result.checks:
         digits = check.metric.digits
         value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
         difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
-        lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {difference} |")
+        low, high = check.score.low, check.score.high
+        interval = "" if low is None or high is None else f"{low:.{digits}f} … {high:.{digits}f}"
+        lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {interval} | {difference} |")
     lines += [
-        f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | |"
+        f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | | |"
         for rule in result.rules
         if rule.passed is False
     ]

@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from leaderboard.gate import Verdict, judged, summary
 from leaderboard.ranking import Group, Ranked
 from leaderboard.row import Row
 from submission.competition import Competition, Tier
-from submission.scorecard import METRICS, Metric, judge
+from submission.scorecard import METRICS, Metric
 
 # From here on the difference to the gate fits beside each value.
 WIDE = 105
 NAME_SHOWN = 60
+_MARKS = {Verdict.BEATS: ("✓", "green"), Verdict.FAILS: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 
 
 def show(console: Console, groups: Sequence[Group], competitions: Mapping[str, Competition]) -> None:
@@ -28,11 +30,12 @@ def show(console: Console, groups: Sequence[Group], competitions: Mapping[str, C
         console.print(
             _heading(group, competitions.get(group.competition)),
         )
-        console.print(_table(group, _gate(competitions.get(group.competition)), console.width))
+        gate = _gate(competitions.get(group.competition))
+        console.print(_table(group, gate, console.width))
         if unranked := [entry for entry in group.ranked if entry.unranked]:
             for entry in unranked:
                 console.print(Text(f"  not ranked: {entry.row.name}: {entry.unranked}", "yellow"))
-        if legend := _legend(group):
+        if legend := _legend(group, gate):
             console.print(Text(f"  {legend}", "dim"))
 
 
@@ -97,7 +100,7 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
         name.append("*", "cyan")
     if entry.reproduced:
         name.append("=", "green")
-    cells: list[str | Text] = [str(entry.place or "–"), name, f"{entry.tiers_passed}/{entry.tiers}"]
+    cells: list[str | Text] = [entry.rank_range, name, f"{entry.tiers_passed}/{entry.tiers}"]
     thresholds = gate.thresholds if gate is not None else {}
     for metric in shown:
         value, threshold = _value(row, metric), thresholds.get(metric.name)
@@ -110,17 +113,26 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
                 cell.stylize(colour)
         cells.append(cell)
     if gate is not None:
-        beats = judge({metric: row.score(metric) for metric in METRICS}, [gate])[0].passed and not entry.unranked
-        cells.append(Text("✓", "green") if beats else Text("✗", "red"))
+        cells.append(Text(*_MARKS[_verdict(entry, gate)]))
     return cells
+
+
+def _verdict(entry: Ranked, gate: Tier) -> Verdict:
+    if entry.unranked:
+        return Verdict.FAILS
+    return summary(judged(gate, {metric: entry.row.score(metric) for metric in METRICS}))[0]
 
 
 def _value(row: Row, metric: Metric) -> float | None:
     return row.numbers[metric.name]
 
 
-def _legend(group: Group) -> str:
+def _legend(group: Group, gate: Tier | None) -> str:
     legend = []
+    if any("–" in entry.rank_range for entry in group.ranked if entry.place):
+        legend.append("1–2: the 95 % intervals overlap")
+    if gate is not None and any(_verdict(entry, gate) is Verdict.UNKNOWN for entry in group.ranked):
+        legend.append(f"? cannot tell at N = {group.n}")
     if any(entry.shipped for entry in group.ranked):
         legend.append("* shipped baseline")
     if any(entry.reproduced for entry in group.ranked):

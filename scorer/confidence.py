@@ -24,6 +24,7 @@ from torch import Tensor
 LEVEL = 0.95
 GROUPS = 20
 RESAMPLES = 2000
+BLOCK = 2**19  # numbers drawn at a time
 SEED = 2020  # of the groups and the resamples, so that a submission's intervals are the same in every run
 
 
@@ -54,11 +55,15 @@ def bootstrap_intervals(
     deviations = [column - centre for column, centre in zip(values, centres, strict=True)]
     rng = np.random.default_rng(seed)
     sums = np.empty((resamples, len(columns)))
-    for row in sums:
+    together = max(1, BLOCK // n)
+    for start in range(0, resamples, together):
+        rows = sums[start : start + together]
         # How often each image was drawn, instead of the drawn values: the columns are read in order.
-        times = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
-        # einsum, because BLAS would start threads for each of these small sums.
-        row[:] = [np.einsum("n,n->", times, column) for column in deviations]
+        drawn = rng.integers(0, n, (len(rows), n)) + n * np.arange(len(rows))[:, None]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        for index, column in enumerate(deviations):
+            # einsum, because BLAS would start threads for each of these small sums.
+            rows[:, index] = np.einsum("rn,n->r", times, column)
     tail = float(ndtr(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
     ends = np.quantile(sums / n, [tail, 1.0 - tail], axis=0)
     return [(float(c + low), float(c + high)) for c, low, high in zip(centres, *ends, strict=True)]
@@ -73,16 +78,27 @@ def image_groups(n: int, groups: int = GROUPS, seed: int = SEED) -> list[Int64[T
     return [torch.from_numpy(np.sort(part)) for part in np.array_split(order, groups)]
 
 
-def jackknife(without: Callable[[Int64[Tensor, " m"]], float], n: int) -> tuple[float, float | None, float | None]:
-    """A statistic of `n` images, and the ends of its interval (None where there are fewer images than groups).
+def jackknife(
+    without: Callable[[Int64[Tensor, " m"]], float], n: int, floor: float = 0.0
+) -> tuple[float, float | None, float | None]:
+    """A squared distance of `n` images, and the ends of its interval (None where there are fewer images than groups).
 
-    `without` is the statistic of the images but those whose rows it is given.
+    The root of such a distance varies by about the same whatever its size; the distance itself varies less where it
+    happens to be small, and an interval made from it would too often lie below its target. So the interval is made on
+    the scale of the root.
+
+    Args:
+        without: the distance of the images but those whose rows it is given.
+        n: how many images there are.
+        floor: the least value that the distance can have.
     """
     value = without(torch.empty(0, dtype=torch.int64))
     if n < GROUPS:
         return value, None, None
     groups = image_groups(n)
-    return value, *jackknife_interval(value, [without(group) for group in groups], [len(group) for group in groups])
+    root, *roots = (math.sqrt(max(distance - floor, 0.0)) for distance in (value, *map(without, groups)))
+    low, high = jackknife_interval(root, roots, [len(group) for group in groups])
+    return value, floor + max(low, 0.0) ** 2, floor + high**2
 
 
 def jackknife_interval(value: float, left_out: Sequence[float], group_sizes: Sequence[int]) -> tuple[float, float]:

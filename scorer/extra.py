@@ -31,6 +31,7 @@ def extra_metrics(
     if n <= K:
         return {name: Score(None, reason=f"there are only {n} images") for name in EXTRA_METRICS}
     features, references = measured["inception"], known["reference_inception"]
-    scores = {"kid": Score(*jackknife(KernelInceptionDistance(features, references, device).without, n))}
+    distance = KernelInceptionDistance(features, references, device)
+    scores = {"kid": Score(*jackknife(distance.without, n, distance.floor))}
     scores |= {name: Score(value) for name, value in asdict(prdc(features, references, device=device)).items()}
     return scores | {"cmmd": Score(cmmd(measured["clip"], known["reference_clip"], device))}

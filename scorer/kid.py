@@ -30,7 +30,8 @@ def kernel_inception_distance(features: Float[Tensor, "n d"], references: Float[
 class KernelInceptionDistance:
     """The KID of `kernel_inception_distance`, of all features or `without` some of them; takes and raises the same.
 
-    `device` is where to compute, by default where the features are; they are moved there in parts.
+    `device` is where to compute, by default where the features are; they are moved there in parts. `floor` is the least
+    value that the KID of these images can have.
     """
 
     def __init__(
@@ -46,9 +47,15 @@ class KernelInceptionDistance:
             )
         self._features = features
         self._device = device or features.device
-        self._within = _others(features, self._device)
+        self._within, itself = _others(features, self._device)
         self._across = _row_sums(features, references, self._device)
-        self._references_term = float(_others(references, self._device).sum()) / (self._m * (self._m - 1))
+        others, itself_of_references = _others(references, self._device)
+        self._references_term = float(others.sum()) / (self._m * (self._m - 1))
+        within = float(self._within.sum()) / (n * (n - 1))
+        # The biased estimate, which counts each image's pair with itself too, is a squared norm, so at least 0. It is
+        # larger than the unbiased one by this.
+        of_itself = (float(itself.mean()) - within) / n
+        self.floor = -of_itself - (float(itself_of_references.mean()) - self._references_term) / self._m
 
     def without(self, rows: Int64[Tensor, " k"]) -> float:
         """The distance of the features without those of `rows` (each once); at least two must be left."""
@@ -58,15 +65,16 @@ class KernelInceptionDistance:
         out = self._features[rows.to(self._features.device)]
         rows = rows.to(self._device)
         # A pair of which both are left out is in two row sums, and counts once.
-        within = self._within.sum() - 2.0 * self._within[rows].sum() + _others(out, self._device).sum()
+        within = self._within.sum() - 2.0 * self._within[rows].sum() + _others(out, self._device)[0].sum()
         across = self._across.sum() - self._across[rows].sum()
         return float(within / (n * (n - 1)) + self._references_term - 2.0 * across / (n * self._m))
 
 
-def _others(x: Tensor, device: torch.device) -> Float64[Tensor, " n"]:
-    """Each row's sum of k(x_i, x_j) over all other rows j ≠ i."""
+def _others(x: Tensor, device: torch.device) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
+    """Each row's sum of k(x_i, x_j) over all other rows j ≠ i, and its k(x_i, x_i)."""
     squares = torch.cat([part.to(device, torch.float64).square().sum(dim=1) for part in x.split(CHUNK)])
-    return _row_sums(x, x, device) - _kernel(squares, x.shape[1])
+    itself = _kernel(squares, x.shape[1])
+    return _row_sums(x, x, device) - itself, itself
 
 
 def _row_sums(x: Tensor, y: Tensor, device: torch.device) -> Float64[Tensor, " n"]:

@@ -112,7 +112,7 @@ def _fid(
     distance = FrechetDistance(features, *statistics, device)
     value, low, high = jackknife(distance.without, len(features))
     # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
-    return Score(max(value, 0.0), low if low is None else max(low, 0.0), high)
+    return Score(max(value, 0.0), low, high)
 
 
 def _inception_score(results: Results, features: Tensor, inception: Inception, device: torch.device) -> Score:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from submission.scorecard import METRICS, Mark, Metric, Scorecard, TierResult
+from submission.scorecard import EXTRA_METRICS, METRICS, Mark, Metric, Score, Scorecard, TierResult
 from submission.suspicions import Suspicions
 
 
@@ -25,7 +25,7 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     )
     console.print(_scores(card))
     for tier in card.tiers:
-        console.print(_tier(tier))
+        console.print(_tier(tier, card))
     if card.mark is not None:
         console.print(_mark(card.mark))
     if card.accuracy:
@@ -54,15 +54,18 @@ def _scores(card: Scorecard) -> Table:
     if intervals:
         table.add_column("95 % interval")
     table.add_column("to compare", style="dim")
-    for name, metric in METRICS.items():
-        if name not in card.scores:
-            continue
-        score = card.scores[name]
-        cells = [f"{metric.label} {metric.arrow}", _number(score.value, metric)]
-        if intervals:
-            cells.append("" if score.low is None else f"{_number(score.low, metric)} … {_number(score.high, metric)}")
-        table.add_row(*cells, _context(name, card, metric))
+    for metrics, scores in ((METRICS, card.scores), (EXTRA_METRICS, card.extra or {})):
+        for name, metric in metrics.items():
+            if name in scores:
+                cells = [f"{metric.label} {metric.arrow}", _number(scores[name].value, metric)]
+                cells += [_interval(scores[name], metric)] * intervals
+                table.add_row(*cells, _context(name, card, metric))
+        table.add_section()
     return table
+
+
+def _interval(score: Score, metric: Metric) -> str:
+    return "" if score.low is None else f"{_number(score.low, metric)} … {_number(score.high, metric)}"
 
 
 def _context(name: str, card: Scorecard, metric: Metric) -> str:
@@ -76,8 +79,12 @@ def _context(name: str, card: Scorecard, metric: Metric) -> str:
     return ", ".join(parts)
 
 
-def _tier(tier: TierResult) -> Table:
+def _tier(tier: TierResult, card: Scorecard) -> Table:
+    close = {check.metric for check in tier.checks if card.scores[check.metric].too_close(check.threshold)}
+    missed = any(not check.passed and check.metric not in close for check in tier.checks)
     verdict = Text.assemble(f"tier {tier.name}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red"))
+    if close and not missed:
+        verdict.append(f", but another sample may differ: cannot tell at N = {card.n}", "yellow")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=verdict, title_justify="left", title_style="")
     table.add_column("metric")
     for column in ("threshold", "score", "difference"):
@@ -90,7 +97,10 @@ def _tier(tier: TierResult) -> Table:
             f"{'≥' if metric.higher_is_better else '≤'} {_number(check.threshold, metric)}",
             _number(check.value, metric),
             "" if check.difference is None else f"{check.difference:+.{metric.digits}f}",
-            Text("passed", "green") if check.passed else Text("missed", "red"),
+            Text.assemble(
+                ("passed", "green") if check.passed else ("missed", "red"),
+                (", too close to tell" if check.metric in close else "", "yellow"),
+            ),
         )
     return table
 

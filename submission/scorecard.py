@@ -81,6 +81,10 @@ class Score:
             if number is not None and not math.isfinite(number):
                 raise ValueError(f"{name} of a score is {number}; a score is finite, or None with a reason")
 
+    def too_close(self, threshold: float) -> bool:
+        """Whether the interval holds `threshold`: then these images cannot tell on which side of it the score is."""
+        return self.low is not None and self.high is not None and self.low < threshold < self.high
+
 
 @dataclass(frozen=True)
 class TierCheck:

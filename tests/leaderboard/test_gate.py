@@ -57,7 +57,10 @@ def folder(competition: Competition, tmp_path: Path) -> Path:
         ({"fid": 90.0004}, 1, "FID ≤ 90.00 missed by 0.0004"),
         ({"clip_i": 0.7, "clip_t": 0.2}, 1, "CLIP-I ≥ 0.7500 missed by 0.0500, CLIP-T ≥ 0.2700 missed by 0.0700"),
         ({"fid": None}, 1, "cannot tell"),
-        ({"fid": 80.0, "fid_interval": (75.0, 95.0)}, 1, "cannot tell"),
+        ({"fid": 80.0, "fid_interval": (75.0, 95.0)}, 1, "cannot tell at N = 3 whether monster beats the gate"),
+        ({"fid": 80.0, "fid_interval": (75.0, 95.0)}, 1, "interval 75.00 … 95.00 holds the threshold"),
+        ({"fid": 95.0, "fid_interval": (85.0, 99.0)}, 1, "cannot tell at N = 3"),
+        ({"fid": 80.0, "fid_interval": (75.0, 95.0), "clip_t": 0.1}, 1, "does not beat"),  # sure of one is enough
         ({"fid": 80.0, "fid_interval": (75.0, 85.0)}, 0, "beats the gate"),
         ({"fid": 99.0, "fid_interval": (95.0, 105.0)}, 1, "does not beat"),
         ({"n": 2, "ranks": False}, 1, "scored on 2 of 3 prompts"),
@@ -168,7 +171,7 @@ def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, mon
     assert summary.startswith("before\n### ❌")
     assert "<img" not in summary
     assert len([line for line in summary.splitlines() if line.startswith("#")]) == 1
-    assert all(line.count("|") == 5 for line in summary.splitlines() if line.startswith("|"))
+    assert all(line.count("|") == 6 for line in summary.splitlines() if line.startswith("|"))
 
 
 def test_what_cannot_be_judged_is_told_to_machines_too(check, folder: Path, competition, tmp_path: Path) -> None:

@@ -126,3 +126,38 @@ def test_the_tiers_of_today_decide(row, competition: Competition) -> None:
     assert (rank(entries, harder)[0].ranked[0].tiers_passed, rank(entries, harder)[0].ranked[0].tiers) == (0, 1)
     today = {"tiny": competition.tiers}
     assert rank(entries, today) == rank(entries)
+
+
+def ranges(entries: list[Entry], tiers: dict | None = None) -> dict[str, str]:
+    (group,) = rank(entries, tiers)
+    return {entry.row.name: entry.rank_range for entry in group.ranked}
+
+
+def test_rows_whose_intervals_overlap_share_a_rank_range(row) -> None:
+    entries = local(
+        row("first", fid=60.0, fid_interval=(58.0, 62.0)),
+        row("second", fid=63.0, fid_interval=(61.0, 65.0)),
+        row("third", fid=66.0, fid_interval=(64.0, 68.0)),  # overlaps the second, not the first
+        row("last", fid=80.0, fid_interval=(78.0, 82.0)),
+    )
+    assert ranges(entries) == {"first": "1–2", "second": "1–3", "third": "2–3", "last": "4"}
+    assert names(rank(entries)[0].ranked)[0] == (1, "first")  # the order is that of the values
+
+
+def test_rows_without_intervals_rank_by_their_values(row) -> None:
+    assert ranges(local(row("a", fid=60.0), row("b", fid=61.0), row("c", fid=62.0))) == {"a": "1", "b": "2", "c": "3"}
+    mixed = local(row("old", fid=60.0), row("near", fid=61.0, fid_interval=(59.0, 63.0)), row("far", fid=64.0))
+    assert ranges(mixed) == {"old": "1–2", "near": "1–2", "far": "3"}
+
+
+def test_more_tiers_are_ahead_only_when_that_is_sure(row, competition: Competition) -> None:
+    tiers = {"tiny": competition.tiers}  # gold: FID 50; baseline: FID 90, CLIP-I 0.75, CLIP-T 0.27
+    sure = local(row("one", fid=80.0, fid_interval=(70.0, 85.0)), row("none", fid=79.0, clip_t=0.1))
+    assert ranges(sure, tiers) == {"one": "1", "none": "2"}
+    unsure = local(row("one", fid=89.0, fid_interval=(87.0, 91.0)), row("none", fid=92.0, fid_interval=(89.0, 95.0)))
+    assert ranges(unsure, tiers) == {"one": "1–2", "none": "1–2"}
+
+
+def test_what_does_not_rank_takes_no_place(row) -> None:
+    invalid = dataclasses.replace(row("invalid", fid=60.0, fid_interval=(50.0, 90.0)), status="invalid")
+    assert ranges(local(invalid, row("a", fid=60.0), row("b", fid=61.0))) == {"a": "1", "b": "2", "invalid": "–"}

@@ -80,20 +80,32 @@ def test_groups_are_balanced_disjoint_and_shuffled(n: int) -> None:
 def test_jackknife_of_a_mean_is_its_standard_error(n: int) -> None:
     values = torch.randn(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
 
-    def without(rows: torch.Tensor) -> float:
-        kept = torch.ones(n, dtype=torch.bool)
-        kept[rows] = False
-        return float(values[kept].mean())
-
-    value, low, high = jackknife(without, n)
-    assert value == pytest.approx(float(values.mean()))
-    # Of independent groups' means with weights m/n: the textbook variance between groups.
     groups = image_groups(n)
+    value = float(values.mean())
+    left_out = [float(np.delete(values.numpy(), group).mean()) for group in groups]
+    low, high = jackknife_interval(value, left_out, [len(group) for group in groups])
+    # Of independent groups' means with weights m/n: the textbook variance between groups.
     means = torch.stack([values[group].mean() for group in groups])
     weights = torch.tensor([len(group) for group in groups], dtype=torch.float64) / n
     variance = (weights / (1 - weights) * (means - value).square()).sum() / len(groups)
     assert (high - low) / 2 == pytest.approx(t_quantile(19) * float(variance) ** 0.5, rel=1e-9)
     assert (high + low) / 2 == pytest.approx(value)
+
+
+def test_a_squared_distance_has_the_interval_of_its_root() -> None:
+    values = torch.rand(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def mean(rows: torch.Tensor) -> float:
+        return float(np.delete(values.numpy(), rows).mean())
+
+    groups = image_groups(60)
+    root = jackknife_interval(mean(torch.tensor([]).long()), [mean(group) for group in groups], [3] * 20)
+    value, low, high = jackknife(lambda rows: mean(rows) ** 2 - 7.0, 60, floor=-7.0)
+    assert (low, high) == pytest.approx((root[0] ** 2 - 7.0, root[1] ** 2 - 7.0))
+    assert low < value < high
+    # Nothing lies below the floor, however uncertain it is.
+    low = jackknife(lambda rows: float(len(rows) > 0 and rows[0] == 0), 60)[1]
+    assert low == 0.0
 
 
 def test_a_bias_that_shrinks_with_the_number_of_images_is_no_uncertainty() -> None:
