@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -11,9 +12,15 @@ from submission.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises UsageError for another."""
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises UsageError for another.
+
+    A launcher of several processes says in LOCAL_RANK which GPU is whose; "auto" and "cuda" follow it.
+    """
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        rank = os.environ.get("LOCAL_RANK")
+        return torch.device("cuda" if rank is None else f"cuda:{int(rank) % torch.cuda.device_count()}")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
