@@ -1,7 +1,7 @@
 """A Stable Diffusion folder as diffusers lays it out, whole or with parts that it shares with another folder.
 
 Whole, it is what `StableDiffusionPipeline.save_pretrained` writes. One that shares parts lacks their subfolders and has
-a `parts.json` instead: where they are, relative to it, and the sha256 of the files that its UNet was trained with.
+a `parts.json` instead: where they are, relative to it, and the sha256 of the files that its UNet was made for.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
 
     Raises:
         MissingPart: a part or its safetensors are not there.
-        UsageError: it is another kind of pipeline, weights do not fit, or a shared part is not the one trained with.
+        UsageError: it is another kind of pipeline, weights do not fit, or a shared part is not the one it was made for.
     """
     index = folder / "model_index.json"
     if not index.is_file():
@@ -106,7 +106,7 @@ def _homes(folder: Path) -> dict[str, Path]:
                 )
             if file_sha256(file) != expected:
                 raise UsageError(
-                    f"{hub.readable(file)} is not the one that the UNet in {hub.readable(folder)} was trained with;"
+                    f"{hub.readable(file)} is not the one that the UNet in {hub.readable(folder)} was made for;"
                     " train it again (python -m baselines.stable_diffusion.train)"
                 )
         homes |= dict.fromkeys(borrowed, elsewhere)

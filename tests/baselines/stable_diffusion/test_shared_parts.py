@@ -56,7 +56,7 @@ def test_a_shared_part_that_changed_is_refused(whole: Path, sharing: Path) -> No
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(UsageError, match=r"vae/diffusion_pytorch_model.safetensors is not the one .* trained with"):
+    with pytest.raises(UsageError, match=r"vae/diffusion_pytorch_model.safetensors is not the one .* made for"):
         load_parts(sharing, torch.float32)
 
 
