@@ -11,6 +11,7 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import Resize
 
+from scorer import resize
 from scorer.resize import (
     clean_fid_resize,
     legacy_pytorch_resize,
@@ -112,8 +113,17 @@ def test_squash_order_of_passes_against_pillow() -> None:
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
     images = torch.randint(0, 256, (5, 3, 40, 56), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for resize in (lambda x: open_clip_resize(x, 64), lambda x: squash_resize(x, 299)):
-        assert torch.equal(resize(images), torch.cat([resize(image[None]) for image in images]))
+    for function in (lambda x: open_clip_resize(x, 64), lambda x: squash_resize(x, 299)):
+        assert torch.equal(function(images), torch.cat([function(image[None]) for image in images]))
+
+
+def test_some_at_a_time_are_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (5, 3, 40, 56), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    whole = open_clip_resize(images, 64), squash_resize(images, 99), clean_fid_resize(images, 299)
+    monkeypatch.setitem(resize.PIXELS_AT_ONCE, "cpu", 2 * 40 * 56)
+    assert torch.equal(open_clip_resize(images, 64), whole[0])
+    assert torch.equal(squash_resize(images, 99), whole[1])
+    torch.testing.assert_close(clean_fid_resize(images, 299), whole[2], rtol=0, atol=1e-4)
 
 
 def test_only_uint8_batches() -> None:
