@@ -136,7 +136,9 @@ def _print(result: GateResult) -> None:
         digits = check.metric.digits
         value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
         difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
-        line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {check.reason}"
+        low, high = check.score.low, check.score.high
+        remark = check.reason if low is None or high is None else f"95 %: {low:.{digits}f} … {high:.{digits}f}"
+        line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {remark}"
         console.print(line.rstrip(), style=colours[check.verdict])
     for rule in result.rules:
         mark, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]

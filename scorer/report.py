@@ -24,6 +24,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
         )
     )
     console.print(_scores(card))
+    if any(score.low is not None for score in card.scores.values()):
+        console.print(Text("Intervals: for other prompts of the same kind, at this N, references fixed.\n", "dim"))
     for tier in card.tiers:
         console.print(_tier(tier, card))
     if card.mark is not None:
@@ -76,15 +78,16 @@ def _context(name: str, card: Scorecard, metric: Metric) -> str:
                 parts.append(f"{label} {_number(card.context[key], metric)}")
     if name == "is" and "is_std" in card.context:
         parts.append(f"± {_number(card.context['is_std'], metric)} over 10 splits")
-    return ", ".join(parts)
+    return "\n".join(parts)
 
 
 def _tier(tier: TierResult, card: Scorecard) -> Table:
-    close = {check.metric for check in tier.checks if card.scores[check.metric].too_close(check.threshold)}
+    scores = card.scores
+    close = {c.metric for c in tier.checks if c.metric in scores and scores[c.metric].too_close(c.threshold)}
     missed = any(not check.passed and check.metric not in close for check in tier.checks)
     verdict = Text.assemble(f"tier {tier.name}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red"))
     if close and not missed:
-        verdict.append(f", but another sample may differ: cannot tell at N = {card.n}", "yellow")
+        verdict.append(f" (cannot tell at N = {card.n})", "yellow")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=verdict, title_justify="left", title_style="")
     table.add_column("metric")
     for column in ("threshold", "score", "difference"):

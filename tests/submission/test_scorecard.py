@@ -41,6 +41,24 @@ def test_the_json_has_the_promised_shape():
     assert "accuracy" not in value
 
 
+def test_metrics_on_request_have_a_place_of_their_own():
+    card = _card(extra={"kid": Score(0.01, -0.001, 0.02), "recall": Score(None, reason="no references")})
+    value = json.loads(card.to_json())
+    assert value["extra"]["kid"] == {"value": 0.01, "low": -0.001, "high": 0.02}
+    assert Scorecard.from_json(card.to_json()) == card
+    assert "extra" not in json.loads(_card().to_json())
+    with pytest.raises(ValueError, match="extra: 'fid'"):
+        Scorecard.from_json(card.to_json().replace('"kid"', '"fid"'))
+
+
+@pytest.mark.parametrize(
+    ("score", "close"),
+    [(Score(1.0, 0.5, 2.0), True), (Score(1.0, 0.5, 1.4), False), (Score(1.5), False), (Score(1.0, 1.5, 2.0), False)],
+)
+def test_too_close_is_a_threshold_inside_the_interval(score, close):
+    assert score.too_close(1.5) == close
+
+
 def test_verdicts_on_reported_scores():
     """Scores and tiers as participants of the course reported them: FID 82.65, CLIP-I 0.8005, CLIP-T 0.2916."""
     scores = {"fid": Score(82.6531), "clip_i": Score(0.8005), "clip_t": Score(0.2916)}

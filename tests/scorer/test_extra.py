@@ -1,0 +1,41 @@
+"""The metrics on request: all of them from the features at hand, or the reason why not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from scorer.cmmd import cmmd
+from scorer.extra import extra_metrics
+from scorer.kid import kernel_inception_distance
+from scorer.prdc import prdc
+from submission.scorecard import EXTRA_METRICS, Score
+
+CPU = torch.device("cpu")
+
+
+def tables(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, 6, generator=generator), torch.randn(n, 4, generator=generator)
+
+
+def test_each_is_the_function_of_its_name() -> None:
+    (inception, clip), (real_inception, real_clip) = tables(40, 0), tables(50, 1)
+    known = {"reference_inception": real_inception, "reference_clip": real_clip}
+    scores = extra_metrics({"inception": inception, "clip": clip}, known, None, CPU)
+    assert scores.keys() == EXTRA_METRICS.keys()
+    assert scores["kid"].value == kernel_inception_distance(inception, real_inception)
+    assert scores["kid"].low < scores["kid"].value < scores["kid"].high
+    assert scores["cmmd"] == Score(cmmd(clip, real_clip))
+    found = prdc(inception, real_inception)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert scores[name] == Score(getattr(found, name))
+
+
+@pytest.mark.parametrize(("n", "no_references", "reason"), [(40, "statistics only", "statistics only"), (5, None, "5")])
+def test_what_cannot_be_measured_says_why(n: int, no_references: str | None, reason: str) -> None:
+    inception, clip = tables(n, 2)
+    known = {"reference_inception": inception, "reference_clip": clip}
+    scores = extra_metrics({"inception": inception, "clip": clip}, known, no_references, CPU)
+    assert scores.keys() == EXTRA_METRICS.keys()
+    assert all(score.value is None and reason in score.reason for score in scores.values())
