@@ -38,6 +38,8 @@ class UNetConfig:
         inpaint: it sees the known pixels and their mask beside x_t (section 3.2).
         super_res: it sees a low-resolution image, upsampled, beside x_t.
         dropout: while training.
+        predicts: the noise, as OpenAI's models do; or the image, an upsampler's as what its bilinearly upsampled
+            input lacks. Predicted noise leaves noise behind when a small network draws in a few steps.
     """
 
     __pydantic_config__ = _STRICT
@@ -59,6 +61,7 @@ class UNetConfig:
     super_res: bool = False
     dropout: float = 0.1
     norm_groups: PositiveInt = 32
+    predicts: Literal["eps", "x0"] = "eps"
 
     def __post_init__(self) -> None:
         widths = [self.model_channels * mult for mult in self.channel_mult]

@@ -12,6 +12,7 @@ from torch import Tensor
 from baselines.glide.diffusion import Diffusion
 
 SNR_GAMMA = 5.0
+VARIANCE_WEIGHT = 0.1  # of the bound beside the squared error of x_0, which is as much smaller than that of eps
 _HALF_BIN = 1 / 255  # of an 8-bit value in -1 … 1
 
 
@@ -44,6 +45,21 @@ def hybrid_loss(
     simple = (weight * squared).mean() / weight.mean()
     bound = len(diffusion) / 1000 * variational_bound(diffusion, output, x0, x, t).mean()
     return simple + bound, {"mse": float(squared.detach().mean()), "vlb": float(bound.detach())}
+
+
+def image_loss(
+    diffusion: Diffusion,
+    output: Float32[Tensor, "b 6 h w"],
+    x0: Float32[Tensor, "b 3 h w"],
+    x: Float32[Tensor, "b 3 h w"],
+    t: Int64[Tensor, " b"],
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """As `hybrid_loss` for a model that predicts x_0: its squared error, at all timesteps alike, and L_vlb."""
+    predicted, v = output.chunk(2, dim=1)
+    simple = (predicted - x0).square().mean()
+    noise = diffusion.eps_from_x0(x, t, predicted.detach())
+    bound = len(diffusion) / 1000 * variational_bound(diffusion, torch.cat([noise, v], dim=1), x0, x, t).mean()
+    return simple + VARIANCE_WEIGHT * bound, {"mse": float(simple.detach()), "vlb": float(bound.detach())}
 
 
 def variational_bound(

@@ -37,6 +37,16 @@ class Step(NamedTuple):
     pred_x0: Tensor
 
 
+def noise_of(denoiser: Denoiser, training: Diffusion) -> Denoiser:
+    """A denoiser whose first three channels are x_0, as one of eps. `training` is the process with all timesteps."""
+
+    def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
+        x0, v = denoiser(x, timesteps).chunk(2, dim=1)
+        return torch.cat([training.eps_from_x0(x, timesteps, x0), v], dim=1)
+
+    return denoise
+
+
 def predict_x0(diffusion: Diffusion, x: Tensor, t: Tensor, eps: Tensor, known: Known | None = None) -> Tensor:
     """x_0 with the known pixels in place, clipped to -1 … 1."""
     x0 = diffusion.x0_from_eps(x, t, eps)

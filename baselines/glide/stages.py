@@ -12,9 +12,9 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from baselines.device import randn
-from baselines.glide.diffusion import Diffusion
+from baselines.glide.diffusion import Diffusion, diffusion_of
 from baselines.glide.guidance import classifier_free
-from baselines.glide.sampling import Gradient, Known, ancestral, ddim
+from baselines.glide.sampling import Gradient, Known, ancestral, ddim, noise_of
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.tokenizer import TextTokenizer
 from baselines.glide.unet import UNet
@@ -57,6 +57,8 @@ def draw(
     empty = encode(unet, tokenizer, [""])
     seen = None if known is None else torch.cat([known.image * known.mask, known.mask], dim=1)
     denoiser = classifier_free(unet, text, empty, guidance_scale, known=seen, low_res=low_res)
+    if unet.config.predicts == "x0":
+        denoiser = noise_of(denoiser, diffusion_of(unet.config))
     size = unet.config.image_size
     draw_noise = partial(randn, generators, (3, size, size), unet.device)
     x = draw_noise() * temperature

@@ -35,7 +35,7 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """x_t, t and a prompt to eps and the interpolation v of the log variance. `config` decides the variant.
+    """x_t, t and a prompt to eps or x_0, and the interpolation v of the log variance. `config` decides the variant.
 
     `load_state_dict` takes its own state dicts, and OpenAI's of the same variant.
     """
@@ -124,7 +124,7 @@ class UNet(nn.Module):
         known: Float32[Tensor, "b 4 h w"] | None = None,
         low_res: Float32[Tensor, "b 3 h2 w2"] | None = None,
     ) -> Float32[Tensor, "b 6 h w"]:
-        """eps in the first three channels, v (-1 … 1 from posterior to beta) in the others.
+        """eps or x_0 in the first three channels, v (-1 … 1 from posterior to beta) in the others.
 
         Args:
             x: noisy images, about -1 … 1.
@@ -134,7 +134,8 @@ class UNet(nn.Module):
         """
         embedding = self.time_embedding(timestep_embedding(timesteps, self.config.model_channels))
         embedding = embedding.to(self.dtype) + text.pooled
-        h = self.conv_in(self._with_conditions(x, known, low_res).to(self.dtype))
+        upsampled = self._upsampled(x, low_res)
+        h = self.conv_in(self._with_conditions(x, known, upsampled).to(self.dtype))
         skips = [h]
         for level in self.down_blocks:
             for index in range(len(level.resnets)):
@@ -150,14 +151,22 @@ class UNet(nn.Module):
                 h = level.block(index, torch.cat([h, skips.pop()], dim=1), embedding, text.hidden)
             if level.resampler is not None:
                 h = level.resampler(h, embedding)
-        return self.conv_out(F.silu(self.conv_norm_out(h.float())))
+        output = self.conv_out(F.silu(self.conv_norm_out(h.float())))
+        if upsampled is not None and self.config.predicts == "x0":
+            output = output.float() + F.pad(upsampled, (0, 0, 0, 0, 0, 3))  # the first three channels
+        return output
 
-    def _with_conditions(self, x: Tensor, known: Tensor | None, low_res: Tensor | None) -> Tensor:
+    def _upsampled(self, x: Tensor, low_res: Tensor | None) -> Tensor | None:
+        if not self.config.super_res:
+            return None
+        if low_res is None:
+            raise ValueError("an upsampler needs the image to upsample")
+        return F.interpolate(low_res, x.shape[2:], mode="bilinear", align_corners=False)
+
+    def _with_conditions(self, x: Tensor, known: Tensor | None, upsampled: Tensor | None) -> Tensor:
         inputs = [x]
         if self.config.inpaint:
             inputs.append(x.new_zeros(x.shape[0], 4, *x.shape[2:]) if known is None else known)
-        if self.config.super_res:
-            if low_res is None:
-                raise ValueError("an upsampler needs the image to upsample")
-            inputs.append(F.interpolate(low_res, x.shape[2:], mode="bilinear", align_corners=False))
+        if upsampled is not None:
+            inputs.append(upsampled)
         return torch.cat(inputs, dim=1)
