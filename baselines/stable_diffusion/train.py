@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,14 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
     )
 
 
+def kept(file: Path, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor in `file`, which is made first when it is not there."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(file, save({"tensor": make()}))
+    return load_file(file)["tensor"]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -93,14 +102,17 @@ def main(argv: list[str] | None = None) -> int:
     captions = sorted({caption for entry in pictures.captions for caption in entry})
     number = {caption: k for k, caption in enumerate(captions)}
     texts = [[number[caption] for caption in entry] for entry in pictures.captions]
-    cache = args.out / "encoded.safetensors"
-    if not cache.exists():
-        encoded = {"latents": encode_pictures(autoencoder, pictures.images, accelerator)}
-        encoded["hidden"] = encode(text_model, tokenizer, captions)[0].half().cpu()
-        args.out.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(cache, save(encoded))
-    encoded = load_file(cache)
-    latents, hidden = encoded["latents"] * autoencoder.config.scaling_factor, encoded["hidden"]
+    # Each picture and caption is encoded once; what another autoencoder or text encoder made is never taken for it.
+    sha256 = {part: file_sha256(next((args.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
+    latents = kept(
+        args.out / f"latents-{sha256['vae'][:12]}.safetensors",
+        lambda: encode_pictures(autoencoder, pictures.images, accelerator),
+    )
+    hidden = kept(
+        args.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
+        lambda: encode(text_model, tokenizer, captions)[0].half().cpu(),
+    )
+    latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
     schedule = DDPMScheduler(**NOISE_SCHEDULE)
 
@@ -147,10 +159,6 @@ def main(argv: list[str] | None = None) -> int:
         ema_decay=0.0,  # the weights as they are
         preview_images=10_000,
     )
-    # What the pictures and captions were encoded with: a run must not be resumed with another.
-    encoders = [
-        file_sha256(file) for part in ("vae", "text_encoder") for file in args.parts.glob(f"{part}/*.safetensors")
-    ]
     weights = train(
         model,
         loss,
@@ -159,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out,
         accelerator=accelerator,
         preview=preview,
-        options={"captions": len(captions), "encoders": encoders},
+        options={"captions": len(captions), "encoders": sha256},
     )
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
     unet.load_state_dict(load_file(weights))
