@@ -183,7 +183,12 @@ def main(argv: list[str] | None = None) -> int:
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=20_000
+        args.images,
+        args.batch_size,
+        learning_rate=args.learning_rate,
+        ema_decay=0.998,
+        save_minutes=2,
+        preview_images=20_000,
     )
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (

@@ -155,7 +155,9 @@ def main(argv: list[str] | None = None) -> int:
             "perplexity": perplexity(codebook.count),
         }
 
-    schedule = Schedule(args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.998)
+    schedule = Schedule(
+        args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.998, save_minutes=2
+    )
     codebook = Codebook(build())
     weights = load_file(train(codebook, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
     codebook.load_state_dict(weights)
