@@ -4,7 +4,8 @@ diffusers' AutoencoderKL, four times smaller in each direction, with the loss of
 appendix G) less its adversarial part: squared error, a small Kullback-Leibler term, and squared error of the image's
 differences, which weighs outlines. The first part of the training sees crops, where most of the arithmetic goes into
 monsters rather than into white paper. At the end the decoder alone is trained on, on whole pictures, with the encoder
-fixed (as Stable Diffusion's own autoencoder was improved after the fact).
+fixed (as Stable Diffusion's own autoencoder was improved after the fact). Squared error alone spends everything on
+outlines and lets a patch of colour run into its neighbour; so the error of the colours, less brightness, counts again.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from baselines.monster.data import load_pictures
-from baselines.training import Schedule, train
+from baselines.training import Loss, Schedule, train
 from submission import paths
 from submission.errors import run
 
@@ -29,6 +31,7 @@ KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far 
 EDGE_WEIGHT = 0.25
 CROP, CROPPED_SHARE = 32, 0.8
 LATENT_NOISE = 0.05  # in the decoder's own training, in units of the latents
+COLOUR_WEIGHT = 1.0
 
 
 def build() -> AutoencoderKL:
@@ -56,11 +59,20 @@ def reconstruction_loss(model: AutoencoderKL, x: Tensor, noise: Tensor) -> tuple
 
 
 def picture_error(y: Tensor, x: Tensor) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of pictures, float32 (B, 3, H, W) in [-1, 1], and of their differences; the batch's PSNR (dB)."""
+    """Squared error of pictures, float32 (B, 3, H, W) in [-1, 1], of their differences, and of their colours; what to
+    log: the batch's PSNR (dB) and the colours' error."""
     error = y - x
     mse = error.square().mean()
     edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
-    return mse + EDGE_WEIGHT * edges, {"psnr": float(-10 * torch.log10(mse.detach() / 4))}
+    colour = colour_error(error)
+    numbers = {"psnr": float(-10 * torch.log10(mse.detach() / 4)), "colour": float(colour.detach())}
+    return mse + EDGE_WEIGHT * edges + COLOUR_WEIGHT * colour, numbers
+
+
+def colour_error(error: Tensor) -> Tensor:
+    """Squared error of the colours less brightness, of pixels and of patches of 4 x 4; error: float32 (B, 3, H, W)."""
+    hue = error - error.mean(dim=1, keepdim=True)
+    return hue.square().mean() + 4 * functional.avg_pool2d(hue, 4, 2).square().mean()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,7 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/autoencoder"), help="the run's folder")
     parser.add_argument("--images", type=int, default=172_000, help="training images (crops) in all")
     parser.add_argument("--decoder-images", type=int, default=20_000, help="then, with the encoder fixed")
+    parser.add_argument("--init", type=Path, help="a diffusers folder to start from (default: at random)")
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of the first part")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     accelerator = Accelerator(mixed_precision="bf16")
@@ -105,14 +119,8 @@ def main(argv: list[str] | None = None) -> int:
             y = model.decode(z).sample.float()
         return picture_error(y, x)
 
-    schedule = Schedule(args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.999)
-    weights = load_file(train(build(), loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
-    model = build().to(device).eval()
-    model.load_state_dict(weights)
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
-    # The UNet may be trained from here on: what follows leaves the encoder, and so every latent, as it is.
-    finish(model, some, args.out / "model")
-
+    model = first_part(args, loss, pictures.images, some, accelerator)
     model.requires_grad_(False)
     model.decoder.requires_grad_(True)
     model.post_quant_conv.requires_grad_(True)
@@ -124,16 +132,31 @@ def main(argv: list[str] | None = None) -> int:
         train(model, decoder_loss, len(pictures.images), schedule, out, accelerator=Accelerator(mixed_precision="bf16"))
     )
     model.load_state_dict(weights)
-    finish(model, some, args.out / "model")
+    # The factor stays: a UNet may have been trained with it.
+    write(model, some, args.out / "model")
     return 0
 
 
-def finish(model: AutoencoderKL, images: Tensor, out: Path) -> None:
-    """Writes the model in half precision, with the factor that makes the latents of `images` have a deviation of 1."""
-    latents, psnr = measure(model, images)
+def first_part(
+    args: argparse.Namespace, loss: Loss, images: Tensor, some: Tensor, accelerator: Accelerator
+) -> AutoencoderKL:
+    """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
+    rate = args.learning_rate
+    schedule = Schedule(args.images, args.batch_size, learning_rate=rate, weight_decay=1e-4, ema_decay=0.999)
+    model = AutoencoderKL.from_pretrained(args.init).float() if args.init else build()
+    weights = load_file(train(model, loss, len(images), schedule, args.out, accelerator=accelerator))
+    model = build().to(accelerator.device).eval()
+    model.load_state_dict(weights)
+    latents, _ = measure(model, some)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
+    write(model, some, args.out / "model")
+    return model
+
+
+def write(model: AutoencoderKL, images: Tensor, out: Path) -> None:
+    """Writes the model in half precision, and says how well it shows `images`, uint8 (N, 3, H, W)."""
     copy.deepcopy(model).half().save_pretrained(out)
-    print(f"{out}: {psnr:.2f} dB on training pictures, scaling factor {model.config.scaling_factor}")
+    print(f"{out}: {measure(model, images)[1]:.2f} dB on training pictures, factor {model.config.scaling_factor}")
 
 
 @torch.no_grad()
