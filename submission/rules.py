@@ -78,9 +78,7 @@ def _count(name: str, limit: int, finding: Finding | None) -> RuleCheck:
     if finding.count <= limit:
         return RuleCheck(rule, finding.count, True)
     examples = f", such as {finding.examples[0]}" if finding.examples else ""
-    return RuleCheck(
-        rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {limit} allowed{examples}"
-    )
+    return RuleCheck(rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {limit} allowed{examples}")
 
 
 def _bound(name: str, low: float, high: float, score: Score | None) -> RuleCheck:

@@ -15,6 +15,7 @@ from submission import Competition, image_seed
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+SUBCOMMANDS = ("cache", "check", "data", "hashes", "inpaint", "pack", "protocols", "sheet", "show", "table")
 
 
 def blocks(language: str) -> list[str]:
@@ -47,7 +48,7 @@ def test_a_command_has_the_options_that_are_given_to_it(line: str, capsys: pytes
     if not room.isidentifier():  # "python -m …": all of them
         return
     main = importlib.import_module(f"{room}.__main__").main
-    command = [word for word in words[:1] if word in ("check", "pack", "sheet", "show")]
+    command = [word for word in words[:1] if word in SUBCOMMANDS]
     with pytest.raises(SystemExit):
         main([*command, "--help"])
     known = capsys.readouterr().out
