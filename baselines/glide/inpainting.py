@@ -92,7 +92,7 @@ class Inpainter:
             [prompt],
             generators,
             self._upsample_diffusion,
-            sampler="ancestral",
+            sampler="ancestral" if self._upsampler.config.inpaint else "ddim",  # as each was made to be sampled
             known=large,
             low_res=rounded(base.clamp(-1, 1)),
             temperature=self._temperature,

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from baselines.glide.diffusion import Diffusion
 from baselines.glide.losses import (
+    VARIANCE_WEIGHT,
     discretised_log_likelihood,
     hybrid_loss,
+    image_loss,
     normal_kl,
     stratified_timesteps,
     variational_bound,
@@ -99,3 +101,18 @@ def test_one_timestep_of_each_slice() -> None:
     assert (t.sort(dim=1).values // 125 == torch.arange(8)).all()
     assert (t[:, 0] // 125).unique().numel() > 4  # in random order
     assert stratified_timesteps(3, 1, generator).tolist() == [0, 0, 0]
+
+
+def test_a_predicted_image_costs_its_squared_error(diffusion: Diffusion, noised: tuple[Tensor, ...]) -> None:
+    x0, _, x, t = noised
+    exact = torch.cat([x0, torch.full_like(x0, -1.0)], dim=1)
+    loss, numbers = image_loss(diffusion, exact, x0, x, t)
+    assert numbers["mse"] == 0
+    assert loss.item() == pytest.approx(VARIANCE_WEIGHT * numbers["vlb"], rel=1e-5)
+    output = (exact + 0.1).requires_grad_()
+    loss, numbers = image_loss(diffusion, output, x0, x, t)
+    assert numbers["mse"] == pytest.approx(0.01, rel=1e-4)
+    loss.backward()
+    assert output.grad is not None
+    torch.testing.assert_close(output.grad[:, :3], torch.full_like(x0, 2 * 0.1 / x0.numel()))  # and none of the bound
+    assert (output.grad[:, 3:] != 0).any()

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from baselines.device import seeded_generators
 from baselines.glide import pipeline, train, train_base, train_noised_clip, train_upsample
 from baselines.glide import training_set as sets
 from baselines.glide.config import CLIP_END, CLIP_START, ClipTowerConfig, UNetConfig, read_config
+from baselines.glide.diffusion import diffusion_of
 from baselines.glide.inpainting import Inpainter
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.own_clip import own_clip
+from baselines.glide.stages import draw
 from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder
 
@@ -73,8 +77,8 @@ def test_half_of_the_small_images_are_degraded_a_little() -> None:
     assert 150 < (difference < 0.005).sum() < 250
     assert difference.max() < 1.5
     flat = train_upsample.degraded(torch.full((50, 3, 8, 8), 0.2), torch.Generator().manual_seed(2))
-    assert (flat.mean(dim=(1, 2, 3)) - 0.2).abs().max() < 0.03  # a blur keeps the brightness, up to the edge
-    assert flat.flatten(1).std(dim=1).max() < 0.08
+    assert (flat.mean(dim=(1, 2, 3)) - 0.2).abs().max() < 0.06  # a blur keeps the brightness, up to the edge
+    assert flat.flatten(1).std(dim=1).max() < 0.3
 
 
 def test_the_contrastive_loss_wants_each_image_with_its_text() -> None:
@@ -108,7 +112,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trainings' models at sizes that a test has time for."""
 
     def unet(config: UNetConfig) -> UNetConfig:
-        return replace(config, channel_mult=(1, 1), text_width=32, text_layers=1, text_heads=2)
+        return replace(config, channel_mult=(1, 1), num_head_channels=16, text_width=32, text_layers=1, text_heads=2)
 
     tower = ClipTowerConfig(num_layers=1, num_heads=1, head_dim=16)
     for module in (train_base, train_upsample):
@@ -153,3 +157,26 @@ def test_the_trainings_make_a_folder_that_draws_and_inpaints(
     assert (edited[32:] == 200).all()
     score = own_clip(folder, [image, edited], ["red slime", "blue bat"])
     assert -1 <= score <= 1
+
+
+def test_a_new_upsampler_that_predicts_the_image_interpolates() -> None:
+    model = UNet(train_upsample.config(20)).eval()
+    low_res = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    tokens, mask = torch.zeros(2, 40, dtype=torch.long), torch.zeros(2, 40, dtype=torch.bool)
+    interpolated = F.interpolate(low_res, scale_factor=2, mode="bilinear")
+    with torch.no_grad():
+        output = model(
+            torch.randn(2, 3, 64, 64), torch.tensor([3, 900]), model.encode_text(tokens, mask), low_res=low_res
+        )
+        torch.testing.assert_close(output[:, :3], interpolated)
+        assert (output[:, 3:] == 0).all()
+        drawn = draw(
+            model,
+            lambda prompts: (tokens[: len(prompts)], mask[: len(prompts)]),
+            ["", ""],
+            seeded_generators([0, 1]),
+            diffusion_of(model.config, "1,1,1"),
+            sampler="ddim",
+            low_res=low_res,
+        )
+    torch.testing.assert_close(drawn, interpolated, atol=1e-4, rtol=0)
