@@ -18,7 +18,7 @@ from baselines.monster import train_autoencoder, train_text_encoder, train_unet
 from submission import atomic, paths
 from submission.errors import run
 
-SAMPLING = {"steps": 18, "guidance_scale": 2.0, "batch_size": 32}
+SAMPLING = {"steps": 24, "guidance_scale": 3.0, "batch_size": 32}
 
 
 def assemble(runs: Path, out: Path, unet_weights: Path, sampling: dict[str, float]) -> None:
