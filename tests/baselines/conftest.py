@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate.state import AcceleratorState, GradientState
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,3 +107,11 @@ def read_all() -> Callable[[Path], dict[str, bytes]]:
 @pytest.fixture
 def pixels() -> Callable[[Path], np.ndarray]:
     return lambda path: np.asarray(Image.open(path))
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> Iterator[None]:
+    """An Accelerator's settings are the process's: one test's precision would be the next one's error."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()

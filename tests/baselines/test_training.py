@@ -7,14 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -27,16 +26,6 @@ INPUTS = torch.randn(EXAMPLES, 3, generator=torch.Generator().manual_seed(5))
 TARGETS = INPUTS @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3
 # 20 steps, more than three epochs of the 21 examples.
 SCHEDULE = Schedule(images=80, batch_size=4, learning_rate=0.05, ema_decay=0.6, seed=3, save_minutes=60)
-
-
-@pytest.fixture(autouse=True)
-def _own_state() -> Iterator[None]:
-    """accelerate keeps device and processes in the interpreter."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
 
 
 def linear(seed: int = 0) -> nn.Module:

@@ -235,7 +235,8 @@ def test_a_kill_at_any_moment_loses_no_finished_row(tmp_path: Path, make_card: M
 def test_the_shipped_rows_were_measured_on_what_ships() -> None:
     for row in read(SHIPPED):
         competition = Competition.load(row.competition)
-        assert row.status == "ok"
+        # Copies of training images, and one image for all prompts: the bestiary's rules allow neither.
+        assert row.status == ("suspect" if row.name in ("nearest", "mean-image") else "ok")
         assert row.n == len(competition.prompts)
         assert row.measured_by["prompts_sha256"] == competition.prompts_sha256
         assert row.measured_by["references_sha256"] == competition.references().sha256
