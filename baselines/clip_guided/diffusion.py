@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, Int
 from torch import Tensor
 
@@ -45,11 +44,3 @@ def x0_from_v(process: Diffusion, x: Tensor, t: Int[Tensor, " b"], v: Tensor) ->
 def signal_and_spread(process: Diffusion, t: Int[Tensor, " b"]) -> tuple[Tensor, Tensor]:
     """sqrt(alphas_cumprod) and sqrt(1 - alphas_cumprod), each (b, 1, 1, 1)."""
     return process.at(np.sqrt(process.alphas_cumprod), t), process.at(np.sqrt(1.0 - process.alphas_cumprod), t)
-
-
-def stratified_timesteps(count: int, process: Diffusion, generator: torch.Generator) -> Int[Tensor, " count"]:
-    """One time from each of `count` equal slices, shuffled: the loss depends less on luck (Kingma et al., arXiv
-    2107.00630, appendix I.1)."""
-    slices = (torch.arange(count) + torch.rand((), generator=generator)) / count
-    t = (slices[torch.randperm(count, generator=generator)] * len(process)).long()
-    return t.clamp(max=len(process) - 1)  # the last slice's end rounds up to 1

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.clip_guided import data
-from baselines.clip_guided.diffusion import diffusion, stratified_timesteps, velocity
+from baselines.clip_guided.diffusion import diffusion, velocity
 from baselines.clip_guided.sampling import ancestral
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.device import randn, seeded_generators
+from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import UsageError, run
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
         x0 = pictures.images[indices].to(device).float() / 127.5 - 1
-        t = stratified_timesteps(len(indices), process, generator).to(device)
+        t = stratified_timesteps(len(indices), len(process), generator).to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         with accelerator.autocast():
             predicted = model(process.q_sample(x0, t, noise), t)

@@ -17,12 +17,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from baselines.clip_guided import data, plain_shapes
-from baselines.clip_guided.diffusion import diffusion, stratified_timesteps
+from baselines.clip_guided.diffusion import diffusion
 from baselines.clip_guided.early_stopping import Plan, fit
 from baselines.clip_guided.guide import Guide, GuideConfig, contrastive_loss, grown, load
 from baselines.clip_guided.guide_data import Batch, LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
+from baselines.losses import stratified_timesteps
 from submission import atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
@@ -89,7 +90,7 @@ def contrast(source: ShapesSource | LabelledSource, guide: Guide, device: torch.
         images, tokens = batch.images.to(device), tokenizer(batch.texts)
         timesteps = None
         if noised:
-            timesteps = stratified_timesteps(len(images), process, generator).to(device)
+            timesteps = stratified_timesteps(len(images), len(process), generator).to(device)
             noise = torch.randn(images.shape, generator=generator).to(device)
             images = process.q_sample(images, timesteps, noise)
         if not held_out:

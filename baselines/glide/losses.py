@@ -16,16 +16,6 @@ VARIANCE_WEIGHT = 0.1  # of the bound beside the squared error of x_0, which is 
 _HALF_BIN = 1 / 255  # of an 8-bit value in -1 … 1
 
 
-def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Int64[Tensor, " count"]:
-    """One timestep from each of `count` equal slices of 0 … steps - 1, in random order.
-
-    The loss depends less on luck than with independent ones (Kingma et al., arXiv 2107.00630, appendix I.1).
-    """
-    slices = (torch.arange(count) + torch.rand((), generator=generator)) / count
-    t = (slices[torch.randperm(count, generator=generator)] * steps).long()
-    return t.clamp(max=steps - 1)  # the last slice's end rounds up to 1
-
-
 def hybrid_loss(
     diffusion: Diffusion,
     output: Float32[Tensor, "b 6 h w"],

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.diffusion import Diffusion
-from baselines.glide.losses import stratified_timesteps
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.schedule import betas
+from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run

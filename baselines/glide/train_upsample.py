@@ -19,9 +19,10 @@ from baselines.device import seeded_generators
 from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.diffusion import diffusion_of
-from baselines.glide.losses import image_loss, stratified_timesteps
+from baselines.glide.losses import image_loss
 from baselines.glide.stages import draw, rounded
 from baselines.glide.unet import UNet
+from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run

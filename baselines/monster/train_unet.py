@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.losses import stratified_timesteps
 from baselines.monster.data import load_pictures
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
@@ -129,10 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
         states = torch.where(dropped[:, None, None], empty[0], states)
         summary = torch.where(dropped[:, None], empty[1], summary)
-        # One time from each of B equal slices: the loss depends less on luck (Kingma et al., VDM, appendix I.1).
-        slices = (torch.arange(len(indices)) + torch.rand((), generator=generator)) / len(indices)
-        t = (slices[torch.randperm(len(indices), generator=generator)] * len(alphas_cumprod)).long()
-        t = t.clamp(max=len(alphas_cumprod) - 1)  # the last slice's end rounds up to 1
+        t = stratified_timesteps(len(indices), len(alphas_cumprod), generator)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         a = alphas_cumprod[t].to(device)
         x = a.sqrt().view(-1, 1, 1, 1) * x0 + (1 - a).sqrt().view(-1, 1, 1, 1) * noise

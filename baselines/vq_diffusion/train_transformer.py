@@ -28,6 +28,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.device import seeded_generators
+from baselines.losses import stratified_timesteps
 from baselines.monster.data import load_pictures
 from baselines.training import Schedule, train
 from baselines.vq_diffusion.decoding import decode
@@ -148,9 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
         dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
         text = torch.where(dropped[:, None, None], denoiser.null.embeddings, hidden[picked].float().to(device))
-        # One time from each of B equal slices: the loss depends less on luck (Kingma et al., VDM, appendix I.1).
-        slices = (torch.arange(len(indices)) + torch.rand((), generator=generator)) / len(indices)
-        t = (slices[torch.randperm(len(indices), generator=generator)] * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+        t = stratified_timesteps(len(indices), TIMESTEPS, generator)
         x0 = codes[indices].long()
         x = disturbed(x0, t, scheduler, generator)
         with accelerator.autocast():

@@ -12,7 +12,6 @@ from baselines.clip_guided.diffusion import (
     diffusion,
     sigmoid_betas,
     signal_and_spread,
-    stratified_timesteps,
     velocity,
     x0_from_v,
 )
@@ -53,12 +52,6 @@ def test_respaced_steps_share_the_noise_of_training() -> None:
     np.testing.assert_allclose(process.alphas_cumprod, whole.alphas_cumprod[process.timestep_map])
     with pytest.raises(UsageError, match="1001 steps"):
         diffusion(1001)
-
-
-def test_times_cover_the_schedule_evenly() -> None:
-    process = diffusion()
-    t = stratified_timesteps(50, process, torch.Generator().manual_seed(3))
-    assert sorted((t // 20).tolist()) == list(range(50))
 
 
 def test_sampling_with_a_perfect_network_returns_the_picture() -> None:

@@ -16,7 +16,6 @@ from baselines.glide.losses import (
     hybrid_loss,
     image_loss,
     normal_kl,
-    stratified_timesteps,
     variational_bound,
 )
 from baselines.glide.schedule import betas
@@ -93,14 +92,6 @@ def test_the_noise_is_weighted_by_min_snr(diffusion: Diffusion, noised: tuple[Te
     bound = variational_bound(diffusion, output.detach(), x0, x, t).mean()
     assert loss.item() == pytest.approx((simple + bound).item(), rel=1e-5)
     assert numbers == {"mse": pytest.approx(squared.mean().item()), "vlb": pytest.approx(bound.item())}
-
-
-def test_one_timestep_of_each_slice() -> None:
-    generator = torch.Generator().manual_seed(0)
-    t = torch.stack([stratified_timesteps(8, 1000, generator) for _ in range(50)])
-    assert (t.sort(dim=1).values // 125 == torch.arange(8)).all()
-    assert (t[:, 0] // 125).unique().numel() > 4  # in random order
-    assert stratified_timesteps(3, 1, generator).tolist() == [0, 0, 0]
 
 
 def test_a_predicted_image_costs_its_squared_error(diffusion: Diffusion, noised: tuple[Tensor, ...]) -> None:
