@@ -31,7 +31,7 @@ KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far 
 EDGE_WEIGHT = 0.25
 CROP, CROPPED_SHARE = 32, 0.8
 LATENT_NOISE = 0.05  # in the decoder's own training, in units of the latents
-COLOUR_WEIGHT = 1.0
+COLOUR_WEIGHT = 2.5
 
 
 def build() -> AutoencoderKL:
