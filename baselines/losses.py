@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 
 def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Int64[Tensor, " count"]:
@@ -15,3 +16,21 @@ def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> 
     slices = (torch.arange(count) + torch.rand((), generator=generator)) / count
     t = (slices[torch.randperm(count, generator=generator)] * steps).long()
     return t.clamp(max=steps - 1)  # the last slice's end rounds up to 1
+
+
+def contrastive_loss(
+    images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Float[Tensor, ""]
+) -> tuple[Float[Tensor, ""], float]:
+    """Symmetric cross-entropy of a batch of pairs (CLIP: Radford et al., arXiv 2103.00020, figure 3).
+
+    Args:
+        images, texts: rows of length 1; those of the same number belong together, all others do not.
+        scale: what a cosine is multiplied by to be a logit.
+
+    Returns:
+        The loss, and the share (0 … 1) of the images that are closest to their own text.
+    """
+    logits = scale * images @ texts.T
+    own = torch.arange(len(logits), device=logits.device)
+    value = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    return value, float((logits.argmax(1) == own).float().mean())

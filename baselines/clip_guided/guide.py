@@ -164,13 +164,3 @@ def grown(guide: Guide, config: GuideConfig) -> Guide:
     if unexpected or any("time" not in name for name in missing):
         raise ValueError(f"the guide does not fit: {sorted({*unexpected, *missing})}")
     return fresh
-
-
-def contrastive_loss(
-    image: Float[Tensor, "b embed"], text: Float[Tensor, "b embed"], scale: Float[Tensor, ""]
-) -> tuple[Float[Tensor, ""], float]:
-    """Symmetric cross-entropy of a batch of pairs (Radford et al., figure 3), and the share of images told rightly."""
-    logits = scale * image @ text.T
-    target = torch.arange(len(logits), device=logits.device)
-    value = (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
-    return value, float((logits.argmax(1) == target).float().mean())

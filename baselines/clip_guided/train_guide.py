@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from baselines.clip_guided import data, plain_shapes
 from baselines.clip_guided.diffusion import diffusion
 from baselines.clip_guided.early_stopping import Plan, fit
-from baselines.clip_guided.guide import Guide, GuideConfig, contrastive_loss, grown, load
+from baselines.clip_guided.guide import Guide, GuideConfig, grown, load
 from baselines.clip_guided.guide_data import Batch, LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
-from baselines.losses import stratified_timesteps
+from baselines.losses import contrastive_loss, stratified_timesteps
 from submission import atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256

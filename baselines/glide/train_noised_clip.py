@@ -21,7 +21,7 @@ from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.diffusion import Diffusion
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.schedule import betas
-from baselines.losses import stratified_timesteps
+from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
@@ -57,14 +57,6 @@ class ClipInTraining(nn.Module):
         return self.log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 
-def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of both (b, d), of length 1, belong together. Returns the loss and the share of hits, both scalar."""
-    logits = scale * images @ texts.T
-    own = torch.arange(len(logits), device=logits.device)
-    hits = (logits.argmax(dim=1) == own).float().mean()
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2, hits
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -96,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
             images = both.clip.embed_images(x, t.to(device))
             texts = both.clip.embed_texts(tokens[picked].to(device), lengths[picked].to(device))
         value, hits = contrastive_loss(images.float(), texts.float(), both.logit_scale)
-        return value, {"hits": float(hits), "logit_scale": float(both.logit_scale.detach())}
+        return value, {"hits": hits, "logit_scale": float(both.logit_scale.detach())}
 
     schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995)
     options = {"config": str(settings)}

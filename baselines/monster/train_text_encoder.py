@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from baselines.losses import contrastive_loss
 from baselines.monster.data import load_pictures
 from baselines.monster.tokenizer import fitted
 from baselines.training import Schedule, train
@@ -134,11 +135,8 @@ def main(argv: list[str] | None = None) -> int:
             image, text, words = model(images, tokens["input_ids"], tokens["attention_mask"])
         told = functional.binary_cross_entropy_with_logits(words, said.to(device), reduction="none").sum(1).mean()
         scale = accelerator.unwrap_model(model).logit_scale.clamp(max=math.log(100)).exp()
-        logits = scale * image @ text.T
-        labels = torch.arange(len(logits), device=logits.device)
-        value = (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
-        numbers = {"top1": float((logits.argmax(1) == labels).float().mean()), "words": float(told.detach())}
-        return value + WORDS_WEIGHT * told, numbers
+        value, right = contrastive_loss(image, text, scale)
+        return value + WORDS_WEIGHT * told, {"top1": right, "words": float(told.detach())}
 
     model = Contrast(build_text_model(tokenizer), len(number))
     schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)
