@@ -15,6 +15,9 @@ their own products are subtracted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
@@ -23,11 +26,36 @@ from torch import Tensor
 CHUNK = 4096  # images in float64 at a time, so that features of any number, mapped from a file too, cost little memory
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Of `n` features: their mean and their scatter Σ (x − μ)(x − μ)ᵀ."""
+
+    n: int
+    mean: Float64[Tensor, " d"]
+    scatter: Float64[Tensor, "d d"]
+
+    @property
+    def covariance(self) -> Float64[Tensor, "d d"]:
+        """Divided by n − 1."""
+        return self.scatter / (self.n - 1)
+
+
+def moments(features: Tensor, total: Callable[[Tensor], Tensor] = lambda part: part) -> Moments:
+    """The moments of (N, D) features in float64 on the features' device, in two passes.
+
+    Args:
+        features: of any float type; those of one process where several share them.
+        total: the sum over all processes of a tensor, the same in each (`Processes.total`).
+    """
+    n = int(total(torch.tensor(len(features))))
+    mean = total(_sum(features)) / n
+    return Moments(n, mean, total(_scatter(features, mean)))
+
+
 def feature_statistics(features: Tensor | np.ndarray) -> tuple[Float64[Tensor, " d"], Float64[Tensor, "d d"]]:
     """Mean and covariance (divided by n − 1) of N×D features, in float64 on the features' device."""
-    features = _checked(features, "features")
-    mean = _mean(features)
-    return mean, _scatter(features, mean) / (len(features) - 1)
+    both = moments(_checked(features, "features"))
+    return both.mean, both.covariance
 
 
 def frechet_distance(
@@ -52,7 +80,8 @@ def frechet_distance(
 class FrechetDistance:
     """The distance of `frechet_distance`, of all features or `without` some of them; takes and raises the same.
 
-    `device` is where to compute, by default where the features are; they are moved there in parts.
+    `device` is where to compute, by default where the features are; they are moved there in parts. `known` are the
+    features' moments, where they have been computed already.
     """
 
     def __init__(
@@ -61,10 +90,11 @@ class FrechetDistance:
         mean: Tensor | np.ndarray,
         covariance: Tensor | np.ndarray,
         device: torch.device | None = None,
+        known: Moments | None = None,
     ) -> None:
         self._features = _checked(features, "features")
         device = device or self._features.device
-        self._mean = _mean(self._features).to(device)
+        self._mean = (_sum(self._features) / len(self._features) if known is None else known.mean).to(device)
         n, d = self._features.shape
         reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
         covariance = torch.as_tensor(covariance, dtype=torch.float64, device=device)
@@ -85,7 +115,7 @@ class FrechetDistance:
         else:
             eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
             self._half = eigenvectors * eigenvalues.clamp(min=0.0).sqrt()
-            scatter = _scatter(self._features, self._mean)
+            scatter = _scatter(self._features, self._mean) if known is None else known.scatter.to(device)
             self._products = self._half.T @ scatter @ self._half
             self._trace = scatter.trace()
 
@@ -127,11 +157,11 @@ def _checked(features: Tensor | np.ndarray, what: str) -> Tensor:
     return features
 
 
-def _mean(features: Tensor) -> Float64[Tensor, " d"]:
+def _sum(features: Tensor) -> Float64[Tensor, " d"]:
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
     for part in features.split(CHUNK):
         total += part.double().sum(dim=0)
-    return total / len(features)
+    return total
 
 
 def _scatter(features: Tensor, mean: Float64[Tensor, " d"]) -> Float64[Tensor, "d d"]:

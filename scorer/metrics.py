@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from scorer.extra import extra_metrics
 from scorer.fidelity import PSNR_CAP, SMALLEST_SIDE
 from scorer.frechet import FrechetDistance, feature_statistics
 from scorer.inception_score import SPLITS, split_scores
+from scorer.tables import Tables
 from submission import CompetitionError
 from submission.scorecard import METRICS, Score
 
@@ -52,29 +52,21 @@ class Results:
 
 
 def evaluate(
-    measured: dict[str, Tensor],
-    known: dict[str, Tensor],
-    text_rows: Tensor,
-    statistics: tuple[np.ndarray, np.ndarray] | None,
-    inception: Inception,
-    *,
-    no_references: str | None,
-    extra: bool = False,
+    tables: Tables, text_rows: Tensor, inception: Inception, *, no_references: str | None, extra: bool = False
 ) -> Results:
     """The six scores, and `extra` ones on request.
 
     Args:
-        measured: `inception`, `clip`, and with references `psnr` and `ssim`, of the submission (measure_images).
-        known: `text` (T, E) of the distinct prompts; with references `reference_inception` and `reference_clip`.
+        tables: what was measured, and what is known of references and prompts.
         text_rows: (N,) each image's row in `text`, on the device to compute on (the features may be elsewhere).
-        statistics: precomputed mean and covariance, used for FID instead of the references'.
         inception: the network, for its class probabilities.
         no_references: why there are no references, None when there are.
         extra: whether to measure KID, precision, recall, density, coverage and CMMD as well.
     """
     results = Results()
+    measured, known = tables.measured, tables.known
     features = measured["inception"]
-    results.scores["fid"] = _fid(features, known.get("reference_inception"), statistics, text_rows.device)
+    results.scores["fid"] = _fid(tables, text_rows.device)
     means = {"clip_t": cosines(measured["clip"], known["text"][text_rows])}
     if no_references is None:
         means["clip_i"] = cosines(measured["clip"], known["reference_clip"])
@@ -93,23 +85,18 @@ def evaluate(
     return results
 
 
-def _fid(
-    features: Tensor,
-    reference_features: Tensor | None,
-    statistics: tuple[np.ndarray, np.ndarray] | None,
-    device: torch.device,
-) -> Score:
+def _fid(tables: Tables, device: torch.device) -> Score:
+    features, statistics = tables.measured["inception"], tables.statistics
     if len(features) < 2:
         return Score(None, reason="a covariance needs at least 2 images")
     if statistics is None:
-        assert reference_features is not None, "a competition has references or statistics"
-        statistics = feature_statistics(reference_features)
+        statistics = feature_statistics(tables.known["reference_inception"])
     elif len(statistics[0]) != features.shape[1]:
         raise CompetitionError(
             f"the competition's statistics have {len(statistics[0])} features, its Inception {features.shape[1]}: "
             "they were made with another network"
         )
-    distance = FrechetDistance(features, *statistics, device)
+    distance = FrechetDistance(features, *statistics, device, tables.moments)
     value, low, high = jackknife(distance.without, len(features))
     # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
     return Score(max(value, 0.0), low, high)

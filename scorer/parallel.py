@@ -1,7 +1,8 @@
 """Several processes score one submission: `torchrun --nproc-per-node 8 -m scorer …` or `accelerate launch -m scorer …`.
 
-Each process measures a run of neighbouring images; the first one gathers the features in prompt order and computes the
-statistics from them, so that every number is that of one process but for the rounding of other batches.
+Each process measures a run of neighbouring images and sums up its features. The sums are added over all processes; the
+first one gathers the features too, in prompt order, because the intervals need them. So every number is that of one
+process but for the rounding of other batches and sums.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ class Processes:
     def from_first(self, value: Any) -> Any:
         """The first process's value, a JSON one, in every process."""
         return self.gather(value if self.first else None)[0]
+
+    def total(self, part: Tensor) -> Tensor:
+        """The sum over all processes of a tensor of one shape and type, on the tensor's device; in every process."""
+        if self.count == 1:
+            return part
+        whole = part.cpu().clone()
+        dist.all_reduce(whole)
+        return whole.to(part.device)
 
     def gather_rows(self, tables: Mapping[str, Tensor], n: int, device: torch.device) -> dict[str, Tensor]:
         """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from scorer import reference_cache, result_cache
+from scorer import result_cache
 from scorer.attributes import attribute_hits
 from scorer.backbones import BestiaryInception, Inception
 from scorer.cheating import suspicions
 from scorer.clip import Clip
 from scorer.clip_similarity import distinct
-from scorer.decoding import decoded, until_a_problem
+from scorer.decoding import decoded
 from scorer.device import PRECISIONS, exact_float32, pick_device
-from scorer.frechet import feature_statistics
-from scorer.measure import measure_images, measure_texts
+from scorer.gathering import gather
 from scorer.metrics import Results, evaluate
 from scorer.parallel import ALONE, Processes
 from scorer.per_image import write_per_image
-from scorer.rows import Rows
 from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError
@@ -113,19 +109,17 @@ def score(
     if not known_already:
         texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
         with torch.inference_mode(), exact_float32():
-            measured, known, statistics = _measure(
+            tables = gather(
                 submission, setup, inception, clip, names, texts, where, problems, processes,
                 batch_size=batch_size, cache=cache and limit is None, progress=progress and processes.first,
             )  # fmt: skip
             if processes.first:
                 rows = torch.tensor(text_rows, device=where)
                 no_references = setup.no_references
-                results = evaluate(
-                    measured, known, rows, statistics, inception, no_references=no_references, extra=extra
-                )
+                results = evaluate(tables, rows, inception, no_references=no_references, extra=extra)
                 if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
-                    results.hits = attribute_hits(inception.attributes(measured["inception"]), asked, names)
-                found = suspicions(submission, setup, names, measured, known, results.scores)
+                    results.hits = attribute_hits(inception.attributes(tables.measured["inception"]), asked, names)
+                found = suspicions(submission, setup, names, tables.measured, tables.known, results.scores)
         if processes.first:
             notes = _notes(submission, inception, clip, texts, limit)
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
@@ -136,81 +130,6 @@ def score(
     if per_image is not None and processes.first:
         write_per_image(per_image, names, columns)
     return card if processes.count == 1 else Scorecard.from_json(processes.from_first(card and card.to_json()))
-
-
-def _measure(
-    submission: Submission,
-    setup: Setup,
-    inception: Inception,
-    clip: Clip,
-    names: Sequence[str],
-    texts: Sequence[str],
-    device: torch.device,
-    problems: list[Problem],
-    processes: Processes,
-    *,
-    batch_size: int,
-    cache: bool,
-    progress: bool,
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Any]:
-    """What `evaluate` takes: the submission's tables, those of references and prompts, the statistics for FID.
-
-    Every process measures its share; the tables are complete in the first and empty in the others. Raises
-    SubmissionError, in each process, with what any of them found wrong with the images.
-    """
-    n = len(names)
-    wanted = {"text": len(texts)}
-    if setup.references is not None:
-        wanted |= {"reference_inception": n, "reference_clip": n}
-    files = reference_cache.cache_files(setup.fingerprint, names, device)
-    known = reference_cache.read(files, wanted, device) if cache and processes.first else {}
-    missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
-
-    share = processes.share(n)
-    pairs = decoded(submission, setup.references, names, share, problems, batch_size, progress)
-    measured = measure_images(
-        until_a_problem(pairs, problems),
-        inception,
-        clip,
-        device,
-        batch_size=batch_size,
-        rows=Rows(len(share), share.start),
-        of_references=missing,
-    )
-    found = processes.gather([asdict(problem) for problem in problems])
-    if any(found):
-        raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
-    for hashes in processes.gather(submission.hashes):
-        submission.take_hashes(hashes)
-    measured = processes.gather_rows(measured, n, device)
-    fresh = {name: measured.pop(name) for name in ("reference_inception", "reference_clip") if name in measured}
-    if "text" in missing:
-        part = measure_texts(texts, clip, batch_size, progress, processes.share(len(texts)))
-        fresh |= processes.gather_rows(part, len(texts), device)
-    known |= fresh
-    statistics = setup.statistics
-    if statistics is None and processes.first:
-        statistics, more = _reference_statistics(known["reference_inception"], files, cache)
-        fresh |= more
-    if cache and processes.first:
-        reference_cache.write(files, fresh)
-    return measured, known, statistics
-
-
-def _reference_statistics(features: Tensor, files: dict[str, Path], cache: bool) -> tuple[Any, dict[str, Tensor]]:
-    """Mean and covariance of the references, and those of them that are to be kept.
-
-    None where there are fewer references than features: there they take longer to read than to make.
-    """
-    n, d = features.shape
-    if n < d:
-        return None, {}
-    rows = {"reference_mean": d, "reference_covariance": d}
-    kept = reference_cache.read(files, rows, features.device) if cache else {}
-    if len(kept) == len(rows):
-        return tuple(kept[name].cpu().numpy() for name in rows), {}
-    fresh = dict(zip(rows, feature_statistics(features), strict=True))
-    return tuple(table.cpu().numpy() for table in fresh.values()), fresh
 
 
 def _scorecard(

@@ -15,6 +15,7 @@ from scorer.frechet import FrechetDistance, feature_statistics, frechet_distance
 from scorer.inception_score import inception_score
 from scorer.kid import kernel_inception_distance
 from scorer.metrics import evaluate
+from scorer.tables import Tables
 
 N, SUBMISSIONS, MORE = 160, 200, 800
 D, E, K = 10, 8, 6  # dimensions of Inception's features and of CLIP's embeddings, classes
@@ -60,7 +61,8 @@ def test_95_of_100_intervals_hold_their_target() -> None:
     references = inception_features(10**7, N, D, shift=0.0)
     known = {"reference_inception": references, "reference_clip": torch.ones(N, E), "text": TEXT}
     results = [
-        evaluate(draw(seed), known, rows, None, classes, no_references=None, extra=True) for seed in range(SUBMISSIONS)
+        evaluate(Tables(draw(seed), known), rows, classes, no_references=None, extra=True)
+        for seed in range(SUBMISSIONS)
     ]
     scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
     scores["kid"] = [result.extra["kid"] for result in results]

@@ -10,22 +10,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from leaderboard import board
 from scorer import score
+from scorer.frechet import moments
 from scorer.parallel import ALONE, Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def launch(words: list[str], count: int = 2) -> list[subprocess.CompletedProcess]:
-    """`python -m scorer` in `count` processes, with the environment that torchrun gives them."""
+    """Python with `words` in `count` processes, with the environment that torchrun gives them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "scorer", *words]
+    command = [sys.executable, "-W", "error::ResourceWarning", *words]
     processes = [
         subprocess.Popen(
             command,
@@ -44,17 +47,45 @@ def launch(words: list[str], count: int = 2) -> list[subprocess.CompletedProcess
     return results
 
 
+SUM = """
+import sys, numpy as np, torch
+from scorer import parallel
+from scorer.frechet import moments
+processes = parallel.start()
+features = torch.from_numpy(np.load(sys.argv[1]))
+share = processes.share(len(features))
+whole = moments(features[share.start : share.stop], processes.total)
+np.savez(f"{sys.argv[2]}-{processes.rank}.npz", n=whole.n, mean=whole.mean, scatter=whole.scatter)
+parallel.stop()
+"""
+
+
 @pytest.mark.slow
+def test_sums_over_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    features = np.maximum(np.random.default_rng(7).normal(0.3, 1, (1063, 176)), 0).astype(np.float32)
+    np.save(tmp_path / "features.npy", features)
+    for process in launch(["-c", SUM, str(tmp_path / "features.npy"), str(tmp_path / "sums")]):
+        assert process.returncode == 0, process.stderr
+    alone = moments(torch.from_numpy(features))
+    for rank in range(2):
+        together = np.load(tmp_path / f"sums-{rank}.npz")
+        assert together["n"] == alone.n == 1063
+        np.testing.assert_allclose(together["mean"], alone.mean, rtol=1e-9)
+        np.testing.assert_allclose(together["scatter"], alone.scatter, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [13, 180], ids=["fewer images than features", "more"])
 def test_two_processes_give_the_scorecard_of_one(
-    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, n: int
 ) -> None:
-    competition = tiny_competition(13)
+    competition = tiny_competition(n)
     entry = tiny_submission(competition)
     alone = score(entry, competition, "cpu", cache=False, progress=False)
     words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--batch-size", "4"]
     words += ["--json", str(tmp_path / "card.json"), "--csv", str(tmp_path / "images.csv")]
     words += ["--leaderboard", str(tmp_path / "board.csv")]
-    first, second = launch(words)
+    first, second = launch(["-m", "scorer", *words])
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "FID" in first.stdout
     assert second.stdout == ""
@@ -63,7 +94,7 @@ def test_two_processes_give_the_scorecard_of_one(
     assert card["fingerprint"] == alone.fingerprint
     for name, value in alone.scores.items():
         assert card["scores"][name]["value"] == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
-    assert len((tmp_path / "images.csv").read_text().splitlines()) == 14
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == n + 1
     assert len(board.read(tmp_path / "board.csv")) == 1
 
 
@@ -77,7 +108,7 @@ def test_a_problem_of_the_second_is_a_problem_of_both(
     name = competition.prompts[-1].image_name
     (entry / name).write_bytes(b"not an image")
     words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--no-leaderboard"]
-    first, second = launch([*words, "--json", str(tmp_path / "card.json")])
+    first, second = launch(["-m", "scorer", *words, "--json", str(tmp_path / "card.json")])
     assert (first.returncode, second.returncode) == (3, 3), first.stderr + second.stderr
     assert name in first.stderr
     assert name not in second.stderr
