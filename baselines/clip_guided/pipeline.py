@@ -18,6 +18,7 @@ from baselines.clip_guided.guide import load as load_guide
 from baselines.clip_guided.sampling import Gradient, ancestral
 from baselines.clip_guided.unet import PixelUNet
 from baselines.device import randn, seeded_generators
+from baselines.pixels import to_arrays, to_pixels
 from submission import Competition, MissingPart, Prompt
 from submission.errors import UsageError, shown
 from submission.hashes import file_sha256
@@ -93,9 +94,7 @@ class ClipGuided:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
         size = self._unet.image_size
         draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._device)
-        images = ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))
-        pixels = (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return to_arrays(to_pixels(ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))))
 
     def _denoise(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self._device.type, self._dtype):

@@ -11,10 +11,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +22,7 @@ from baselines.clip_guided.sampling import ancestral
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.device import randn, seeded_generators
 from baselines.losses import stratified_timesteps
+from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import UsageError, run
@@ -63,8 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         noise = partial(randn, seeded_generators(range(PREVIEWS)), (3, args.size, args.size), device)
         with accelerator.autocast():
             drawn = ancestral(diffusion(PREVIEW_STEPS), lambda x, t: model(x, t).float(), noise)
-        rows = (drawn.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
-        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+        save_grid(to_pixels(drawn), path)
 
     schedule = Schedule(
         args.images,

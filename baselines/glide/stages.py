@@ -18,6 +18,7 @@ from baselines.glide.sampling import Gradient, Known, ancestral, ddim, noise_of
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.tokenizer import TextTokenizer
 from baselines.glide.unet import UNet
+from baselines.pixels import to_arrays
 
 
 def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> TextStates:
@@ -76,9 +77,8 @@ def rounded(images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
 
 
 def to_pixels(images: Float32[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
-    """-1 … 1 to 0 … 255, rounded, clipped."""
-    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    """-1 … 1 to 0 … 255, clipped, rounded as `rounded` does (`baselines.pixels` may differ by one in a last bit)."""
+    return to_arrays(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
 
 
 def from_pixels(pixels: UInt8[np.ndarray, "b h w 3"], device: Any = None) -> Float32[Tensor, "b 3 h w"]:

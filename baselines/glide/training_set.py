@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt8
-from PIL import Image
 from torch import Tensor
 
 from baselines.glide.config import CLIP_END, CLIP_START, VocabularyConfig
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
 from baselines.monster.data import load_pictures
+from baselines.pixels import save_grid, to_pixels
 
 TEXT_LENGTH = 40  # tokens; the longest of the bestiary's captions has 34
 CLIP_TEXT_LENGTH = TEXT_LENGTH + 2
@@ -82,6 +81,4 @@ def sheet(rows: list[Tensor], path: Path) -> None:
     large = [
         row.repeat_interleave(size // row.shape[-1], -1).repeat_interleave(size // row.shape[-1], -2) for row in rows
     ]
-    grid = torch.stack(large).float().cpu().clamp(-1, 1).mul(127.5).add(127.5).round().byte()  # rows, n, 3, h, w
-    pixels = grid.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    Image.fromarray(np.ascontiguousarray(pixels.numpy())).save(path)
+    save_grid(torch.cat([to_pixels(row).cpu() for row in large]), path, columns=len(rows[0]))

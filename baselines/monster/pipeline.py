@@ -18,6 +18,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines.device import randn, seeded_generators
 from baselines.monster.sampling import sample, solver
 from baselines.monster.text import encode
+from baselines.pixels import to_arrays, to_pixels
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -76,8 +77,7 @@ class Monster:
                 guidance_scale=self._guidance_scale,
             )
             images = self._vae.decode(latents / self._vae.config.scaling_factor).sample
-        pixels = (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return to_arrays(to_pixels(images))
 
 
 def load(

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.monster.data import load_pictures
+from baselines.pixels import psnr, to_pixels
 from baselines.training import Loss, Schedule, train
 from submission import paths
 from submission.errors import run
@@ -162,13 +163,12 @@ def write(model: AutoencoderKL, images: Tensor, out: Path) -> None:
 @torch.no_grad()
 def measure(model: AutoencoderKL, images: Tensor) -> tuple[Tensor, float]:
     """uint8 (N, 3, H, W) -> their latents (posterior means), and the mean PSNR (dB) of what is decoded from them."""
-    latents, psnr = [], []
+    latents, quality = [], []
     for part in images.split(64):
         z = model.encode(part.float() / 127.5 - 1).latent_dist.mean
-        decoded = (model.decode(z).sample.clamp(-1, 1) * 127.5 + 127.5).round()
         latents.append(z)
-        psnr.append(10 * torch.log10(255**2 / (decoded - part.float()).square().mean(dim=(1, 2, 3)).clamp(min=1e-2)))
-    return torch.cat(latents), torch.cat(psnr).mean().item()
+        quality.append(psnr(to_pixels(model.decode(z).sample), part))
+    return torch.cat(latents), torch.cat(quality).mean().item()
 
 
 if __name__ == "__main__":

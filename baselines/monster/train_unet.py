@@ -12,11 +12,9 @@ import random
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -25,6 +23,7 @@ from baselines.losses import stratified_timesteps
 from baselines.monster.data import load_pictures
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
+from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
 from submission import atomic, paths
 from submission.errors import run
@@ -145,9 +144,8 @@ def main(argv: list[str] | None = None) -> int:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
             z = sample(model, solver(), noise, shown_text, empty, steps=18, guidance_scale=2.0)
-            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
-        rows = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
-        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
+        save_grid(to_pixels(x), path)
 
     model = build(latents.shape[1], latents.shape[2], pooled.shape[1])
     if args.init:

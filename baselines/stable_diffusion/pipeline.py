@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.device import randn, seeded_generators
 from baselines.hub import model_folder
 from baselines.monster.text import encode
+from baselines.pixels import to_arrays, to_pixels
 from baselines.stable_diffusion.folder import Parts, load_parts
 from baselines.stable_diffusion.sampling import denoise
 from submission import Competition, Prompt
@@ -88,9 +89,7 @@ class StableDiffusion:
             guidance_scale=self._guidance_scale,
         )
         latents = (latents / self._vae.config.scaling_factor).to(self._dtype, memory_format=torch.channels_last)
-        images = self._vae.decode(latents).sample.float()
-        pixels = (images.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return to_arrays(to_pixels(self._vae.decode(latents).sample))
 
     def _encode(self, prompt: str) -> Float[Tensor, "1 l d"]:
         # Alone, for kernels may round by the batch's size, and that must not depend on who else is in the batch.

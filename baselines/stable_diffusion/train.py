@@ -13,11 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,6 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines.monster.data import load_pictures
 from baselines.monster.text import encode
 from baselines.monster.train_unet import encode_pictures
+from baselines.pixels import save_grid, to_pixels
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
@@ -147,9 +146,8 @@ def main(argv: list[str] | None = None) -> int:
                 steps=SAMPLING["steps"],
                 guidance_scale=SAMPLING["guidance_scale"],
             )
-            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample.float()
-        grid = (x.clamp(-1, 1) * 127.5 + 127.5).round().byte().cpu().unflatten(0, (-1, 8)).permute(0, 3, 1, 4, 2)
-        Image.fromarray(np.ascontiguousarray(grid.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
+        save_grid(to_pixels(x), path)
 
     model = build(latents.shape[1], latents.shape[2], hidden.shape[2])
     plan = Schedule(

@@ -14,6 +14,7 @@ import torch
 from diffusers import VQDiffusionScheduler, VQModel
 
 from baselines.device import seeded_generators
+from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults
 from baselines.vq_diffusion.sampling import sample
@@ -90,8 +91,7 @@ class VQDiffusion:
                 guidance_scale=self._guidance_scale,
                 truncation_rate=self._truncation_rate,
             )
-            images = decode(self._vqvae, codes)
-        return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            return to_arrays(decode(self._vqvae, codes))
 
 
 def load(

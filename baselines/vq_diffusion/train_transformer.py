@@ -15,13 +15,11 @@ import random
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,6 +28,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines.device import seeded_generators
 from baselines.losses import stratified_timesteps
 from baselines.monster.data import load_pictures
+from baselines.pixels import save_grid
 from baselines.training import Schedule, train
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.sampling import sample
@@ -171,9 +170,7 @@ def main(argv: list[str] | None = None) -> int:
                 guidance_scale=2.0,
                 truncation_rate=0.9,
             )
-            x = decode(vqvae, drawn)
-        rows = x.cpu().unflatten(0, (-1, min(8, len(shown)))).permute(0, 3, 1, 4, 2)
-        Image.fromarray(np.ascontiguousarray(rows.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+            save_grid(decode(vqvae, drawn), path)
 
     model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
     if device.type == "cpu":

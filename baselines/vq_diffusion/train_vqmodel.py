@@ -22,7 +22,9 @@ from torch import Tensor, nn
 
 from baselines.monster.data import load_pictures
 from baselines.monster.train_autoencoder import picture_error
+from baselines.pixels import psnr
 from baselines.training import Schedule, train
+from baselines.vq_diffusion.decoding import decode
 from submission import paths
 from submission.errors import run
 
@@ -175,10 +177,10 @@ def perplexity(count: Tensor) -> float:
 
 def finish(model: VQModel, images: Tensor, out: Path) -> None:
     """Writes the model in half precision, and says what it makes of `images`, uint8 (N, 3, H, W)."""
-    count, psnr = measure(model, images)
+    count, quality = measure(model, images)
     copy.deepcopy(model).half().save_pretrained(out)
     print(
-        f"{out}: {psnr:.2f} dB on training pictures, {int((count > 0).sum())} of {len(count)} codes used,"
+        f"{out}: {quality:.2f} dB on training pictures, {int((count > 0).sum())} of {len(count)} codes used,"
         f" perplexity {perplexity(count.float()):.0f}",
         flush=True,
     )
@@ -188,15 +190,12 @@ def finish(model: VQModel, images: Tensor, out: Path) -> None:
 def measure(model: VQModel, images: Tensor) -> tuple[Tensor, float]:
     """How often each code is used for `images`, int64 (K,), and the mean PSNR (dB) of what is decoded."""
     count = torch.zeros(model.config.num_vq_embeddings, dtype=torch.int64)
-    psnr = []
+    quality = []
     for part in images.split(64):
         codes = codes_of(model, part)
         count += codes.flatten().bincount(minlength=len(count)).cpu()
-        quantized = model.quantize.embedding(codes).permute(0, 3, 1, 2)
-        decoded = model.decode(quantized, force_not_quantize=True).sample
-        decoded = (decoded.clamp(-1, 1) * 127.5 + 127.5).round()
-        psnr.append(10 * torch.log10(255**2 / (decoded - part.float()).square().mean(dim=(1, 2, 3)).clamp(min=1e-2)))
-    return count, torch.cat(psnr).mean().item()
+        quality.append(psnr(decode(model, codes.flatten(1)), part))
+    return count, torch.cat(quality).mean().item()
 
 
 if __name__ == "__main__":
