@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.glide.config import CLIP_END, CLIP_START, VocabularyConfig
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
-from baselines.monster.data import load_pictures
+from baselines.pictures import load_pictures
 from baselines.pixels import save_grid, to_pixels
 
 TEXT_LENGTH = 40  # tokens; the longest of the bestiary's captions has 34
@@ -57,14 +57,12 @@ class TrainingSet:
 def load(folder: Path) -> TrainingSet:
     """The training set of a data folder. Raises MissingPart, CompetitionError."""
     pictures = load_pictures(folder)
-    captions = sorted({caption for entry in pictures.captions for caption in entry})
-    number = {caption: index for index, caption in enumerate(captions)}
     encode = clip_bpe()
-    touched = {token for caption in captions for token in encode(caption)} | {CLIP_START, CLIP_END}
+    touched = {token for caption in pictures.distinct_captions for token in encode(caption)} | {CLIP_START, CLIP_END}
     return TrainingSet(
         pictures.images,
-        captions,
-        [[number[caption] for caption in pictures.captions[entry]] for entry in pictures.entry.tolist()],
+        pictures.distinct_captions,
+        [pictures.caption_numbers[entry] for entry in pictures.entry.tolist()],
         VocabularyConfig("clip", tuple(sorted(touched))),
     )
 

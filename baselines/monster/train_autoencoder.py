@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.monster.data import load_pictures
+from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
 from baselines.training import Loss, Schedule, train
 from submission import paths
@@ -92,17 +92,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     accelerator = Accelerator(mixed_precision="bf16")
-    device, size = accelerator.device, pictures.images.shape[-1]
+    device = accelerator.device
 
     def loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
-        x = pictures.images[indices]
-        if done < CROPPED_SHARE:
-            top, left = torch.randint(0, size - CROP + 1, (2,), generator=generator).tolist()
-            x = x[:, :, top : top + CROP, left : left + CROP]
-        if torch.rand((), generator=generator) < 0.5:
-            x = x.flip(3)
+        x = cropped_and_flipped(pictures.images[indices], CROP if done < CROPPED_SHARE else None, generator)
         x = x.to(device).float() / 127.5 - 1
         noise = torch.randn(len(x), 8, x.shape[2] // 4, x.shape[3] // 4, generator=generator).to(device)
         with accelerator.autocast():

@@ -27,8 +27,8 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from baselines.losses import contrastive_loss
-from baselines.monster.data import load_pictures
 from baselines.monster.tokenizer import fitted
+from baselines.pictures import load_pictures
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
-    distinct = sorted({caption for captions in pictures.captions for caption in captions})
+    distinct = pictures.distinct_captions
     read = dict(zip(distinct, tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"], strict=True))
     number = words_and_pairs(list(read.values()))
     accelerator = Accelerator(mixed_precision="bf16")

@@ -8,24 +8,23 @@ dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an expo
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.losses import stratified_timesteps
-from baselines.monster.data import load_pictures
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
+from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
-from submission import atomic, paths
+from submission import paths
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
@@ -102,18 +101,12 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
     text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
 
-    captions = sorted({caption for entry in pictures.captions for caption in entry})
-    number = {caption: k for k, caption in enumerate(captions)}
-    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
-    # Both networks are fixed, so each picture and caption is encoded once, and a resumed run does not do it again.
-    cache = args.out / "encoded.safetensors"
-    if not cache.exists():
-        hidden, pooled = encode(text_model, tokenizer, captions)
-        encoded = {"latents": encode_pictures(autoencoder, pictures.images, accelerator)}
-        encoded |= {"hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
-        args.out.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(cache, save(encoded))
-    encoded = load_file(cache)
+    def encode_all() -> dict[str, Tensor]:
+        hidden, pooled = encode(text_model, tokenizer, pictures.distinct_captions)
+        latents = encode_pictures(autoencoder, pictures.images, accelerator)
+        return {"latents": latents, "hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
+
+    encoded = encoded_once(args.out / "encoded.safetensors", encode_all)
     latents = encoded["latents"] * autoencoder.config.scaling_factor
     hidden, pooled = encoded["hidden"], encoded["pooled"]
     empty = encode(text_model, tokenizer, [""])
@@ -122,9 +115,8 @@ def main(argv: list[str] | None = None) -> int:
     def loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
-        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
         x0 = latents[indices].float().to(device)
-        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        picked = pictures.pick_captions(indices, generator)
         states, summary = hidden[picked].float().to(device), pooled[picked].float().to(device)
         dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
         states = torch.where(dropped[:, None, None], empty[0], states)
@@ -137,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
             prediction = model(x, t.to(device), states, class_labels=summary).sample
         return velocity_loss(prediction.float(), x0, noise, a), {}
 
-    shown = captions[:: len(captions) // PREVIEW_PROMPTS][:PREVIEW_PROMPTS]
+    shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)
 
     def preview(model: nn.Module, path: Path) -> None:
@@ -164,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
         args.autoencoder / "diffusion_pytorch_model.safetensors",
         args.text_encoder / "text_encoder" / "model.safetensors",
     )
-    options = {"captions": len(captions), "encoders": [file_sha256(part) for part in parts]}
+    options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
     if args.init:
         options["init"] = file_sha256(args.init)
     print(

@@ -8,22 +8,20 @@ beat: squared error of the noise, every time and every step of equal weight, no 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.monster.data import load_pictures
 from baselines.monster.text import encode
 from baselines.monster.train_unet import encode_pictures
+from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
@@ -61,14 +59,6 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
     )
 
 
-def kept(file: Path, make: Callable[[], Tensor]) -> Tensor:
-    """The tensor in `file`, which is made first when it is not there."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(file, save({"tensor": make()}))
-    return load_file(file)["tensor"]
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -98,19 +88,16 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = CLIPTokenizer.from_pretrained(args.parts / "tokenizer")
     text_model = CLIPTextModel.from_pretrained(args.parts / "text_encoder").to(device).float().eval()
 
-    captions = sorted({caption for entry in pictures.captions for caption in entry})
-    number = {caption: k for k, caption in enumerate(captions)}
-    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
-    # Each picture and caption is encoded once; what another autoencoder or text encoder made is never taken for it.
+    # The names say what encoded them: what another autoencoder or text encoder made is never taken for it.
     sha256 = {part: file_sha256(next((args.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
-    latents = kept(
+    latents = encoded_once(
         args.out / f"latents-{sha256['vae'][:12]}.safetensors",
-        lambda: encode_pictures(autoencoder, pictures.images, accelerator),
-    )
-    hidden = kept(
+        lambda: {"tensor": encode_pictures(autoencoder, pictures.images, accelerator)},
+    )["tensor"]
+    hidden = encoded_once(
         args.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
-        lambda: encode(text_model, tokenizer, captions)[0].half().cpu(),
-    )
+        lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions)[0].half().cpu()},
+    )["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
     schedule = DDPMScheduler(**NOISE_SCHEDULE)
@@ -118,9 +105,8 @@ def main(argv: list[str] | None = None) -> int:
     def loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
-        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
         x0 = latents[indices].float()
-        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        picked = pictures.pick_captions(indices, generator)
         dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
         states = torch.where(dropped[:, None, None], empty, hidden[picked].float().to(device))
         t = torch.randint(schedule.config.num_train_timesteps, (len(indices),), generator=generator)
@@ -130,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
             prediction = model(x.to(device), t.to(device), states).sample
         return functional.mse_loss(prediction.float(), noise.to(device)), {}
 
-    shown = captions[:: max(1, len(captions) // PREVIEW_PROMPTS)][:PREVIEW_PROMPTS]
+    shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)[0]
     solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
 
@@ -165,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
         args.out,
         accelerator=accelerator,
         preview=preview,
-        options={"captions": len(captions), "encoders": sha256},
+        options={"captions": len(pictures.distinct_captions), "encoders": sha256},
     )
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
     unet.load_state_dict(load_file(weights))

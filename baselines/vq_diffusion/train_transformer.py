@@ -11,7 +11,6 @@ guidance (Tang et al., arXiv 2205.16007).
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 from pathlib import Path
 
@@ -20,14 +19,13 @@ from accelerate import Accelerator
 from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.device import seeded_generators
 from baselines.losses import stratified_timesteps
-from baselines.monster.data import load_pictures
+from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
 from baselines.training import Schedule, train
 from baselines.vq_diffusion.decoding import decode
@@ -35,7 +33,7 @@ from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
-from submission import atomic, paths
+from submission import paths
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
@@ -125,17 +123,11 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
     text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
 
-    captions = sorted({caption for entry in pictures.captions for caption in entry})
-    number = {caption: k for k, caption in enumerate(captions)}
-    texts = [[number[caption] for caption in entry] for entry in pictures.captions]
-    # Both networks are fixed, so each picture and caption is encoded once, and a resumed run does not do it again.
-    cache = args.out / "encoded.safetensors"
-    if not cache.exists():
-        encoded = {"codes": encode_pictures(vqvae, pictures.images, accelerator)}
-        encoded |= {"hidden": encode(text_model, tokenizer, captions).half().cpu()}
-        args.out.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(cache, save(encoded))
-    encoded = load_file(cache)
+    def encode_all() -> dict[str, Tensor]:
+        codes = encode_pictures(vqvae, pictures.images, accelerator)
+        return {"codes": codes, "hidden": encode(text_model, tokenizer, pictures.distinct_captions).half().cpu()}
+
+    encoded = encoded_once(args.out / "encoded.safetensors", encode_all)
     codes, hidden = encoded["codes"], encoded["hidden"]
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
@@ -144,8 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
         denoiser: Denoiser = accelerator.unwrap_model(model)
-        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        picked = torch.tensor([rng.choice(texts[entry]) for entry in pictures.entry[indices].tolist()])
+        picked = pictures.pick_captions(indices, generator)
         dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
         text = torch.where(dropped[:, None, None], denoiser.null.embeddings, hidden[picked].float().to(device))
         t = stratified_timesteps(len(indices), TIMESTEPS, generator)
@@ -155,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
             outcome = logits(denoiser.transformer, x.to(device), t.to(device), text)
         return functional.cross_entropy(outcome.float().flatten(0, 1), x0.flatten().to(device)), {}
 
-    shown = captions[:: max(1, len(captions) // PREVIEW_PROMPTS)][:PREVIEW_PROMPTS]
+    shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)
 
     def preview(model: nn.Module, path: Path) -> None:
@@ -191,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         args.vqmodel / "diffusion_pytorch_model.safetensors",
         args.text_encoder / "text_encoder" / "model.safetensors",
     )
-    options = {"captions": len(captions), "encoders": [file_sha256(part) for part in parts]}
+    options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
     print(train(model, loss, len(codes), schedule, args.out, accelerator=accelerator, preview=preview, options=options))
     return 0
 

@@ -20,8 +20,8 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from baselines.monster.data import load_pictures
 from baselines.monster.train_autoencoder import picture_error
+from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr
 from baselines.training import Schedule, train
 from baselines.vq_diffusion.decoding import decode
@@ -118,18 +118,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     accelerator = Accelerator(mixed_precision="bf16")
-    device, size = accelerator.device, pictures.images.shape[-1]
+    device = accelerator.device
 
     def loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
         codebook: Codebook = accelerator.unwrap_model(model)
-        x = pictures.images[indices]
-        if done < CROPPED_SHARE:
-            top, left = torch.randint(0, size - CROP + 1, (2,), generator=generator).tolist()
-            x = x[:, :, top : top + CROP, left : left + CROP]
-        if torch.rand((), generator=generator) < 0.5:
-            x = x.flip(3)
+        x = cropped_and_flipped(pictures.images[indices], CROP if done < CROPPED_SHARE else None, generator)
         x = x.to(device).float() / 127.5 - 1
         with accelerator.autocast():
             z = codebook.vqvae.encode(x).latents
