@@ -1,8 +1,9 @@
 """python -m baselines.monster.train_unet: the network that turns noise and a caption into latents.
 
 A conditional latent diffusion model (Rombach et al., arXiv 2112.10752) on latents and text states that are computed
-once: squared error of the velocity, weighted by min-SNR-5 (Hang et al., arXiv 2303.09556, section 3.4), captions
-dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an exponential moving average of the weights.
+once: squared error of the velocity, weighted by min-SNR-5 (Hang et al., arXiv 2303.09556, section 3.4) but no time by
+less than 0.3, captions dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an exponential moving
+average of the weights.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from submission.progress import track
 
 CAPTION_DROPOUT = 0.1
 SNR_GAMMA = 5.0
+LEAST_WEIGHT = 0.3  # without it the noisy times, in which what the caption names is settled, would hardly count
 PREVIEW_PROMPTS = 16
 LATENT_SIZE = 16  # of 64-pixel pictures
 
@@ -65,11 +67,11 @@ def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Acc
 
 
 def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """Batch mean of min(SNR, 5) / (SNR + 1) |v - prediction|^2; alphas_cumprod (B,), the others (B, C, H, W)."""
+    """Batch mean of max(min(SNR, 5) / (SNR + 1), 0.3) |v - prediction|^2; alphas_cumprod (B,), others (B, C, H, W)."""
     a = alphas_cumprod.view(-1, 1, 1, 1)
     v = a.sqrt() * noise - (1 - a).sqrt() * x0
     snr = alphas_cumprod / (1 - alphas_cumprod)
-    weight = snr.clamp(max=SNR_GAMMA) / (snr + 1)
+    weight = (snr.clamp(max=SNR_GAMMA) / (snr + 1)).clamp(min=LEAST_WEIGHT)
     return (weight * (prediction - v).square().mean(dim=(1, 2, 3))).mean() / weight.mean().detach()
 
 

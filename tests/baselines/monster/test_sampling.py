@@ -74,5 +74,5 @@ def test_the_loss_is_zero_for_the_exact_velocity_and_weighs_by_min_snr():
     exact = b.sqrt() * noise - (1 - b).sqrt() * x0
     assert velocity_loss(exact, x0, noise, a).item() == 0.0
     wrong = exact + torch.tensor([1.0, 0.0, 0.0]).view(-1, 1, 1, 1)
-    weights = [5 / 10, 1 / 2, (0.01 / 0.99) / (0.01 / 0.99 + 1)]  # SNR 9 is cut at 5; SNR 1; SNR 1/99
+    weights = [5 / 10, 1 / 2, 0.3]  # SNR 9 is cut at 5; SNR 1; SNR 1/99, whose 1/100 is raised
     assert velocity_loss(wrong, x0, noise, a).item() == pytest.approx(weights[0] / sum(weights), rel=1e-5)
