@@ -21,7 +21,7 @@ from baselines.glide.unet import UNet
 from submission import atomic, paths
 from submission.errors import run
 
-# Chosen on the validation prompts (`make sweep MODEL=glide`).
+# The scales are the paper's order of magnitude; `make sweep MODEL=glide` shows what they trade.
 SAMPLING = Sampling(
     steps=15,
     guidance_scale=3.0,

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float32
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +28,7 @@ from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
 from submission import paths
 from submission.errors import run
+from submission.hashes import file_sha256
 from submission.sheet import spread
 
 CAPTION_DROPOUT = 0.1
@@ -77,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=60_000, help="training images in all")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--init", type=Path, help="a base model's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
@@ -84,6 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = data.text_tokenizer
     tokens, real = tokenizer(data.captions)
     model = UNet(config(data.vocab_size))
+    if args.init:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(args.init).items()})
     diffusion = diffusion_of(model.config)
     size = model.config.image_size
 
@@ -116,6 +121,8 @@ def main(argv: list[str] | None = None) -> int:
         args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=15_000
     )
     options = {"captions": len(data.captions), "config": str(model.config)}
+    if args.init:
+        options["init"] = file_sha256(args.init)
     print(
         train(
             model,
