@@ -24,6 +24,7 @@ from baselines.device import randn, seeded_generators
 from baselines.losses import stratified_timesteps
 from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
+from baselines.training_options import add_run, command_parser
 from submission import paths
 from submission.errors import UsageError, run
 
@@ -31,15 +32,10 @@ PREVIEWS, PREVIEW_STEPS = 32, 40
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add_data_arguments(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/clip-guided/diffusion"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=180_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=32)
+    add_run(parser, "runs/clip-guided/diffusion", images=180_000, batch_size=32, learning_rate=1e-3)
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args(argv)
     if args.size < 8 or args.size % 4:
         raise UsageError(f"--size {args.size}: must be a multiple of 4 of at least 8")

@@ -6,7 +6,6 @@ of each label; noised is that one again on x_t with t (GLIDE, arXiv 2112.10741, 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,7 @@ from baselines.clip_guided.guide_data import Batch, LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
 from baselines.losses import contrastive_loss, stratified_timesteps
+from baselines.training_options import command_parser
 from submission import atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
@@ -35,9 +35,7 @@ VALIDATION_BATCHES = 8
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("guide", choices=GUIDES)
     add_data_arguments(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs/clip-guided"), help="where the guides' runs are")

@@ -6,7 +6,6 @@ was. None needs another.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from baselines.glide import train_base, train_noised_clip, train_upsample, train
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
 from baselines.glide.train_noised_clip import ClipInTraining
 from baselines.glide.unet import UNet
-from submission import atomic, paths
+from baselines.training_options import add_data, add_model, command_parser
+from submission import atomic
 from submission.errors import run
 
 # The scales are the paper's order of magnitude; `make sweep MODEL=glide` shows what they trade.
@@ -62,14 +62,9 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs' folders go")
-    parser.add_argument("--out", type=Path, default=Path("runs/glide"), help="the finished model, for --weights")
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_model(parser, "runs", "runs/glide")
     args = parser.parse_args(argv)
     common = ["--data", str(args.data)]
     train_base.main([*common, "--out", str(args.runs / "glide-base")])

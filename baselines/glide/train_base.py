@@ -6,7 +6,6 @@ learns both: most examples show it no known pixels, as when it draws, the others
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from baselines.glide.stages import draw
 from baselines.glide.unet import UNet
 from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread
@@ -71,14 +70,9 @@ def random_masks(
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
-    parser.add_argument("--out", type=Path, default=Path("runs/glide-base"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=60_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/glide-base", images=60_000, batch_size=16, learning_rate=1e-3)
     parser.add_argument("--init", type=Path, help="a base model's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")

@@ -6,10 +6,8 @@ image (GLIDE, arXiv 2112.10741, section 3.3). It is trained on the training set 
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +21,7 @@ from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.schedule import betas
 from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.training import Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -58,14 +56,9 @@ class ClipInTraining(nn.Module):
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
-    parser.add_argument("--out", type=Path, default=Path("runs/glide-noised-clip"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=64_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/glide-noised-clip", images=64_000, batch_size=64, learning_rate=1e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device

@@ -6,7 +6,6 @@ the base model's faults (GLIDE, arXiv 2112.10741, section 4, after Saharia et al
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from baselines.glide.stages import draw, rounded
 from baselines.glide.unet import UNet
 from baselines.losses import stratified_timesteps
 from baselines.training import Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 from submission.sheet import spread
 
@@ -70,14 +69,9 @@ def degraded(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=paths.data_home() / "bestiary", help="the training set")
-    parser.add_argument("--out", type=Path, default=Path("runs/glide-upsample"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=10_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/glide-upsample", images=10_000, batch_size=8, learning_rate=1e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device

@@ -5,7 +5,6 @@ Each stage is a command of its own and can be interrupted: what is finished is k
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -15,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.monster import train_autoencoder, train_text_encoder, train_unet
-from submission import atomic, paths
+from baselines.training_options import add_data, add_model, command_parser
+from submission import atomic
 from submission.errors import run
 
 SAMPLING = {"steps": 24, "guidance_scale": 3.0, "batch_size": 32}
@@ -36,14 +36,9 @@ def assemble(runs: Path, out: Path, unet_weights: Path, sampling: dict[str, floa
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
-    )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs' folders go")
-    parser.add_argument("--out", type=Path, default=Path("runs/monster"), help="the finished model, for --weights")
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_model(parser, "runs", "runs/monster")
     args = parser.parse_args(argv)
     common = ["--data", str(args.data)]
     train_autoencoder.main([*common, "--out", str(args.runs / "autoencoder")])

@@ -25,7 +25,7 @@ from torch.nn import functional
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
 from baselines.training import Loss, Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
@@ -77,18 +77,13 @@ def colour_error(error: Tensor) -> Tensor:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(
+        parser, "runs/autoencoder", images=172_000, batch_size=32, learning_rate=2e-3, counted="training images (crops)"
     )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/autoencoder"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=172_000, help="training images (crops) in all")
     parser.add_argument("--decoder-images", type=int, default=20_000, help="then, with the encoder fixed")
     parser.add_argument("--init", type=Path, help="a diffusers folder to start from (default: at random)")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of the first part")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     accelerator = Accelerator(mixed_precision="bf16")

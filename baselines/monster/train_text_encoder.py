@@ -10,14 +10,12 @@ judge never grades with the pupil's eyes.
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import string
 import sys
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -30,7 +28,7 @@ from baselines.losses import contrastive_loss
 from baselines.monster.tokenizer import fitted
 from baselines.pictures import load_pictures
 from baselines.training import Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
@@ -96,17 +94,9 @@ def with_a_strange_word(caption: str, rng: random.Random) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/text_encoder"), help="the run's folder; the model goes to model/"
-    )
-    parser.add_argument("--images", type=int, default=75_000, help="pairs in all")
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/text_encoder", images=75_000, batch_size=128, counted="pairs")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)

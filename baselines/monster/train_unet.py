@@ -8,7 +8,6 @@ average of the weights.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from baselines.monster.text import encode
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
-from submission import paths
+from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
@@ -76,12 +75,8 @@ def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
+    parser = command_parser(__doc__)
+    add_data(parser)
     parser.add_argument("--autoencoder", type=Path, default=Path("runs/autoencoder/model"), help="diffusers folder")
     parser.add_argument(
         "--text-encoder",
@@ -89,10 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         default=Path("runs/text_encoder/model"),
         help="folder with text_encoder/ and tokenizer/",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/unet"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=180_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    add_run(parser, "runs/unet", images=180_000, batch_size=32, learning_rate=1e-3)
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
     parser.add_argument("--init", type=Path, help="a UNet's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)

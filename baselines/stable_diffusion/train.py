@@ -7,7 +7,6 @@ beat: squared error of the noise, every time and every step of equal weight, no 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -26,7 +25,8 @@ from baselines.pixels import save_grid, to_pixels
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
-from submission import atomic, paths
+from baselines.training_options import add_data, add_run, command_parser
+from submission import atomic
 from submission.errors import run
 from submission.hashes import file_sha256
 
@@ -60,26 +60,19 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
+    parser = command_parser(__doc__)
+    add_data(parser)
     parser.add_argument(
         "--parts",
         type=Path,
         default=Path(__file__).resolve().parents[1] / "weights" / "monster",
         help="folder with vae/, text_encoder/ and tokenizer/",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/stable"), help="the run's folder")
+    add_run(parser, "runs/stable", images=75_000, batch_size=32, learning_rate=1e-3)
     parser.add_argument("--model", type=Path, default=None, help="the finished folder (default: OUT/model)")
     parser.add_argument(
         "--share", action="store_true", help="let the finished folder name the parts instead of holding copies"
     )
-    parser.add_argument("--images", type=int, default=75_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device

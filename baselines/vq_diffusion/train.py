@@ -7,7 +7,6 @@ gets a copy.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
+from baselines.training_options import add_data, add_model, command_parser
 from baselines.vq_diffusion import train_transformer, train_vqmodel
 from submission import atomic, paths
 from submission.errors import run
@@ -45,20 +45,15 @@ def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="the training set (make data)"
-    )
+    parser = command_parser(__doc__)
+    add_data(parser)
     parser.add_argument(
         "--text-encoder",
         type=Path,
         default=paths.repo_root() / "baselines" / "weights" / "monster",
         help="folder with text_encoder/ and tokenizer/",
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs/vq"), help="where the runs' folders go")
-    parser.add_argument("--out", type=Path, default=Path("runs/vq/model"), help="the finished model, for --weights")
+    add_model(parser, "runs/vq", "runs/vq/model")
     parser.add_argument("--vqmodel-images", type=int, help="training images of the VQModel (default: its command's)")
     parser.add_argument("--transformer-images", type=int, help="training images of the transformer (likewise)")
     args = parser.parse_args(argv)

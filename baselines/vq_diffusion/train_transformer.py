@@ -10,7 +10,6 @@ guidance (Tang et al., arXiv 2205.16007).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from baselines.losses import stratified_timesteps
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
 from baselines.training import Schedule, train
+from baselines.training_options import add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
@@ -98,12 +98,8 @@ def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
+    parser = command_parser(__doc__)
+    add_data(parser)
     parser.add_argument("--vqmodel", type=Path, default=Path("runs/vqmodel/model"), help="diffusers folder")
     parser.add_argument(
         "--text-encoder",
@@ -111,10 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         default=paths.repo_root() / "baselines" / "weights" / "monster",
         help="folder with text_encoder/ and tokenizer/",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/vq_transformer"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=100_000, help="training images in all")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    add_run(parser, "runs/vq_transformer", images=100_000, batch_size=32, learning_rate=1.5e-3)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device

@@ -9,7 +9,6 @@ never be used. Most of the training sees crops, which hold less white paper.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import sys
 from pathlib import Path
@@ -24,8 +23,8 @@ from baselines.monster.train_autoencoder import picture_error
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr
 from baselines.training import Schedule, train
+from baselines.training_options import add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
-from submission import paths
 from submission.errors import run
 
 CODES, CODE_WIDTH = 512, 8
@@ -106,15 +105,9 @@ class Codebook(nn.Module):
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="folder with train_info.json and train/"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/vqmodel"), help="the run's folder")
-    parser.add_argument("--images", type=int, default=50_000, help="training images (crops) in all")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/vqmodel", images=50_000, batch_size=16, counted="training images (crops)")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
     accelerator = Accelerator(mixed_precision="bf16")

@@ -1,0 +1,48 @@
+"""The options that the training commands share, in the same words everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from submission import paths
+
+
+def command_parser(description: str) -> argparse.ArgumentParser:
+    """A parser that says the first line of `description`, a module's docstring, and every default."""
+    return argparse.ArgumentParser(
+        description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """`--data`: the training set, by default the one that `make data` draws."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=paths.data_home() / "bestiary",
+        help="the training set, a folder with train_info.json and train/ (make data)",
+    )
+
+
+def add_run(
+    parser: argparse.ArgumentParser,
+    out: str,
+    *,
+    images: int,
+    batch_size: int,
+    learning_rate: float | None = None,
+    counted: str = "training images",
+) -> None:
+    """`--out`, `--images`, `--batch-size`, and `--learning-rate` where one is given, with these defaults."""
+    parser.add_argument("--out", type=Path, default=Path(out), help="the run's folder")
+    parser.add_argument("--images", type=int, default=images, help=f"{counted} in all")
+    parser.add_argument("--batch-size", type=int, default=batch_size, help="images a step and process")
+    if learning_rate is not None:
+        parser.add_argument("--learning-rate", type=float, default=learning_rate, help="at its peak")
+
+
+def add_model(parser: argparse.ArgumentParser, runs: str, out: str) -> None:
+    """`--runs` and `--out` of a command that does several trainings and puts their results together."""
+    parser.add_argument("--runs", type=Path, default=Path(runs), help="where the runs' folders go")
+    parser.add_argument("--out", type=Path, default=Path(out), help="the finished model, for --weights")
