@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from submission import MissingPart
-from submission.paths import repo_root
+from submission.paths import readable
 
 # Only what diffusers reads: the same repositories hold pickles, other frameworks' weights and second copies in fp16.
 _WANTED = ("*.json", "*.txt", "*/model.safetensors", "*/diffusion_pytorch_model.safetensors")
@@ -53,11 +53,6 @@ def download(weights: str) -> str:
     """The command that brings a model from the hub into the cache."""
     wanted = " ".join(f"--include '{pattern}'" for pattern in _WANTED)
     return f".venv/bin/hf download {weights} {wanted} --exclude 'safety_checker/*'"
-
-
-def readable(path: Path) -> Path:
-    """`path` as a person would type it in this repository."""
-    return path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path
 
 
 def _repository(weights: str) -> Path:

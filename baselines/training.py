@@ -59,6 +59,16 @@ class Schedule:
         return self.learning_rate * (self.final_rate + (1 - self.final_rate) * wave)
 
 
+def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
+    """What is asked of the run in `out`, as JSON has it. Raises UsageError when a run with other options is there."""
+    asked = json.loads(json.dumps(asked))
+    if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
+        raise UsageError(
+            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
+        )
+    return asked
+
+
 def indices(step: int, count: int, size: int, seed: int) -> Tensor:
     """The `size` example numbers (int64) of a step, a function of the step alone; each epoch is a new permutation."""
     first = step * size
@@ -122,11 +132,7 @@ def train(
     if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more
         raise ValueError("accumulation is the schedule's: give an Accelerator without gradient_accumulation_steps")
     final = out / "weights.safetensors"
-    asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))
-    if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
-        raise UsageError(
-            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
-        )
+    asked = options_of(out, {**asdict(schedule), **(options or {})})
     if final.exists():
         return final
     out.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,11 @@ def shown(text: str, limit: int = 160) -> str:
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
+def some(names: Sequence[str], count: int = 5) -> str:
+    """The first `count` of foreign names, safe to print, and whether there are more."""
+    return ", ".join(shown(name, 60) for name in names[:count]) + (" …" if len(names) > count else "")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong: the file or entry (`name`, "" for the whole), `what` it is, a `hint` on what to do."""

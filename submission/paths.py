@@ -35,3 +35,8 @@ def cache_home() -> Path:
 def submissions_home() -> Path:
     """Where generated submissions go: `submission/out/<competition>/<model>/`."""
     return repo_root() / "submission" / "out"
+
+
+def readable(path: Path) -> Path:
+    """`path` as a person would type it in this repository."""
+    return path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path

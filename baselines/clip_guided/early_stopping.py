@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from baselines.training import options_of
 from submission import atomic
 from submission.errors import UsageError
 
@@ -74,11 +75,7 @@ def fit(
     if accelerator.num_processes > 1:
         raise UsageError("a guide is trained by one process: start it without `accelerate launch`")
     final, state = out / "weights.safetensors", out / "state"
-    asked = json.loads(json.dumps({**asdict(plan), **options}))
-    if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
-        raise UsageError(
-            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
-        )
+    asked = options_of(out, {**asdict(plan), **options})
     if final.exists():
         return final
     out.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,9 @@ from baselines.clip_guided.unet import PixelUNet
 from baselines.device import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from submission import Competition, MissingPart, Prompt
-from submission.errors import UsageError, shown
+from submission.errors import UsageError, some
 from submission.hashes import file_sha256
-from submission.paths import repo_root
+from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "clip-guided"
 UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
@@ -111,8 +111,7 @@ class ClipGuided:
 def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:
     """What the guide will not see of the prompts."""
     unread = [prompt.image_name for prompt in prompts if guide.tokenizer.unknown(prompt.text)]
-    listed = ", ".join(shown(name, 60) for name in unread[:5]) + (" …" if len(unread) > 5 else "")
-    what = f"{len(unread)} of {len(prompts)} prompts have words that the guide does not know: {listed}"
+    what = f"{len(unread)} of {len(prompts)} prompts have words that the guide does not know: {some(unread)}"
     return [what] if unread else []
 
 
@@ -121,7 +120,7 @@ def _file(folder: Path, name: str) -> Path:
     if not path.exists():
         raise MissingPart(
             f"the weights of clip-guided are not complete: no {name}",
-            looked_for=path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path,
+            looked_for=readable(path),
             get_it="train them (make train MODEL=clip-guided), or name a folder that has them with --weights",
         )
     return path

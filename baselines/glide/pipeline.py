@@ -17,7 +17,7 @@ from baselines.glide.stages import draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
 from baselines.glide.weights import Folder, on_device
 from submission import Competition, Prompt
-from submission.errors import shown
+from submission.errors import some
 
 
 class Glide:
@@ -111,8 +111,7 @@ def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Pro
     """What the network will not see of the prompts."""
 
     def note(names: list[str], what: str) -> list[str]:
-        listed = ", ".join(shown(name, 60) for name in names[:5]) + (" …" if len(names) > 5 else "")
-        return [f"{len(names)} of {len(prompts)} prompts {what}: {listed}"] if names else []
+        return [f"{len(names)} of {len(prompts)} prompts {what}: {some(names)}"] if names else []
 
     cut = [prompt.image_name for prompt in prompts if tokenizer.cuts(prompt.text)]
     unknown = [prompt.image_name for prompt in prompts if tokenizer.vocabulary.leaves_out(prompt.text)]

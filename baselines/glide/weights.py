@@ -18,7 +18,7 @@ from baselines.glide.unet import UNet
 from submission import MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
-from submission.paths import repo_root
+from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
 
@@ -52,7 +52,7 @@ class Folder:
         if not path.is_dir():
             raise MissingPart(
                 "GLIDE's weights are not there",
-                looked_for=_readable(path),
+                looked_for=readable(path),
                 get_it="put OpenAI's files into a folder and name it with --weights\n"
                 f"              {download(FILES)}\n              {GPT2_FILES}",
             )
@@ -99,7 +99,7 @@ class Folder:
         for file in files:
             if not file.exists():
                 get_it = f"put {GPT2_FILES} beside the weights" if self.official else "it is shipped with its weights"
-                raise MissingPart(f"GLIDE's tokenizer has no {file.name}", looked_for=_readable(file), get_it=get_it)
+                raise MissingPart(f"GLIDE's tokenizer has no {file.name}", looked_for=readable(file), get_it=get_it)
         bpe = read_bpe(*files)
         if vocabulary.rows is None and bpe.vocab_size != text.vocab_size:
             raise UsageError(
@@ -127,7 +127,7 @@ class Folder:
         suffix = ".pt" if self.official else ".safetensors"
         raise MissingPart(
             f"GLIDE's weights are not complete: no {', '.join(name + suffix for name in missing)}",
-            looked_for=f"{_readable(self.path)}/" + (" (.safetensors too)" if self.official else ""),
+            looked_for=f"{readable(self.path)}/" + (" (.safetensors too)" if self.official else ""),
             get_it=download(missing) if self.official else "train it, or name a folder that has it with --weights",
         )
 
@@ -150,7 +150,3 @@ def on_device(model: UNet, device: torch.device) -> UNet:
     if device.type == "cpu":
         return model.to(device, torch.float32)
     return model.to(device).half_precision()
-
-
-def _readable(path: Path) -> Path:
-    return path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path

@@ -22,7 +22,7 @@ from baselines.pixels import to_arrays, to_pixels
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
-from submission.paths import repo_root
+from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "monster"
 PARTS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "tokenizer": CLIPTokenizer, "unet": UNet2DConditionModel}
@@ -101,9 +101,7 @@ def load(
         if not (folder / part).exists():
             raise MissingPart(
                 f"the monster's weights are not complete: no {part}",
-                looked_for=(folder / part).relative_to(repo_root())
-                if folder.is_relative_to(repo_root())
-                else folder / part,
+                looked_for=readable(folder / part),
                 get_it="train them (make train MODEL=monster), or name a folder that has them with --weights",
             )
     return Monster(folder, device, steps=steps, guidance_scale=guidance_scale)

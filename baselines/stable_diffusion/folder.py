@@ -16,10 +16,10 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, SchedulerMixin, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines import hub
 from submission import MissingPart, atomic
 from submission.errors import UsageError
 from submission.hashes import file_sha256
+from submission.paths import readable
 
 PARTS_FILE = "parts.json"
 SHARED = ("vae", "text_encoder", "tokenizer")
@@ -63,13 +63,13 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     if not index.is_file():
         raise MissingPart(
             "this is no folder of Stable Diffusion: it has no model_index.json",
-            looked_for=hub.readable(index),
+            looked_for=readable(index),
             get_it="name a folder that diffusers' save_pretrained wrote, or train one"
             " (python -m baselines.stable_diffusion.train)",
         )
     kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
     if kind != MODEL_INDEX["_class_name"]:
-        raise UsageError(f"{hub.readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
+        raise UsageError(f"{readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
     homes = _homes(folder)
     sha256: dict[str, str] = {}
     networks = {}
@@ -101,12 +101,12 @@ def _homes(folder: Path) -> dict[str, Path]:
             if not file.is_file():
                 raise MissingPart(
                     f"the {part} that this Stable Diffusion shares is not there",
-                    looked_for=hub.readable(file),
-                    get_it=f"{hub.readable(described)} says where it should be",
+                    looked_for=readable(file),
+                    get_it=f"{readable(described)} says where it should be",
                 )
             if file_sha256(file) != expected:
                 raise UsageError(
-                    f"{hub.readable(file)} is not the one that the UNet in {hub.readable(folder)} was made for;"
+                    f"{readable(file)} is not the one that the UNet in {readable(folder)} was made for;"
                     " train it again (python -m baselines.stable_diffusion.train)"
                 )
         homes |= dict.fromkeys(borrowed, elsewhere)
@@ -114,7 +114,7 @@ def _homes(folder: Path) -> dict[str, Path]:
         if part not in homes:
             raise MissingPart(
                 f"the weights are not complete: no {part}",
-                looked_for=hub.readable(folder / part),
+                looked_for=readable(folder / part),
                 get_it="copy or download the whole folder again",
             )
     return homes
@@ -129,7 +129,7 @@ def _weights_of(part: Path) -> tuple[list[Path], str | None]:
         return (plain, None) if plain else (halves, "fp16")
     raise MissingPart(
         f"{part.name} has no safetensors" + ("; its .bin is a pickle, which is not opened" * any(part.glob("*.bin"))),
-        looked_for=hub.readable(part),
+        looked_for=readable(part),
         get_it="download the repository's .safetensors, or save the pipeline anew with save_pretrained",
     )
 
@@ -142,7 +142,7 @@ def _load(model: type, folder: Path, variant: str | None, dtype: torch.dtype) ->
     left = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
     if report["missing_keys"] or left or report["mismatched_keys"]:
         lacking = f"lack {len(report['missing_keys'])} and have {len(left)} more than the network of its config.json"
-        raise UsageError(f"the weights in {hub.readable(folder)} {lacking}")
+        raise UsageError(f"the weights in {readable(folder)} {lacking}")
     return network.eval().requires_grad_(False)
 
 

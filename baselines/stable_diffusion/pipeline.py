@@ -24,7 +24,7 @@ from baselines.pixels import to_arrays, to_pixels
 from baselines.stable_diffusion.folder import Parts, load_parts
 from baselines.stable_diffusion.sampling import denoise
 from submission import Competition, Prompt
-from submission.errors import UsageError, shown
+from submission.errors import UsageError, some
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "stable"
 # DPM-Solver++ needs 15 to 20 steps with guidance (arXiv 2211.01095, section 1); the scale is the pipeline's own.
@@ -98,8 +98,7 @@ class StableDiffusion:
     def _cut(self, prompts: Sequence[Prompt]) -> list[str]:
         length = self._tokenizer.model_max_length
         long = [p.image_name for p in prompts if len(self._tokenizer(p.text)["input_ids"]) > length]
-        listed = ", ".join(shown(name, 60) for name in long[:5]) + (" …" if len(long) > 5 else "")
-        return [f"{len(long)} prompts are longer than {length} tokens and were cut: {listed}"] if long else []
+        return [f"{len(long)} prompts are longer than {length} tokens and were cut: {some(long)}"] if long else []
 
 
 def load(

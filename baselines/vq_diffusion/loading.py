@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines import hub
 from submission import MissingPart
 from submission.errors import UsageError
+from submission.paths import readable
 
 PARTS: dict[str, Any] = {
     "vqvae": VQModel,
@@ -48,7 +49,7 @@ def find(weights: str) -> Path:
         if not (folder / part).is_dir():
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: no {part}",
-                looked_for=hub.readable(folder / part),
+                looked_for=readable(folder / part),
                 get_it="train them (make train MODEL=vq), or name a folder or a hub id that has them with --weights",
             )
     return folder
@@ -71,7 +72,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
         except OSError as error:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: {part} does not load",
-                looked_for=hub.readable(folder / part),
+                looked_for=readable(folder / part),
                 get_it=f"train them (make train MODEL=vq), or download them again ({str(error).splitlines()[0]})",
             ) from error
     return loaded
@@ -84,7 +85,7 @@ def _load(kind: Any, folder: Path) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
     network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     if report["missing_keys"] or report["mismatched_keys"]:  # from_pretrained leaves these as they were made at random
-        raise UsageError(f"the weights in {hub.readable(folder)} are not those of the network in its config.json")
+        raise UsageError(f"the weights in {readable(folder)} are not those of the network in its config.json")
     return network
 
 
@@ -101,7 +102,7 @@ def _load_transformer(folder: Path) -> Transformer2DModel:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise UsageError(
-            f"the weights in {hub.readable(folder)} are not those of the network in its config.json"
+            f"the weights in {readable(folder)} are not those of the network in its config.json"
         ) from error
     return network
 
