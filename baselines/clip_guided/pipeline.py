@@ -18,6 +18,7 @@ from baselines.clip_guided.guide import load as load_guide
 from baselines.clip_guided.sampling import Gradient, ancestral
 from baselines.clip_guided.unet import PixelUNet
 from baselines.device import randn, seeded_generators
+from baselines.fixed_batches import in_fixed_batches
 from baselines.pixels import to_arrays, to_pixels
 from submission import Competition, MissingPart, Prompt
 from submission.errors import UsageError, some
@@ -25,6 +26,8 @@ from submission.hashes import file_sha256
 from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "clip-guided"
+# Images at a time, whatever the batch: the guide's gradient carries a rounding on from step to step.
+TOGETHER = 32
 UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
 
 
@@ -91,7 +94,10 @@ class ClipGuided:
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        """uint8 (B, H, W, 3), one image per prompt, each from its own seed, the same in any batch."""
+        return in_fixed_batches(TOGETHER, prompts, seeds, self._draw)
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         size = self._unet.image_size
         draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._device)
         return to_arrays(to_pixels(ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))))

@@ -14,6 +14,7 @@ import torch
 from diffusers import VQDiffusionScheduler, VQModel
 
 from baselines.device import seeded_generators
+from baselines.fixed_batches import in_fixed_batches
 from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults
@@ -25,8 +26,7 @@ from submission.errors import UsageError
 from submission.hashes import file_sha256
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "vq"
-# Codes are drawn, not computed: a rounding that turns one draw changes the picture. Kernels round by their operands'
-# shapes, so the networks are always given so many pictures at a time, whatever the batch.
+# Pictures at a time, whatever the batch: codes are drawn, and a rounding that turns one draw changes the picture.
 TOGETHER = 8
 
 
@@ -70,13 +70,7 @@ class VQDiffusion:
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed, the same in any batch."""
-        images = []
-        for start in range(0, len(prompts), TOGETHER):
-            some, their_seeds = list(prompts[start : start + TOGETHER]), list(seeds[start : start + TOGETHER])
-            filling = TOGETHER - len(some)
-            drawn = self._draw(some + some[-1:] * filling, their_seeds + their_seeds[-1:] * filling)
-            images.append(drawn[: len(some)])
-        return np.concatenate(images)
+        return in_fixed_batches(TOGETHER, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         text = encode(self._text_encoder, self._tokenizer, prompts)
