@@ -21,7 +21,8 @@ from baselines.vq_diffusion import train_transformer, train_vqmodel
 from submission import atomic, paths
 from submission.errors import run
 
-SAMPLING = {"steps": 32, "guidance_scale": 2.0, "truncation_rate": 0.9, "batch_size": 32}
+# Of the guidance scales 2 and 4, the latter shows more of what 64 validation prompts ask for, at the same FID.
+SAMPLING = {"steps": 32, "guidance_scale": 4.0, "truncation_rate": 0.9, "batch_size": 32}
 
 
 def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path) -> None:
