@@ -1,0 +1,80 @@
+"""Every model that is shipped trained: small enough, the same pixels in any batch, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import baselines
+from baselines import registry
+from baselines.generate import draw
+from baselines.generator import GeneratorError
+from baselines.request import Request
+from submission import Competition
+from submission.paths import repo_root
+
+MODELS = ["monster", "stable", "glide", "glide-clip", "vq", "clip-guided"]
+PROMPTS = ["Red slime monster with horns and sword.", "Small blue cat monster.", "Green bird monster with wings."]
+SEEDS = [1, 2, 3]
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def bestiary() -> Competition:
+    return Competition.load("bestiary")
+
+
+@pytest.mark.parametrize(
+    ("folder", "megabytes"), [("monster", 13), ("stable", 4.1), ("glide", 6), ("vq", 4), ("clip-guided", 4)]
+)
+def test_weights_are_small(folder: str, megabytes: float) -> None:
+    files = [file for file in (repo_root() / "baselines" / "weights" / folder).rglob("*") if file.is_file()]
+    assert files
+    assert sum(file.stat().st_size for file in files) <= megabytes * 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_another_batch_size_changes_at_most_a_grey_level(bestiary: Competition, model: str) -> None:
+    generator = baselines.load(model, bestiary, "cpu", steps=STEPS)
+    together = generator.generate(PROMPTS, SEEDS).astype(int)
+    alone = [generator.generate([prompt], [seed]) for prompt, seed in zip(PROMPTS, SEEDS, strict=True)]
+    difference = np.abs(together - np.concatenate(alone).astype(int))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stopped_drawing_goes_on_to_the_same_bytes(
+    bestiary: Competition, model: str, tmp_path: Path, read_all: Callable
+) -> None:
+    recipe = registry.recipe(model, bestiary, steps=STEPS)
+    request = Request(recipe, bestiary, limit=4, batch_size=2, device="cpu")
+    draw(request, tmp_path / "whole")
+
+    class Stopped:
+        """Draws one batch, and no more."""
+
+        def __init__(self, device: str) -> None:
+            self._generator, self._batches = recipe.load(device), 0
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._generator, name)
+
+        def generate(self, prompts: list[str], seeds: list[int]) -> np.ndarray:
+            self._batches += 1
+            if self._batches > 1:
+                raise RuntimeError("the power is gone")
+            return self._generator.generate(prompts, seeds)
+
+    with pytest.raises(GeneratorError, match="the power is gone"):
+        draw(replace(request, recipe=replace(recipe, load=Stopped)), tmp_path / "stopped")
+    assert draw(request, tmp_path / "stopped").drawn == 2
+    pixels = {name: data for name, data in read_all(tmp_path / "whole").items() if name.endswith(".png")}
+    assert len(pixels) == 4
+    assert {name: data for name, data in read_all(tmp_path / "stopped").items() if name.endswith(".png")} == pixels
