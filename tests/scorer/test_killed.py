@@ -80,7 +80,7 @@ def _card(number: int) -> Scorecard:
 
 def _write_for_ever(folder: Path, first: int, done: int) -> None:
     """Rows, results and features, one after the other; each row that is finished is told through the pipe `done`."""
-    table = torch.arange(20_000.0).view(100, 200)
+    table = torch.arange(20_000, dtype=torch.float64).view(100, 200)
     for number in range(first, first + 100_000):
         reference_cache.write({"text": folder / "references" / "text.safetensors"}, {"text": table + number})
         result_cache.write(folder / "results" / "result.json", _card(number), {"psnr": [float(number)] * 8})
@@ -114,7 +114,7 @@ def test_killed_writers_lose_no_finished_row_and_tear_no_file(tmp_path: Path) ->
         assert finished <= {row.name for row in board.read(tmp_path / "board.csv")}
         kept = reference_cache.read({"text": tmp_path / "references" / "text.safetensors"}, {"text": 100}, CPU)
         for table in kept.values():
-            assert torch.equal(table - table[0, 0], torch.arange(20_000.0).view(100, 200))
+            assert torch.equal(table - table[0, 0], torch.arange(20_000, dtype=torch.float64).view(100, 200))
         result = tmp_path / "results" / "result.json"
         if result.exists():
             Scorecard.from_json(json.dumps(json.loads(result.read_text())["card"]))
