@@ -21,8 +21,8 @@ from baselines.training_options import add_data, add_model, command_parser
 from submission import atomic
 from submission.errors import run
 
-# Of the scales 1 to 6, classifier-free guidance is best at 3 on the validation prompts (`make sweep MODEL=glide`), in FID
-# and in CLIP-T; CLIP guidance gains little from any.
+# Of the scales 1 to 6, classifier-free guidance is best at 3 on the validation prompts (`make sweep MODEL=glide`), in
+# FID and in CLIP-T; CLIP guidance gains little from any.
 SAMPLING = Sampling(
     steps=15,
     guidance_scale=3.0,
