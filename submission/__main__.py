@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)"
     )
     sheet.add_argument("--no-references", dest="references", action="store_false", help="leave the references out")
+    sheet.add_argument("--small", action="store_true", help="in 256 colours, a third of the size: for a README")
 
     text = "say what of a competition's data is on this machine, and how to get the rest"
     data = commands.add_parser("data", help=text, description=text)
@@ -160,7 +161,7 @@ def _sheet(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     submission = Submission.open(options.submission, competition, verify=False)
     page = draw_sheet(submission, n=options.n, columns=options.columns, references=options.references)
-    atomic.write_bytes(out, sheet_bytes(page))
+    atomic.write_bytes(out, sheet_bytes(page, small=options.small))
     print(f"sheet: {out} ({page.width}×{page.height} pixels)")
     if submission.problems:
         print(

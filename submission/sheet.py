@@ -85,9 +85,11 @@ def draw_sheet(
     return page
 
 
-def sheet_bytes(page: Image.Image) -> bytes:
-    """The PNG file of a sheet."""
+def sheet_bytes(page: Image.Image, *, small: bool = False) -> bytes:
+    """The PNG file of a sheet; `small`: in the 256 colours that suit it best."""
     file = io.BytesIO()
+    if small:
+        page = page.quantize(256, dither=Image.Dither.NONE)
     page.save(file, "PNG", optimize=True)
     return file.getvalue()
 

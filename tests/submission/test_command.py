@@ -202,3 +202,15 @@ def test_data_says_what_is_here_and_how_to_get_the_rest(tiny_competition, tmp_pa
     said = capsys.readouterr()
     assert [line.split()[0] for line in said.out.splitlines()] == ["here", "not", "not"]
     assert f"generate.csv, test_mu.npy and test_sigma.npy into {tmp_path / 'brainrot'}" in said.err
+
+
+def test_a_small_sheet_is_the_same_page_in_fewer_colours(tiny_competition, tiny_submission, tmp_path):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    whole, small = tmp_path / "whole.png", tmp_path / "small.png"
+    assert _run("sheet", folder, "--out", whole, "-c", competition.root) == 0
+    assert _run("sheet", folder, "--out", small, "-c", competition.root, "--small") == 0
+    with Image.open(whole) as page, Image.open(small) as few:
+        assert few.size == page.size
+        assert few.mode == "P"
+    assert small.stat().st_size < whole.stat().st_size
