@@ -138,6 +138,9 @@ class Sampling:
         inpaint_guidance_scale: classifier-free, when inpainting.
         upsample_respacing: `respace`'s sections for the upsampler, without guidance.
         upsample_temperature: the upsampler's start noise is this times standard normal.
+        batch_size: prompts at a time.
+        fixed_batch: whatever the batch, the networks are given so many prompts at a time (`in_fixed_batches`); None: as
+            many as there are.
     """
 
     __pydantic_config__ = _STRICT
@@ -151,6 +154,7 @@ class Sampling:
     upsample_respacing: str = "fast27"
     upsample_temperature: float = 0.997
     batch_size: PositiveInt = 16
+    fixed_batch: PositiveInt | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from baselines.device import seeded_generators
+from baselines.fixed_batches import in_fixed_batches
 from baselines.glide.diffusion import diffusion_of
 from baselines.glide.guidance import clip_gradient
 from baselines.glide.released import CLIP_FILES
@@ -77,6 +78,9 @@ class Glide:
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        return in_fixed_batches(self._defaults.fixed_batch or len(prompts), prompts, seeds, self._draw)
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         generators = seeded_generators(seeds)
         images = draw(
             self._base,

@@ -30,6 +30,7 @@ SAMPLING = Sampling(
     inpaint_guidance_scale=3.0,
     upsample_respacing="1,1,1,1",  # the first timestep of each quarter
     batch_size=32,
+    fixed_batch=32,
 )
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from baselines.device import randn, seeded_generators
+from baselines.fixed_batches import in_fixed_batches
 from baselines.hub import model_folder
 from baselines.monster.text import encode
 from baselines.pixels import to_arrays, to_pixels
@@ -38,7 +39,8 @@ class StableDiffusion:
 
     Args:
         parts: as `load_parts` reads them; UNet and decoder compute in the precision that they have there.
-        defaults: `steps`, `guidance_scale` and `batch_size`.
+        defaults: `steps`, `guidance_scale` and `batch_size`; with `fixed_batch` the networks are given so many prompts
+            at a time whatever the batch (`in_fixed_batches`).
         compile: let torch.compile make faster kernels of UNet and decoder, in a minute or two.
         prompts: those to come, for the notes.
     """
@@ -55,6 +57,7 @@ class StableDiffusion:
         self._device = torch.device(device)
         self._steps, self._guidance_scale = int(defaults["steps"]), defaults["guidance_scale"]
         self.batch_size = int(defaults["batch_size"])
+        self._fixed_batch = int(defaults.get("fixed_batch", 0))
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
         # Convolutions are faster with the channels last; attention is torch's scaled_dot_product_attention.
         self._unet = parts.unet.to(self._device, memory_format=torch.channels_last)
@@ -77,6 +80,9 @@ class StableDiffusion:
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
+        return in_fixed_batches(self._fixed_batch or len(prompts), prompts, seeds, self._draw)
+
+    def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         config = self._unet.config
         size = (config.in_channels, config.sample_size, config.sample_size)
         latents = denoise(
@@ -112,7 +118,8 @@ def load(
 ) -> StableDiffusion:
     """The shipped small one for the bestiary; any other from `weights`, a folder or `owner/name` on the hub.
 
-    A `sampling.json` in the folder says how many steps, what guidance_scale and what batch_size suit it.
+    A `sampling.json` in the folder says how many steps, what guidance_scale and what batch_size suit it, and may name a
+    fixed_batch.
 
     Raises:
         MissingPart: the folder or a part of it is not there.

@@ -31,7 +31,7 @@ from submission.errors import run
 from submission.hashes import file_sha256
 
 CAPTION_DROPOUT = 0.1
-SAMPLING = {"steps": 20, "guidance_scale": 4.0, "batch_size": 32}
+SAMPLING = {"steps": 20, "guidance_scale": 4.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
 # Stable Diffusion v1's noise schedule.
 NOISE_SCHEDULE = {

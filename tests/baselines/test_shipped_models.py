@@ -45,7 +45,7 @@ def test_another_batch_size_changes_at_most_a_grey_level(bestiary: Competition, 
     alone = [generator.generate([prompt], [seed]) for prompt, seed in zip(PROMPTS, SEEDS, strict=True)]
     difference = np.abs(together - np.concatenate(alone).astype(int))
     assert difference.max() <= 1
-    assert (difference > 0).mean() <= 0.001
+    assert (difference > 0).mean() <= 0.001  # kernels differ by shape; fixed batches inside make it 0
 
 
 @pytest.mark.slow
