@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     add_run(
         parser, "runs/autoencoder", images=172_000, batch_size=32, learning_rate=2e-3, counted="training images (crops)"
     )
-    parser.add_argument("--decoder-images", type=int, default=20_000, help="then, with the encoder fixed, at a rate of its own")
+    parser.add_argument("--decoder-images", type=int, default=20_000, help="then, decoder alone, at its own rate")
     parser.add_argument("--init", type=Path, help="a diffusers folder to start from (default: at random)")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
