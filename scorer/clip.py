@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from scorer.backbones import Backbone, named
 from scorer.clip_speed import encode_text, speed_up
 from scorer.device import autocast
+from scorer.packed import can_pack
 from scorer.resize import open_clip_resize, squash_resize
 from scorer.weight_files import find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
@@ -218,6 +219,6 @@ def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torc
         )
     mean, std = (torch.tensor(config[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
     model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
-    speed_up(model)
+    speed_up(model, pack_weights=precision == "exact" and can_pack(device))
     squash = interpolation if mode == "squash" else None
     return Clip(named(name, precision), sha256, model, tokenizer, size, mean, std, squash, precision)

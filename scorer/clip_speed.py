@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float32, Int
 from torch import Tensor, nn
 
+from scorer.packed import pack
+
 
 class ClassTokenBlock(nn.Module):
     """A transformer's last block, computed for the class token alone: the image's embedding reads no other."""
@@ -27,21 +29,35 @@ class ClassTokenBlock(nn.Module):
         return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
-def speed_up(model: Any) -> None:
-    """Change the image tower of an open_clip model in place, where it is a plain Vision Transformer."""
+def speed_up(model: Any, *, pack_weights: bool) -> None:
+    """Change an open_clip model in place, where its towers are plain transformers.
+
+    `pack_weights` is for float32 on the CPU alone (scorer/packed.py).
+    """
     from open_clip import transformer
 
     tower = getattr(model, "visual", None)
-    if type(tower) is not transformer.VisionTransformer or not getattr(tower.transformer, "batch_first", False):
-        return
-    blocks = tower.transformer.resblocks
-    if any(type(block) is not transformer.ResidualAttentionBlock for block in blocks):
-        return
-    for block in blocks:
-        if type(block.mlp.gelu) is transformer.QuickGELU:
-            _fuse_quick_gelu(block.mlp)
-    if tower.attn_pool is None and tower.pool_type == "tok" and not tower.output_tokens:
-        blocks[-1] = ClassTokenBlock(blocks[-1])
+    if type(tower) is transformer.VisionTransformer and _is_plain(tower.transformer):
+        blocks = tower.transformer.resblocks
+        for block in blocks:
+            if type(block.mlp.gelu) is transformer.QuickGELU:
+                _fuse_quick_gelu(block.mlp)
+        if tower.attn_pool is None and tower.pool_type == "tok" and not tower.output_tokens:
+            blocks[-1] = ClassTokenBlock(blocks[-1])
+        if pack_weights:
+            pack(tower.transformer)
+    if pack_weights and _is_plain(getattr(model, "transformer", None)):
+        pack(model.transformer)
+
+
+def _is_plain(blocks: Any) -> bool:
+    from open_clip import transformer
+
+    return (
+        type(blocks) is transformer.Transformer
+        and blocks.batch_first
+        and all(type(block) is transformer.ResidualAttentionBlock for block in blocks.resblocks)
+    )
 
 
 @torch.no_grad()

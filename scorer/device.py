@@ -1,12 +1,13 @@
-"""Which device the networks run on, and with which arithmetic."""
+"""Which device the networks run on, how much at once, and with which arithmetic."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from submission.errors import UsageError
 
@@ -33,6 +34,17 @@ def pick_device(name: str) -> torch.device:
             f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu"
         )
     return device
+
+
+# Images are worked on some at a time: in the CPU's caches, and on any device without float64 copies of a whole batch
+# of 1024-pixel images, which would fill gigabytes.
+PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**25}
+
+
+def parts(images: Tensor) -> Sequence[Tensor]:
+    """The images (B, C, H, W) in parts of PIXELS_AT_ONCE pixels; one image at least."""
+    height, width = images.shape[-2:]
+    return images.split(max(1, PIXELS_AT_ONCE[images.device.type] // (height * width)))
 
 
 @contextmanager

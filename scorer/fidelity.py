@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
+from scorer.device import parts
+
 SIGMA = 1.5  # pixels, of SSIM's Gaussian window
 PSNR_CAP = 100.0  # dB, given to identical pairs, whose PSNR is infinite
 SMALLEST_SIDE = 6  # pixels: SSIM's Gaussian window of 11 reflects 5 of them at each border
@@ -25,7 +27,12 @@ def psnr(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     """
     _require_same_shape(images, references)
     # Integers first: the squared error of 8-bit images is exact, so only the logarithm rounds.
-    error = (images.int() - references.int()).square_().sum(dim=(1, 2, 3)).double()
+    error = torch.cat(
+        [
+            (some.int() - others.int()).square_().sum(dim=(1, 2, 3))
+            for some, others in zip(parts(images), parts(references), strict=True)
+        ]
+    ).double()
     mean_squared_error = error / (images[0].numel() * 255.0**2)
     return -10.0 * mean_squared_error.log10()
 
@@ -43,7 +50,12 @@ def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     height, width = images.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"SSIM needs images of at least {SMALLEST_SIDE} pixels a side, got {height}×{width}")
+    return torch.cat([_ssim(some, others) for some, others in zip(parts(images), parts(references), strict=True)])
+
+
+def _ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, " b"]:
     # Two matrix products a map, several times faster than an 11 × 11 convolution at the sizes that are scored.
+    height, width = images.shape[-2:]
     rows, columns = _gaussian_matrix(height, images.device), _gaussian_matrix(width, images.device).T
     x, y = images.float() / 255.0, references.float() / 255.0
     # Only the sum of both variances is needed, so their squares share an average.

@@ -7,7 +7,6 @@ resampling (Resample.c) is linear and separable: one small matrix a side reprodu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,8 +15,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-# Images are resized some at a time: float64 copies of a batch of 1024-pixel images would fill gigabytes.
-PIXELS_AT_ONCE = {"cpu": 2**22, "cuda": 2**25}
+from scorer.device import parts
 
 # Pillow's 8-bit path multiplies with integers of 22 fractional bits (Resample.c, PRECISION_BITS).
 PRECISION_BITS = 22
@@ -80,8 +78,7 @@ def clean_fid_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Ten
     height, width = images.shape[-2:]
     horizontal = _float_matrix(width, size, "bicubic", images.device)
     vertical = _float_matrix(height, size, "bicubic", images.device)
-    parts = [(vertical @ (part.float() @ horizontal.T)).clamp_(0.0, 255.0) for part in _parts(images)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return torch.cat([(vertical @ (part.float() @ horizontal.T)).clamp_(0.0, 255.0) for part in parts(images)])
 
 
 def _resize_8bit(
@@ -105,15 +102,9 @@ def _resize_8bit(
     # the rule was found by comparing outputs); older ones always start with the width. Taken here whatever Pillow is
     # installed, so that a score does not depend on it.
     height_first = old_height - height > 2 * max(old_width - width, 0)
-    parts = [
-        horizontally(vertically(part)) if height_first else vertically(horizontally(part)) for part in _parts(images)
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _parts(images: Tensor) -> Sequence[Tensor]:
-    height, width = images.shape[-2:]
-    return images.split(max(1, PIXELS_AT_ONCE[images.device.type] // (height * width)))
+    return torch.cat(
+        [horizontally(vertically(part)) if height_first else vertically(horizontally(part)) for part in parts(images)]
+    )
 
 
 def _to_8bit(fixed_point: Tensor) -> Tensor:

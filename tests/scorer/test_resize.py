@@ -11,7 +11,7 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torchvision.transforms import Resize
 
-from scorer import resize
+from scorer import device
 from scorer.resize import (
     clean_fid_resize,
     legacy_pytorch_resize,
@@ -122,7 +122,7 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 def test_some_at_a_time_are_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.randint(0, 256, (5, 3, 40, 56), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     whole = open_clip_resize(images, 64), squash_resize(images, 99), clean_fid_resize(images, 299)
-    monkeypatch.setitem(resize.PIXELS_AT_ONCE, "cpu", 2 * 40 * 56)
+    monkeypatch.setitem(device.PIXELS_AT_ONCE, "cpu", 2 * 40 * 56)
     assert torch.equal(open_clip_resize(images, 64), whole[0])
     assert torch.equal(squash_resize(images, 99), whole[1])
     torch.testing.assert_close(clean_fid_resize(images, 299), whole[2], rtol=0, atol=1e-4)
