@@ -1,7 +1,8 @@
 """Which pictures look alike, among many: all pairs of hashes within a Hamming distance, without comparing all pairs.
 
 Norouzi, Punjani & Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012, section 3: two codes that
-differ in fewer bits than there are pieces have an equal piece. So only pairs with an equal 16-bit piece are compared.
+differ in fewer bits than there are pieces have an equal piece. So only pairs with an equal 24-bit piece are compared.
+Longer pieces would be too few for the radius, shorter ones are shared by too many: looks are far from random bits.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 
 from submission.image_hashes import LOOK_BYTES, RADIUS
 
-PIECES = LOOK_BYTES // 2
+PIECE_BYTES = 3
+PIECES = LOOK_BYTES // PIECE_BYTES
 assert RADIUS < PIECES
 # Where so many pictures share a piece, nearly all are alike (a collapsed model), and the first ones are enough.
 BUCKET = 256
 _PAIRS = 2**20  # compared at once
-_ONES = np.array([value.bit_count() for value in range(2**16)], np.uint8)
 
 Allowed = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -36,27 +37,37 @@ def look_alikes(queries: np.ndarray, known: np.ndarray, allowed: Allowed | None 
     """
     found = np.full(len(queries), -1, np.int64)
     rows = np.flatnonzero(known.any(axis=1))
-    asked = np.ascontiguousarray(queries).view(np.uint16)
-    there = np.ascontiguousarray(known[rows]).view(np.uint16)
+    queries, known = np.ascontiguousarray(queries), np.ascontiguousarray(known[rows])
+    asked, there = queries.view(np.uint64), known.view(np.uint64)
     has_look = queries[:, 0].any(axis=1)
     for piece in range(PIECES if len(rows) else 0):
-        order = np.argsort(there[:, piece], kind="stable")
-        values = there[order, piece]
+        values = _piece(known, piece)
+        order = np.argsort(values, kind="stable")
+        values, first, count = np.unique(values[order], return_index=True, return_counts=True)
+        count = np.minimum(count, BUCKET)
         for variant in range(queries.shape[1]):
             open_ = np.flatnonzero((found < 0) & has_look)
-            first = np.searchsorted(values, asked[open_, variant, piece], "left")
-            count = np.searchsorted(values, asked[open_, variant, piece], "right") - first
-            count = np.minimum(count, BUCKET)
-            for part in _parts(count):
-                pictures, counts = open_[part], count[part]
-                query = np.repeat(pictures, counts)
-                start = np.repeat(first[part] - (np.cumsum(counts) - counts), counts)
+            wanted = _piece(queries[open_, variant], piece)
+            place = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
+            shared = values[place] == wanted
+            pictures, place = open_[shared], place[shared]
+            for part in _parts(count[place]):
+                counts = count[place[part]]
+                query = np.repeat(pictures[part], counts)
+                start = np.repeat(first[place[part]] - (np.cumsum(counts) - counts), counts)
                 match = order[start + np.arange(len(query))]
-                alike = _ONES[asked[query, variant] ^ there[match]].sum(axis=1, dtype=np.int64) <= RADIUS
+                apart = np.bitwise_count(asked[query, variant] ^ there[match]).sum(axis=1)
+                alike = apart <= RADIUS
                 if allowed is not None:
                     alike &= allowed(query, rows[match])
                 found[query[alike]] = rows[match[alike]]
     return found
+
+
+def _piece(looks: np.ndarray, piece: int) -> np.ndarray:
+    """One piece of each look (N, 24) as a number, (N,) uint32."""
+    a, b, c = looks[:, PIECE_BYTES * piece : PIECE_BYTES * (piece + 1)].T.astype(np.uint32)
+    return a << 16 | b << 8 | c
 
 
 def _parts(counts: np.ndarray) -> list[slice]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scorer import near_duplicates
 from scorer.near_duplicates import look_alikes
+from submission import image_hashes
 from submission.image_hashes import LOOK_BYTES, RADIUS
 
 
@@ -62,3 +64,21 @@ def test_a_collapsed_model_takes_linear_time() -> None:
     known[np.arange(20_000), bits // 8] ^= (1 << (bits % 8)).astype(np.uint8)
     found = look_alikes(np.repeat(known[:, None], 18, axis=1), known, lambda query, match: match < query)
     assert (found >= 0).sum() == 20_000 - 1
+
+
+def test_looks_of_smooth_pictures_share_few_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What 100,000 pictures cost: of smooth ones, each is compared with a few others, not with a bucketful."""
+    rng = np.random.default_rng(3)
+    pictures = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)) for _ in range(2000)]
+    queries = image_hashes.split(np.stack([image_hashes.query(np.asarray(picture)) for picture in pictures]))[1]
+    compared = []
+    parts = near_duplicates._parts
+
+    def counted(counts: np.ndarray) -> list[slice]:
+        compared.append(int(counts.sum()))
+        return parts(counts)
+
+    monkeypatch.setattr(near_duplicates, "_parts", counted)
+    found = look_alikes(queries, queries[:, 0], lambda query, match: match < query)
+    assert (found < 0).all()
+    assert sum(compared) / (len(queries) * queries.shape[1] * near_duplicates.PIECES) < 2.0
