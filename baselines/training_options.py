@@ -46,3 +46,10 @@ def add_model(parser: argparse.ArgumentParser, runs: str, out: str) -> None:
     """`--runs` and `--out` of a command that does several trainings and puts their results together."""
     parser.add_argument("--runs", type=Path, default=Path(runs), help="where the runs' folders go")
     parser.add_argument("--out", type=Path, default=Path(out), help="the finished model, for --weights")
+
+
+def add_share(parser: argparse.ArgumentParser) -> None:
+    """`--share` of a command whose finished folder has parts that were trained before (`baselines.shared_parts`)."""
+    parser.add_argument(
+        "--share", action="store_true", help="let the finished folder name such parts instead of holding copies"
+    )

@@ -26,8 +26,6 @@ from submission.hashes import file_sha256
 from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "clip-guided"
-# Images at a time, whatever the batch: the guide's gradient carries a rounding on from step to step.
-TOGETHER = 32
 UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
 
 
@@ -58,6 +56,8 @@ class ClipGuided:
         self._form = form or defaults["guidance_form"]
         steps = defaults["steps"] if steps is None else steps
         self.batch_size: int = defaults["batch_size"]
+        # Whatever the batch: the guide's gradient carries a rounding on from step to step.
+        self._fixed_batch: int = defaults["fixed_batch"]
         self._device = torch.device(device)
         self._process = diffusion(steps)
         # bfloat16 arithmetic in the UNet, as in its training; the guide's gradients and the sampler are float32.
@@ -95,7 +95,7 @@ class ClipGuided:
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed, the same in any batch."""
-        return in_fixed_batches(TOGETHER, prompts, seeds, self._draw)
+        return in_fixed_batches(self._fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         size = self._unet.image_size

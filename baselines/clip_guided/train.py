@@ -25,6 +25,7 @@ from submission.errors import run
 SAMPLING = {
     "steps": 45,
     "batch_size": 32,
+    "fixed_batch": 32,
     "guide": "noised",
     "guidance_form": "normalised",
     "guidance_scale": {

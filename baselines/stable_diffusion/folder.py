@@ -1,14 +1,12 @@
 """A Stable Diffusion folder as diffusers lays it out, whole or with parts that it shares with another folder.
 
-Whole, it is what `StableDiffusionPipeline.save_pretrained` writes. One that shares parts lacks their subfolders and has
-a `parts.json` instead: where they are, relative to it, and the sha256 of the files that its UNet was made for.
+Whole, it is what `StableDiffusionPipeline.save_pretrained` writes. One that shares parts lacks their subfolders
+(`baselines.shared_parts`).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +14,12 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, SchedulerMixin, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines import shared_parts
 from submission import MissingPart, atomic
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
 
-PARTS_FILE = "parts.json"
 SHARED = ("vae", "text_encoder", "tokenizer")
 MODELS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "unet": UNet2DConditionModel}
 MODEL_INDEX = {
@@ -87,30 +85,9 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
 
 def _homes(folder: Path) -> dict[str, Path]:
     """Part -> the folder whose subfolder it is. Raises MissingPart, and UsageError when a shared part has changed."""
-    homes = {part: folder for part in (*MODELS, "tokenizer", "scheduler") if (folder / part).is_dir()}
-    described = folder / PARTS_FILE
-    if described.is_file():
-        table = json.loads(described.read_text(encoding="utf-8"))
-        elsewhere = Path(os.path.normpath(folder / table["folder"]))
-        borrowed = [part for part in SHARED if part not in homes]
-        for name, expected in table["sha256"].items():
-            part = name.split("/")[0]
-            if part not in borrowed:
-                continue
-            file = elsewhere / name
-            if not file.is_file():
-                raise MissingPart(
-                    f"the {part} that this Stable Diffusion shares is not there",
-                    looked_for=readable(file),
-                    get_it=f"{readable(described)} says where it should be",
-                )
-            if file_sha256(file) != expected:
-                raise UsageError(
-                    f"{readable(file)} is not the one that the UNet in {readable(folder)} was made for;"
-                    " train it again (python -m baselines.stable_diffusion.train)"
-                )
-        homes |= dict.fromkeys(borrowed, elsewhere)
-    for part in (*MODELS, "tokenizer", "scheduler"):
+    every = (*MODELS, "tokenizer", "scheduler")
+    homes = shared_parts.homes(folder, every)
+    for part in every:
         if part not in homes:
             raise MissingPart(
                 f"the weights are not complete: no {part}",
@@ -153,12 +130,5 @@ def assemble(
     out.mkdir(parents=True, exist_ok=True)
     unet.save_pretrained(out / "unet")
     scheduler.save_pretrained(out / "scheduler")
-    if share:
-        where = Path(os.path.relpath(parts.resolve(), out.resolve())).as_posix()
-        files = [file for part in SHARED for file in sorted((parts / part).iterdir()) if file.is_file()]
-        sha256 = {file.relative_to(parts).as_posix(): file_sha256(file) for file in files}
-        atomic.write_json(out / PARTS_FILE, {"folder": where, "sha256": sha256})
-    else:
-        for part in SHARED:
-            shutil.copytree(parts / part, out / part, dirs_exist_ok=True)
+    (shared_parts.share if share else shared_parts.copy)(SHARED, parts, out)
     atomic.write_json(out / "model_index.json", MODEL_INDEX)

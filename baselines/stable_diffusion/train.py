@@ -25,7 +25,7 @@ from baselines.pixels import save_grid, to_pixels
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import add_data, add_run, add_share, command_parser
 from submission import atomic
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -70,9 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     add_run(parser, "runs/stable", images=75_000, batch_size=32, learning_rate=1e-3)
     parser.add_argument("--model", type=Path, default=None, help="the finished folder (default: OUT/model)")
-    parser.add_argument(
-        "--share", action="store_true", help="let the finished folder name the parts instead of holding copies"
-    )
+    add_share(parser)
     args = parser.parse_args(argv)
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device

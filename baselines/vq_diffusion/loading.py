@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines import hub
+from baselines import hub, shared_parts
 from submission import MissingPart
 from submission.errors import UsageError
+from submission.hashes import file_sha256
 from submission.paths import readable
 
 PARTS: dict[str, Any] = {
@@ -27,7 +28,9 @@ PARTS: dict[str, Any] = {
     "learned_classifier_free_sampling_embeddings": LearnedClassifierFreeSamplingEmbeddings,
 }
 # Where the folder has no sampling.json: what Tang et al. (arXiv 2205.16007) draw the hub's model with.
-DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "batch_size": 8}
+# The networks are given `fixed_batch` prompts at a time, whatever the batch: codes are drawn, and a rounding that turns
+# one draw changes the picture.
+DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "batch_size": 8, "fixed_batch": 8}
 
 
 def find(weights: str) -> Path:
@@ -45,8 +48,9 @@ def find(weights: str) -> Path:
                 get_it=f".venv/bin/hf download {weights}",
             )
         folder = snapshot or folder
+    homes = shared_parts.homes(folder, tuple(PARTS))
     for part in PARTS:
-        if not (folder / part).is_dir():
+        if part not in homes:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: no {part}",
                 looked_for=readable(folder / part),
@@ -65,10 +69,11 @@ def load_parts(folder: Path) -> dict[str, Any]:
         MissingPart: a part's files are not there.
         UsageError: weights do not fit the network of their config.json.
     """
+    homes = shared_parts.homes(folder, tuple(PARTS))
     loaded = {}
     for part, kind in PARTS.items():
         try:
-            loaded[part] = _load(kind, folder / part)
+            loaded[part] = _load(kind, homes.get(part, folder) / part)
         except OSError as error:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: {part} does not load",
@@ -105,6 +110,18 @@ def _load_transformer(folder: Path) -> Transformer2DModel:
             f"the weights in {readable(folder)} are not those of the network in its config.json"
         ) from error
     return network
+
+
+def weights_sha256(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of weights, by its place in the folder, of shared parts too."""
+    homes = shared_parts.homes(folder, tuple(PARTS))
+    files = {
+        file.relative_to(home).as_posix(): file
+        for part, home in homes.items()
+        for file in sorted((home / part).rglob("*"))
+        if file.suffix in (".safetensors", ".bin")
+    }
+    return {name: file_sha256(files[name]) for name in sorted(files)}
 
 
 def sampling_defaults(folder: Path) -> dict[str, Any]:

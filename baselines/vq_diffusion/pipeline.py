@@ -17,17 +17,14 @@ from baselines.device import seeded_generators
 from baselines.fixed_batches import in_fixed_batches
 from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
-from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults
+from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults, weights_sha256
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
 from baselines.vq_diffusion.transformer import with_time_per_image
 from submission import Competition
 from submission.errors import UsageError
-from submission.hashes import file_sha256
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "vq"
-# Pictures at a time, whatever the batch: codes are drawn, and a rounding that turns one draw changes the picture.
-TOGETHER = 8
 
 
 class VQDiffusion:
@@ -46,6 +43,7 @@ class VQDiffusion:
         self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
         self._truncation_rate = defaults["truncation_rate"]
         self.batch_size: int = defaults["batch_size"]
+        self._fixed_batch: int = defaults["fixed_batch"]
         self._device = torch.device(device)
         # Half-precision arithmetic in transformer and decoder; float32 in sampler and text encoder.
         self._dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
@@ -64,13 +62,12 @@ class VQDiffusion:
             "truncation_rate": self._truncation_rate,
             "precision": str(self._dtype).removeprefix("torch."),
         }
-        files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".bin"))
-        self.weights = {str(file.relative_to(folder)): file_sha256(file) for file in files}
+        self.weights = weights_sha256(folder)
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed, the same in any batch."""
-        return in_fixed_batches(TOGETHER, prompts, seeds, self._draw)
+        return in_fixed_batches(self._fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         text = encode(self._text_encoder, self._tokenizer, prompts)

@@ -1,8 +1,8 @@
 """python -m baselines.vq_diffusion.train: VQModel and transformer in order, then one folder that draws.
 
 Each stage is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it was.
-The text encoder is one that was trained before, on captions and pictures: by default the monster's, of which the folder
-gets a copy.
+The text encoder is one that was trained before, on captions and pictures: by default the monster's. The folder gets a
+copy, or with `--share` says where it is.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
-from baselines.training_options import add_data, add_model, command_parser
+from baselines import shared_parts
+from baselines.training_options import add_data, add_model, add_share, command_parser
 from baselines.vq_diffusion import train_transformer, train_vqmodel
 from submission import atomic, paths
 from submission.errors import run
 
 # Of the guidance scales 2 and 4, the latter shows more of what 64 validation prompts ask for, at the same FID.
-SAMPLING = {"steps": 32, "guidance_scale": 4.0, "truncation_rate": 0.9, "batch_size": 32}
+SAMPLING = {"steps": 32, "guidance_scale": 4.0, "truncation_rate": 0.9, "batch_size": 32, "fixed_batch": 8}
 
 
-def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path) -> None:
-    """The parts as one folder as the hub has them, in half precision, with the sampling defaults."""
+def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *, share: bool = False) -> None:
+    """The parts as one folder as the hub has them, in half precision, with the sampling defaults.
+
+    With `share` it says where text encoder and tokenizer are, instead of holding copies.
+    """
     out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
-    for part in ("text_encoder", "tokenizer"):
-        shutil.copytree(text / part, out / part, dirs_exist_ok=True)
+    (shared_parts.share if share else shared_parts.copy)(("text_encoder", "tokenizer"), text, out)
     vqvae = VQModel.load_config(out / "vqvae")
-    width = CLIPTextConfig.from_pretrained(out / "text_encoder")
+    width = CLIPTextConfig.from_pretrained(text / "text_encoder")
     size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)
     denoiser = train_transformer.Denoiser(
         vqvae["num_vq_embeddings"], size, width.hidden_size, width.max_position_embeddings
@@ -55,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         help="folder with text_encoder/ and tokenizer/",
     )
     add_model(parser, "runs/vq", "runs/vq/model")
+    add_share(parser)
     parser.add_argument("--vqmodel-images", type=int, help="training images of the VQModel (default: its command's)")
     parser.add_argument("--transformer-images", type=int, help="training images of the transformer (likewise)")
     args = parser.parse_args(argv)
@@ -67,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     parts = ["--vqmodel", str(vqmodel / "model"), "--text-encoder", str(args.text_encoder)]
     train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
     weights = args.runs / "transformer" / "weights.safetensors"
-    assemble(vqmodel / "model", args.text_encoder, weights, args.out)
+    assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
     print(f"{args.out}: draw with python -m baselines vq --weights {args.out}")
     return 0
 

@@ -60,7 +60,8 @@ def weights(tmp_path: Path) -> Path:
         save_file(guide.state_dict(), folder / "guides" / f"{name}.safetensors")
         (folder / "guides" / f"{name}.json").write_text(json.dumps(guide.config.as_json()))
     scales = {form: dict.fromkeys(names, 40.0) for form in ("normalised", "raw")}
-    sampling = {"steps": 6, "batch_size": 2, "guide": "noised", "guidance_form": "normalised", "guidance_scale": scales}
+    sampling = {"steps": 6, "batch_size": 2, "fixed_batch": 32}
+    sampling |= {"guide": "noised", "guidance_form": "normalised", "guidance_scale": scales}
     (folder / "sampling.json").write_text(json.dumps(sampling))
     return folder
 

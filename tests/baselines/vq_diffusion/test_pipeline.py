@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import baselines
+from baselines import shared_parts
 from baselines.vq_diffusion import loading, pipeline
 from submission import Competition, MissingPart
 from submission.errors import UsageError
@@ -89,6 +90,24 @@ def test_defaults_come_from_the_folder(folder: Path, competition):
 def test_a_missing_part_is_named(folder: Path, part, competition):
     shutil.rmtree(folder / part)
     with pytest.raises(MissingPart, match=f"no {part}"):
+        baselines.load("vq", competition, "cpu", weights=str(folder))
+
+
+def test_a_shared_text_encoder_draws_the_same_and_must_be_the_one_it_was_made_for(folder: Path, tmp_path, competition):
+    whole = baselines.load("vq", competition, "cpu", weights=str(folder))
+    expected = whole.generate(PROMPTS, SEEDS)
+    shared = ("text_encoder", "tokenizer")
+    home = tmp_path / "home"
+    shared_parts.copy(shared, folder, home)
+    shared_parts.share(shared, home, folder)
+    for part in shared:
+        shutil.rmtree(folder / part)
+    sharing = baselines.load("vq", competition, "cpu", weights=str(folder))
+    assert np.array_equal(sharing.generate(PROMPTS, SEEDS), expected)
+    assert sharing.weights == whole.weights
+    file = next((home / "text_encoder").glob("*.json"))
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(UsageError, match="not the one that the weights"):
         baselines.load("vq", competition, "cpu", weights=str(folder))
 
 
