@@ -56,7 +56,13 @@ endif
 constrained := $(if $(CONSTRAINTS),--constraint '$(CONSTRAINTS)')
 limit      := $(if $(LIMIT),--limit '$(LIMIT)')
 batch_size := $(if $(BATCH_SIZE),--batch-size '$(BATCH_SIZE)')
-trainers   := monster=baselines.monster.train stable=baselines.stable_diffusion.train glide=baselines.glide.train vq=baselines.vq_diffusion.train clip-guided=baselines.clip_guided.train backbones=scorer.train
+trainers   := \
+    monster=baselines.monster.train \
+    stable=baselines.stable_diffusion.train \
+    glide=baselines.glide.train \
+    vq=baselines.vq_diffusion.train \
+    clip-guided=baselines.clip_guided.train \
+    backbones=scorer.train
 trainer    := $(patsubst $(MODEL)=%,%,$(filter $(MODEL)=%,$(trainers)))
 trainable  := $(foreach one,$(trainers),$(firstword $(subst =, ,$(one))))
 
