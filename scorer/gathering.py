@@ -71,7 +71,7 @@ def gather(
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
-    for hashes in processes.gather(submission.hashes):
+    for hashes in processes.gather(dict(submission.hashes)):
         submission.take_hashes(hashes)
     summed = _summed_moments(measured, n, processes)
     measured = processes.gather_rows(measured, n, device)

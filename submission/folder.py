@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -77,9 +78,9 @@ class Submission:
         return data, array
 
     @property
-    def hashes(self) -> dict[str, str]:
-        """The sha256 of the bytes of each image that was read."""
-        return dict(self._hashes)
+    def hashes(self) -> Mapping[str, str]:
+        """The sha256 of the bytes of each image that was read: a view, because a copy for each image takes N² time."""
+        return MappingProxyType(self._hashes)
 
     def take_hashes(self, hashes: Mapping[str, str]) -> None:
         """The hashes of images that other processes have read, so that `sha256` need not read them again."""

@@ -53,6 +53,18 @@ def test_sha256_is_what_it_says(tiny_competition, tiny_submission):
     assert Submission.open(folder, competition, verify=False).sha256 == expected
 
 
+def test_hashes_are_a_view_of_what_was_read(tiny_competition, tiny_submission):
+    competition = tiny_competition(n=2)
+    folder = tiny_submission(competition)
+    submission = Submission.open(folder, competition, verify=False)
+    hashes = submission.hashes
+    assert not hashes
+    submission.read("0_main.png")
+    assert dict(hashes) == {"0_main.png": hashlib.sha256((folder / "0_main.png").read_bytes()).hexdigest()}
+    with pytest.raises(TypeError):
+        hashes["1_main.png"] = "another"
+
+
 def test_all_problems_at_once(tiny_competition, tiny_submission):
     competition = tiny_competition(n=16)
     folder = tiny_submission(competition)
