@@ -78,7 +78,7 @@ MODELS: dict[str, Model] = {
         "VQ-Diffusion: a small one for the bestiary, or microsoft/vq-diffusion-ithq from a folder or the hub's cache",
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
-        files=("{weights}/vq",),
+        files=("{weights}/vq", "{weights}/monster"),
     ),
     "stable": Model(
         "baselines.stable_diffusion.pipeline",

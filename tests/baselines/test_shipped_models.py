@@ -15,6 +15,7 @@ from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.request import Request
 from submission import Competition
+from submission.hashes import file_sha256
 from submission.paths import repo_root
 
 MODELS = ["monster", "stable", "glide", "glide-clip", "vq", "clip-guided"]
@@ -35,6 +36,15 @@ def test_weights_are_small(folder: str, megabytes: float) -> None:
     files = [file for file in (repo_root() / "baselines" / "weights" / folder).rglob("*") if file.is_file()]
     assert files
     assert sum(file.stat().st_size for file in files) <= megabytes * 1e6
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_finished_drawing_is_known_without_loading_the_model(bestiary: Competition, model: str) -> None:
+    recipe = registry.recipe(model, bestiary)
+    weights = recipe.load("cpu").weights
+    assert weights
+    at = {file_sha256(file) for place in recipe.files for file in place.rglob("*") if file.is_file()}
+    assert set(weights.values()) <= at
 
 
 @pytest.mark.slow
