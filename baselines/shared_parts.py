@@ -52,15 +52,13 @@ def homes(folder: Path, parts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def share(parts: Sequence[str], home: Path, out: Path) -> None:
-    """Let `out` share the subfolders `parts` of `home`: writes its `parts.json`."""
+def bring(parts: Sequence[str], home: Path, out: Path, *, share: bool) -> None:
+    """Give `out` the subfolders `parts` of `home`: copies, or with `share` a `parts.json` that says where they are."""
+    if not share:
+        for part in parts:
+            shutil.copytree(home / part, out / part, dirs_exist_ok=True)
+        return
     where = Path(os.path.relpath(home.resolve(), out.resolve())).as_posix()
     files = [file for part in parts for file in sorted((home / part).iterdir()) if file.is_file()]
     sha256 = {file.relative_to(home).as_posix(): file_sha256(file) for file in files}
     atomic.write_json(out / PARTS_FILE, {"folder": where, "sha256": sha256})
-
-
-def copy(parts: Sequence[str], home: Path, out: Path) -> None:
-    """Copies of the subfolders `parts` of `home` in `out`."""
-    for part in parts:
-        shutil.copytree(home / part, out / part, dirs_exist_ok=True)

@@ -130,5 +130,5 @@ def assemble(
     out.mkdir(parents=True, exist_ok=True)
     unet.save_pretrained(out / "unet")
     scheduler.save_pretrained(out / "scheduler")
-    (shared_parts.share if share else shared_parts.copy)(SHARED, parts, out)
+    shared_parts.bring(SHARED, parts, out, share=share)
     atomic.write_json(out / "model_index.json", MODEL_INDEX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def find(weights: str) -> Path:
     """The folder called `weights`, or the hub's model of that id in the local cache. Nothing is downloaded unasked.
 
     Raises:
-        MissingPart: it is neither here nor there, or lacks a part.
+        MissingPart: it is neither here nor there.
     """
     folder = Path(weights).expanduser()
     if not folder.exists():
@@ -48,6 +49,16 @@ def find(weights: str) -> Path:
                 get_it=f".venv/bin/hf download {weights}",
             )
         folder = snapshot or folder
+    return folder
+
+
+def find_parts(folder: Path) -> dict[str, Path]:
+    """The folder of each part by its name, of shared ones too.
+
+    Raises:
+        MissingPart: a part is not there.
+        UsageError: a shared part has changed.
+    """
     homes = shared_parts.homes(folder, tuple(PARTS))
     for part in PARTS:
         if part not in homes:
@@ -56,10 +67,10 @@ def find(weights: str) -> Path:
                 looked_for=readable(folder / part),
                 get_it="train them (make train MODEL=vq), or name a folder or a hub id that has them with --weights",
             )
-    return folder
+    return {part: homes[part] / part for part in PARTS}
 
 
-def load_parts(folder: Path) -> dict[str, Any]:
+def load_parts(folders: Mapping[str, Path]) -> dict[str, Any]:
     """Every part by its name, on the CPU, in the precision it is stored in.
 
     The hub's own model is older than safetensors: of its pickles only the weights are read (weights_only=True, as
@@ -69,15 +80,14 @@ def load_parts(folder: Path) -> dict[str, Any]:
         MissingPart: a part's files are not there.
         UsageError: weights do not fit the network of their config.json.
     """
-    homes = shared_parts.homes(folder, tuple(PARTS))
     loaded = {}
     for part, kind in PARTS.items():
         try:
-            loaded[part] = _load(kind, homes.get(part, folder) / part)
+            loaded[part] = _load(kind, folders[part])
         except OSError as error:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: {part} does not load",
-                looked_for=readable(folder / part),
+                looked_for=readable(folders[part]),
                 get_it=f"train them (make train MODEL=vq), or download them again ({str(error).splitlines()[0]})",
             ) from error
     return loaded
@@ -112,16 +122,14 @@ def _load_transformer(folder: Path) -> Transformer2DModel:
     return network
 
 
-def weights_sha256(folder: Path) -> dict[str, str]:
-    """The sha256 of each file of weights, by its place in the folder, of shared parts too."""
-    homes = shared_parts.homes(folder, tuple(PARTS))
-    files = {
-        file.relative_to(home).as_posix(): file
-        for part, home in homes.items()
-        for file in sorted((home / part).rglob("*"))
+def weights_sha256(folders: Mapping[str, Path]) -> dict[str, str]:
+    """The sha256 of each file of weights of the parts in `folders`, by its name in a whole folder."""
+    return {
+        f"{part}/{file.relative_to(folders[part]).as_posix()}": file_sha256(file)
+        for part in sorted(folders)
+        for file in sorted(folders[part].rglob("*"))
         if file.suffix in (".safetensors", ".bin")
     }
-    return {name: file_sha256(files[name]) for name in sorted(files)}
 
 
 def sampling_defaults(folder: Path) -> dict[str, Any]:

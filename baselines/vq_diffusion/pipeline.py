@@ -17,7 +17,7 @@ from baselines.device import seeded_generators
 from baselines.fixed_batches import in_fixed_batches
 from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
-from baselines.vq_diffusion.loading import find, load_parts, sampling_defaults, weights_sha256
+from baselines.vq_diffusion.loading import find, find_parts, load_parts, sampling_defaults, weights_sha256
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
 from baselines.vq_diffusion.transformer import with_time_per_image
@@ -34,7 +34,8 @@ class VQDiffusion:
         self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
         defaults = sampling_defaults(folder)
-        parts = load_parts(folder)
+        folders = find_parts(folder)
+        parts = load_parts(folders)
         self._scheduler: VQDiffusionScheduler = parts["scheduler"]
         trained = self._scheduler.config.num_train_timesteps
         self._steps = min(defaults["steps"], trained) if steps is None else steps
@@ -62,7 +63,7 @@ class VQDiffusion:
             "truncation_rate": self._truncation_rate,
             "precision": str(self._dtype).removeprefix("torch."),
         }
-        self.weights = weights_sha256(folder)
+        self.weights = weights_sha256(folders)
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:

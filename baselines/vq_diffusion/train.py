@@ -33,7 +33,7 @@ def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *,
     """
     out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
-    (shared_parts.share if share else shared_parts.copy)(("text_encoder", "tokenizer"), text, out)
+    shared_parts.bring(("text_encoder", "tokenizer"), text, out, share=share)
     vqvae = VQModel.load_config(out / "vqvae")
     width = CLIPTextConfig.from_pretrained(text / "text_encoder")
     size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)

@@ -98,8 +98,8 @@ def test_a_shared_text_encoder_draws_the_same_and_must_be_the_one_it_was_made_fo
     expected = whole.generate(PROMPTS, SEEDS)
     shared = ("text_encoder", "tokenizer")
     home = tmp_path / "home"
-    shared_parts.copy(shared, folder, home)
-    shared_parts.share(shared, home, folder)
+    shared_parts.bring(shared, folder, home, share=False)
+    shared_parts.bring(shared, home, folder, share=True)
     for part in shared:
         shutil.rmtree(folder / part)
     sharing = baselines.load("vq", competition, "cpu", weights=str(folder))
