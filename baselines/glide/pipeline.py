@@ -78,7 +78,7 @@ class Glide:
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
-        return in_fixed_batches(self._defaults.fixed_batch or len(prompts), prompts, seeds, self._draw)
+        return in_fixed_batches(self._defaults.fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         generators = seeded_generators(seeds)

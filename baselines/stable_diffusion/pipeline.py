@@ -57,7 +57,7 @@ class StableDiffusion:
         self._device = torch.device(device)
         self._steps, self._guidance_scale = int(defaults["steps"]), defaults["guidance_scale"]
         self.batch_size = int(defaults["batch_size"])
-        self._fixed_batch = int(defaults.get("fixed_batch", 0))
+        self._fixed_batch: int | None = defaults.get("fixed_batch")
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
         # Convolutions are faster with the channels last; attention is torch's scaled_dot_product_attention.
         self._unet = parts.unet.to(self._device, memory_format=torch.channels_last)
@@ -80,7 +80,7 @@ class StableDiffusion:
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """uint8 (B, H, W, 3), one image per prompt, each from its own seed."""
-        return in_fixed_batches(self._fixed_batch or len(prompts), prompts, seeds, self._draw)
+        return in_fixed_batches(self._fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         config = self._unet.config
