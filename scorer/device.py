@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -41,10 +41,14 @@ def pick_device(name: str) -> torch.device:
 PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**25}
 
 
-def parts(images: Tensor) -> Sequence[Tensor]:
-    """The images (B, C, H, W) in parts of PIXELS_AT_ONCE pixels; one image at least."""
-    height, width = images.shape[-2:]
-    return images.split(max(1, PIXELS_AT_ONCE[images.device.type] // (height * width)))
+def in_parts(function: Callable[..., Tensor], *images: Tensor) -> Tensor:
+    """`function(*images)`, for batches (B, C, H, W) of one size, called with PIXELS_AT_ONCE pixels of each at a time.
+
+    One image at least; `function` returns a row for each image, whatever the others are.
+    """
+    height, width = images[0].shape[-2:]
+    count = max(1, PIXELS_AT_ONCE[images[0].device.type] // (height * width))
+    return torch.cat([function(*some) for some in zip(*(batch.split(count) for batch in images), strict=True)])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
-from scorer.device import parts
+from scorer.device import in_parts
 
 SIGMA = 1.5  # pixels, of SSIM's Gaussian window
 PSNR_CAP = 100.0  # dB, given to identical pairs, whose PSNR is infinite
@@ -27,12 +27,7 @@ def psnr(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     """
     _require_same_shape(images, references)
     # Integers first: the squared error of 8-bit images is exact, so only the logarithm rounds.
-    error = torch.cat(
-        [
-            (some.int() - others.int()).square_().sum(dim=(1, 2, 3))
-            for some, others in zip(parts(images), parts(references), strict=True)
-        ]
-    ).double()
+    error = in_parts(lambda a, b: (a.int() - b.int()).square_().sum(dim=(1, 2, 3)), images, references).double()
     mean_squared_error = error / (images[0].numel() * 255.0**2)
     return -10.0 * mean_squared_error.log10()
 
@@ -50,7 +45,7 @@ def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     height, width = images.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"SSIM needs images of at least {SMALLEST_SIDE} pixels a side, got {height}×{width}")
-    return torch.cat([_ssim(some, others) for some, others in zip(parts(images), parts(references), strict=True)])
+    return in_parts(_ssim, images, references)
 
 
 def _ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, " b"]:

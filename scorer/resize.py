@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from scorer.device import parts
+from scorer.device import in_parts
 
 # Pillow's 8-bit path multiplies with integers of 22 fractional bits (Resample.c, PRECISION_BITS).
 PRECISION_BITS = 22
@@ -78,7 +78,7 @@ def clean_fid_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Ten
     height, width = images.shape[-2:]
     horizontal = _float_matrix(width, size, "bicubic", images.device)
     vertical = _float_matrix(height, size, "bicubic", images.device)
-    return torch.cat([(vertical @ (part.float() @ horizontal.T)).clamp_(0.0, 255.0) for part in parts(images)])
+    return in_parts(lambda part: (vertical @ (part.float() @ horizontal.T)).clamp_(0.0, 255.0), images)
 
 
 def _resize_8bit(
@@ -102,9 +102,8 @@ def _resize_8bit(
     # the rule was found by comparing outputs); older ones always start with the width. Taken here whatever Pillow is
     # installed, so that a score does not depend on it.
     height_first = old_height - height > 2 * max(old_width - width, 0)
-    return torch.cat(
-        [horizontally(vertically(part)) if height_first else vertically(horizontally(part)) for part in parts(images)]
-    )
+    first, second = (vertically, horizontally) if height_first else (horizontally, vertically)
+    return in_parts(lambda part: second(first(part)), images)
 
 
 def _to_8bit(fixed_point: Tensor) -> Tensor:
