@@ -2,8 +2,8 @@
 
 A conditional latent diffusion model (Rombach et al., arXiv 2112.10752) on latents and text states that are computed
 once: squared error of the velocity, weighted by min-SNR-5 (Hang et al., arXiv 2303.09556, section 3.4) but no time by
-less than 0.3, captions dropped one time in ten for classifier-free guidance (arXiv 2207.12598), an exponential moving
-average of the weights.
+less than 0.3, captions dropped one time in ten for classifier-free guidance (arXiv 2207.12598), the pooled state alone
+one time in two, an exponential moving average of the weights.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from submission.hashes import file_sha256
 from submission.progress import track
 
 CAPTION_DROPOUT = 0.1
+POOLED_DROPOUT = 0.5  # of its own, that colours be read from the tokens; what it brings was not measured apart
 SNR_GAMMA = 5.0
 LEAST_WEIGHT = 0.3  # without it the noisy times, in which what the caption names is settled, would hardly count
 PREVIEW_PROMPTS = 16
@@ -63,6 +64,19 @@ def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Acc
             x = part.to(accelerator.device).float() / 127.5 - 1
             latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
     return torch.cat(latents)
+
+
+def withhold(
+    states: Tensor, pooled: Tensor, empty: tuple[Tensor, Tensor], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Token states (B, T, D) and pooled states (B, D) with those of no caption, (1, T, D) and (1, D), in some places.
+
+    Both in one place of ten, the pooled state alone in half of the others.
+    """
+    draws = torch.rand(2, len(states), generator=generator).to(states.device)
+    no_caption, no_pooled = draws[0] < CAPTION_DROPOUT, draws[1] < POOLED_DROPOUT
+    states = torch.where(no_caption[:, None, None], empty[0], states)
+    return states, torch.where((no_caption | no_pooled)[:, None], empty[1], pooled)
 
 
 def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
@@ -112,9 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         x0 = latents[indices].float().to(device)
         picked = pictures.pick_captions(indices, generator)
         states, summary = hidden[picked].float().to(device), pooled[picked].float().to(device)
-        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
-        states = torch.where(dropped[:, None, None], empty[0], states)
-        summary = torch.where(dropped[:, None], empty[1], summary)
+        states, summary = withhold(states, summary, empty, generator)
         t = stratified_timesteps(len(indices), len(alphas_cumprod), generator)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         a = alphas_cumprod[t].to(device)

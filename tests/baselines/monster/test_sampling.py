@@ -1,4 +1,4 @@
-"""The sampler and the loss against closed forms."""
+"""The sampler and the loss against closed forms; what training withholds, counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
-from baselines.monster.train_unet import velocity_loss
+from baselines.monster.train_unet import velocity_loss, withhold
 
 A = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
 
@@ -76,3 +76,16 @@ def test_the_loss_is_zero_for_the_exact_velocity_and_weighs_by_min_snr():
     wrong = exact + torch.tensor([1.0, 0.0, 0.0]).view(-1, 1, 1, 1)
     weights = [5 / 10, 1 / 2, 0.3]  # SNR 9 is cut at 5; SNR 1; SNR 1/99, whose 1/100 is raised
     assert velocity_loss(wrong, x0, noise, a).item() == pytest.approx(weights[0] / sum(weights), rel=1e-5)
+
+
+def test_one_caption_in_ten_is_withheld_and_the_pooled_state_alone_in_half_of_the_others():
+    n = 20_000
+    states, pooled = withhold(
+        torch.ones(n, 3, 4), torch.ones(n, 4), conditions([0.0]), torch.Generator().manual_seed(0)
+    )
+    tokens_there, pooled_there = states[:, 0, 0], pooled[:, 0]
+    assert torch.equal(states, tokens_there[:, None, None].expand(n, 3, 4))
+    assert torch.equal(pooled, pooled_there[:, None].expand(n, 4))
+    assert tokens_there.mean().item() == pytest.approx(0.9, abs=0.01)
+    assert pooled_there[tokens_there == 1].mean().item() == pytest.approx(0.5, abs=0.015)
+    assert not pooled_there[tokens_there == 0].any()
