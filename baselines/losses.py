@@ -1,11 +1,13 @@
-"""What the losses of several models share: the times that they are taken at, and the contrast of pictures and texts."""
+"""What the losses of several models share: times, dropped captions, and the contrast of pictures and texts."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
+
+CAPTION_DROPOUT = 0.1  # for classifier-free guidance (Ho & Salimans, arXiv 2207.12598, algorithm 1)
 
 
 def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Int64[Tensor, " count"]:
@@ -16,6 +18,11 @@ def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> 
     slices = (torch.arange(count) + torch.rand((), generator=generator)) / count
     t = (slices[torch.randperm(count, generator=generator)] * steps).long()
     return t.clamp(max=steps - 1)  # the last slice's end rounds up to 1
+
+
+def drop_mask(count: int, share: float, generator: torch.Generator) -> Bool[Tensor, " count"]:
+    """True, each independently with probability `share` (0 … 1), in the places whose caption is to be dropped."""
+    return torch.rand(count, generator=generator) < share
 
 
 def contrastive_loss(

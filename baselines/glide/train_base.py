@@ -23,14 +23,13 @@ from baselines.glide.diffusion import diffusion_of
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.stages import draw
 from baselines.glide.unet import UNet
-from baselines.losses import stratified_timesteps
+from baselines.losses import CAPTION_DROPOUT, stratified_timesteps
 from baselines.training import Schedule, train
 from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread
 
-CAPTION_DROPOUT = 0.1
 INPAINTING = 0.2  # share of the examples
 PREVIEW_PROMPTS = 20
 

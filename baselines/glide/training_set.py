@@ -11,6 +11,7 @@ from torch import Tensor
 
 from baselines.glide.config import CLIP_END, CLIP_START, VocabularyConfig
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
+from baselines.losses import drop_mask
 from baselines.pictures import load_pictures
 from baselines.pixels import save_grid, to_pixels
 
@@ -69,8 +70,7 @@ def load(folder: Path) -> TrainingSet:
 
 def dropped(mask: Bool[Tensor, "b l"], share: float, generator: torch.Generator) -> Bool[Tensor, "b l"]:
     """A share of the prompts made empty, so that the model can also draw without one (classifier-free guidance)."""
-    keep = torch.rand(len(mask), 1, generator=generator) >= share
-    return mask & keep
+    return mask & ~drop_mask(len(mask), share, generator)[:, None]
 
 
 def sheet(rows: list[Tensor], path: Path) -> None:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.losses import stratified_timesteps
+from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
 from baselines.pictures import encoded_once, load_pictures
@@ -29,7 +29,6 @@ from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
 
-CAPTION_DROPOUT = 0.1
 POOLED_DROPOUT = 0.5  # of its own, that colours be read from the tokens; what it brings was not measured apart
 SNR_GAMMA = 5.0
 LEAST_WEIGHT = 0.3  # without it the noisy times, in which what the caption names is settled, would hardly count
@@ -73,8 +72,8 @@ def withhold(
 
     Both in one place of ten, the pooled state alone in half of the others.
     """
-    draws = torch.rand(2, len(states), generator=generator).to(states.device)
-    no_caption, no_pooled = draws[0] < CAPTION_DROPOUT, draws[1] < POOLED_DROPOUT
+    shares = CAPTION_DROPOUT, POOLED_DROPOUT
+    no_caption, no_pooled = (drop_mask(len(states), share, generator).to(states.device) for share in shares)
     states = torch.where(no_caption[:, None, None], empty[0], states)
     return states, torch.where((no_caption | no_pooled)[:, None], empty[1], pooled)
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.losses import CAPTION_DROPOUT, drop_mask
 from baselines.monster.text import encode
 from baselines.monster.train_unet import encode_pictures
 from baselines.pictures import encoded_once, load_pictures
@@ -30,7 +31,6 @@ from submission import atomic
 from submission.errors import run
 from submission.hashes import file_sha256
 
-CAPTION_DROPOUT = 0.1
 SAMPLING = {"steps": 20, "guidance_scale": 4.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
 # Stable Diffusion v1's noise schedule.
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     ) -> tuple[Tensor, dict[str, float]]:
         x0 = latents[indices].float()
         picked = pictures.pick_captions(indices, generator)
-        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
+        dropped = drop_mask(len(indices), CAPTION_DROPOUT, generator).to(device)
         states = torch.where(dropped[:, None, None], empty, hidden[picked].float().to(device))
         t = torch.randint(schedule.config.num_train_timesteps, (len(indices),), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)

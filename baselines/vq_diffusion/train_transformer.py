@@ -23,7 +23,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.device import seeded_generators
-from baselines.losses import stratified_timesteps
+from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
 from baselines.training import Schedule, train
@@ -39,7 +39,6 @@ from submission.hashes import file_sha256
 from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
-CAPTION_DROPOUT = 0.1
 PREVIEW_PROMPTS = 16
 
 
@@ -130,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     ) -> tuple[Tensor, dict[str, float]]:
         denoiser: Denoiser = accelerator.unwrap_model(model)
         picked = pictures.pick_captions(indices, generator)
-        dropped = (torch.rand(len(indices), generator=generator) < CAPTION_DROPOUT).to(device)
+        dropped = drop_mask(len(indices), CAPTION_DROPOUT, generator).to(device)
         text = torch.where(dropped[:, None, None], denoiser.null.embeddings, hidden[picked].float().to(device))
         t = stratified_timesteps(len(indices), TIMESTEPS, generator)
         x0 = codes[indices].long()

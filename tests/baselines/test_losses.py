@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.losses import contrastive_loss, stratified_timesteps
+from baselines.losses import contrastive_loss, drop_mask, stratified_timesteps
 
 
 def test_one_timestep_of_each_slice() -> None:
@@ -19,6 +19,14 @@ def test_one_timestep_of_each_slice() -> None:
 def test_times_cover_the_schedule_evenly() -> None:
     t = stratified_timesteps(50, 1000, torch.Generator().manual_seed(3))
     assert sorted((t // 20).tolist()) == list(range(50))
+
+
+def test_each_share_of_the_captions_is_dropped_independently() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.stack([drop_mask(20_000, share, generator) for share in (0.0, 0.1, 0.5, 1.0)])
+    assert masks.float().mean(dim=1).tolist() == pytest.approx([0, 0.1, 0.5, 1], abs=0.01)
+    both = (masks[1] & masks[2]).float().mean()
+    assert float(both) == pytest.approx(0.05, abs=0.005)  # independent
 
 
 def test_the_contrastive_loss_wants_each_image_with_its_text() -> None:
