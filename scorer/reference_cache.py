@@ -2,6 +2,7 @@
 
 A file is named by the hash of everything that its values depend on (the bytes of references or prompts, the network,
 its weights and precision), so it is never stale; it can be deleted at any time, and any number of scorers may share it.
+The file has a checksum of its values: one that does not fit is not believed, it is measured anew.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from scorer.rows import IN_MEMORY_BYTES
 from submission import atomic
+from submission.errors import shown
 from submission.paths import cache_home
 
-FORMAT = 2
+FORMAT = 3
 FOLDER = "references"
 _DTYPES = {torch.float32: "F32", torch.float64: "F64"}
 
@@ -57,17 +59,37 @@ def cache_files(
 def read(files: Mapping[str, Path], rows: Mapping[str, int], device: torch.device) -> dict[str, Tensor]:
     """The tables that are there, whole, and of the length that `rows` gives; small ones on `device`.
 
-    One that is larger than what stays in memory is mapped from its file.
+    One that is larger than what stays in memory is mapped from its file. One that is damaged is said on stderr and left
+    out: it is measured anew.
     """
     found = {}
     for name, length in rows.items():
         try:
-            table = load_file(files[name])[name]
-        except (OSError, SafetensorError, KeyError):
+            table = _read(files[name], name)
+        except FileNotFoundError:
+            continue
+        except (OSError, SafetensorError, ValueError) as error:
+            print(
+                f"{shown(str(files[name]))}: {shown(str(error))}: not used, it is measured anew",
+                file=sys.stderr,
+                flush=True,
+            )
             continue
         if len(table) == length:
             found[name] = table.to(device) if table.numel() * table.element_size() <= IN_MEMORY_BYTES else table
     return found
+
+
+def _read(file: Path, name: str) -> Tensor:
+    """The table in `file`. Raises OSError, SafetensorError, and ValueError when its checksum does not fit."""
+    with safe_open(file, "pt") as content:
+        if name not in content.keys():  # noqa: SIM118 - it is no mapping
+            raise ValueError(f"has no table {name}")
+        table = content.get_tensor(name)
+        told = (content.metadata() or {}).get("sha256")
+    if table.ndim == 0 or told != _sha256(table):
+        raise ValueError("is damaged (its checksum does not fit)")
+    return table
 
 
 def write(files: Mapping[str, Path], tables: Mapping[str, Tensor]) -> None:
@@ -76,18 +98,33 @@ def write(files: Mapping[str, Path], tables: Mapping[str, Tensor]) -> None:
         for name, table in tables.items():
             files[name].parent.mkdir(parents=True, exist_ok=True)
             atomic.remove_leftovers(files[name].parent)
-            with atomic.replacing(files[name]) as file:
+            with atomic.replacing(files[name], lasting=False) as file:
                 # safetensors' own writer would hold all bytes in memory once more.
                 for part in _safetensors(name, table):
                     file.write(part)
 
 
-def _safetensors(name: str, table: Tensor) -> Iterable[bytes | memoryview]:
+def _safetensors(name: str, table: Tensor) -> Iterator[bytes | memoryview]:
     """One tensor in the safetensors format: the header's length, a JSON header, the values, little-endian."""
     size = table.numel() * table.element_size()
-    header = {name: {"dtype": _DTYPES[table.dtype], "shape": list(table.shape), "data_offsets": [0, size]}}
+    header = {
+        "__metadata__": {"sha256": _sha256(table)},
+        name: {"dtype": _DTYPES[table.dtype], "shape": list(table.shape), "data_offsets": [0, size]},
+    }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
+    yield from _parts(table)
+
+
+def _parts(table: Tensor) -> Iterator[memoryview]:
     for part in table.split(4096):
         yield memoryview(part.cpu().contiguous().numpy()).cast("B")
+
+
+def _sha256(table: Tensor) -> str:
+    """The SHA-256 of the table's type, shape and values."""
+    digest = hashlib.sha256(f"{table.dtype} {tuple(table.shape)} ".encode())
+    for part in _parts(table):
+        digest.update(part)
+    return digest.hexdigest()

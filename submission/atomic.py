@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from typing import BinaryIO
 
 _LEFTOVER_AGE_S = 3600  # younger ones of other machines may be written right now
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
+# What file systems answer that know no fsync of a folder.
+_NO_FSYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP}
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
@@ -49,8 +52,13 @@ def _is_gone(host: str, pid: str) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary file to write that becomes `path` when the block ends well, and vanishes when it raises."""
+def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator[BinaryIO]:
+    """A binary file to write that becomes `path` when the block ends well, and vanishes when it raises.
+
+    It has the permissions of the file that it replaces, and its owner where this process may give files away. With
+    `lasting`, the name too is on the disk when the block has ended: what is told to somebody as done survives a power
+    cut. One of many files, whose folder is complete only with a last one that is `lasting`, does not need it.
+    """
     path = Path(path)
     if _is_special(path):  # /dev/null, /dev/stdout, a FIFO: renaming a file over it would destroy it
         with path.open("wb") as file:
@@ -62,18 +70,54 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            _take_permissions(descriptor, path)
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        if lasting:
+            sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the names in `folder` to the disk: a file's own fsync does not. Nothing where folders cannot be opened."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except PermissionError:  # a folder may be written to and not be read
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _take_permissions(descriptor: int, path: Path) -> None:
+    """Give the open file the permissions and the owner of the regular file `path`, as far as that is allowed."""
+    try:
+        old = path.lstat()
+    except OSError:
+        return
+    if not stat.S_ISREG(old.st_mode) or not hasattr(os, "fchmod"):
+        return
+    new = os.fstat(descriptor)
+    with contextlib.suppress(OSError):
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, lasting: bool = True) -> None:
     """Write `data` to `path` at once; a reader sees the old file or the new one, never a part."""
-    with replacing(path) as file:
+    with replacing(path, lasting=lasting) as file:
         file.write(data)
 
 
@@ -98,6 +142,7 @@ def replace_folder(fresh: Path, path: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
     fresh.rename(path)
+    sync_folder(path.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 

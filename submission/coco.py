@@ -178,7 +178,8 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
         if path.exists():
             return None
         try:
-            atomic.write_bytes(path, image_bytes(reference((images / one.file_name).read_bytes()), path.name))
+            data = image_bytes(reference((images / one.file_name).read_bytes()), path.name)
+            atomic.write_bytes(path, data, lasting=False)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             return Problem(one.file_name, f"cannot be decoded: {error}", "unpack or download it again")
         return None
@@ -196,6 +197,7 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
         }
         for one in chosen
     }
+    atomic.sync_folder(out / "references")
     atomic.write_json(out / "test.json", entries)  # last: its presence says that all references are there
 
 

@@ -118,7 +118,7 @@ class SubmissionWriter:
         if size and image.shape != (size, size, 3):
             raise ValueError(f"{name}: the image is {image.shape}, the competition asks for {(size, size, 3)}")
         data = image_bytes(image, name)
-        atomic.write_bytes(self.out / name, data)
+        atomic.write_bytes(self.out / name, data, lasting=False)  # the manifest, which is last, is
         self._good[name] = hashlib.sha256(data).hexdigest()
 
     def finish(self) -> bool:

@@ -130,7 +130,7 @@ def _draw_frames(job: tuple[Entry, str]) -> int:
     for frame in frames:
         path = Path(folder) / f"{entry.key}_{frame}.png"
         if not path.exists():
-            atomic.write_bytes(path, entry.picture(frame))
+            atomic.write_bytes(path, entry.picture(frame), lasting=False)
     return len(frames)
 
 
@@ -160,6 +160,7 @@ def write_training(entries: list[Entry], out: Path, workers: int) -> int:
         }
         for entry in entries
     }
+    atomic.sync_folder(out / "train")
     atomic.write_json(out / "train_attributes.json", {entry.key: entry.attributes() for entry in entries})
     atomic.write_json(out / "train_info.json", info)  # last: its presence says that the set is complete
     return images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -140,6 +141,77 @@ def test_protocols_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     for protocol in ("clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"):
         assert f"\n{protocol}\n" in shown
     assert shown.count("compares with") == 5
+
+
+@pytest.mark.parametrize("place", ["values", "first value", "header", "end"])
+def test_a_damaged_table_is_measured_anew_and_said(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"text": tmp_path / "text.safetensors"}
+    table = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    reference_cache.write(files, {"text": table})
+    data = bytearray(files["text"].read_bytes())
+    byte = {"values": -77, "first value": -table.numel() * 4, "header": 30, "end": None}[place]
+    if byte is None:
+        del data[-1]
+    else:
+        data[byte] ^= 0x20
+    files["text"].write_bytes(data)
+    assert reference_cache.read(files, {"text": 50}, CPU) == {}
+    said = capsys.readouterr().err
+    assert "text.safetensors" in said
+    assert "measured anew" in said
+    reference_cache.write(files, {"text": table})
+    assert torch.equal(reference_cache.read(files, {"text": 50}, CPU)["text"], table)
+    assert capsys.readouterr().err == ""
+
+
+def test_flipped_bits_in_the_cache_move_no_score(
+    tiny_competition: Callable, tiny_submission: Callable, cache_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    competition = tiny_competition()
+    first = score(tiny_submission(competition), competition, "cpu", progress=False)
+    shutil.rmtree(cache_home / "results")
+    for file in (cache_home / "references").iterdir():
+        data = bytearray(file.read_bytes())
+        for byte in range(len(data) - 4096, len(data), 4):
+            data[byte + 3] ^= 0x02
+        file.write_bytes(data)
+    again = score(tiny_submission(competition), competition, "cpu", progress=False)
+    assert capsys.readouterr().err.count("measured anew") == 3
+    assert again.scores == first.scores
+
+
+def test_clearing_removes_the_cache_s_own_files_only(
+    cache_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("references", "results"):
+        (cache_home / name).mkdir(parents=True)
+    own = cache_home / "results" / f"{'0' * 32}.json"
+    precious = tmp_path / "precious.json"
+    kept = [cache_home / "results" / name for name in ("thesis.json", "notes.txt", f"{'0' * 31}.json")]
+    for path in (own, precious, *kept):
+        path.write_text("{}")
+    (cache_home / "results" / f"{'1' * 32}.json").symlink_to(precious)
+    (cache_home / "results" / "folder").mkdir()
+    assert cache.main(["--clear"]) == 0
+    assert "left alone: " in capsys.readouterr().out
+    assert not own.exists()
+    assert all(path.exists() for path in (precious, *kept))
+    assert (cache_home / "results" / f"{'1' * 32}.json").is_symlink()
+
+
+def test_clearing_follows_no_link_out_of_the_cache(
+    cache_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{'0' * 32}.json").write_text("{}")
+    cache_home.mkdir()
+    (cache_home / "results").symlink_to(elsewhere)
+    assert cache.main(["--clear"]) == 0
+    assert "is a symbolic link" in capsys.readouterr().out
+    assert list(elsewhere.iterdir())
 
 
 @pytest.mark.slow

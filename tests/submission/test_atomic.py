@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -100,3 +101,64 @@ def test_a_folder_is_the_old_one_or_the_new_one_whenever_the_process_dies(tmp_pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
     atomic.remove_folder(path)
     assert atomic.latest_folder(path) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are no files there")
+def test_what_is_acknowledged_has_its_name_on_the_disk_too(tmp_path, monkeypatch):
+    """The file's bytes, then the rename, then the folder: in another order a power cut leaves an empty file or none."""
+    calls: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(descriptor):
+        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def watched_replace(path, target):
+        calls.append("rename")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    atomic.write_bytes(tmp_path / "board.csv", b"x")
+    assert calls == ["file", "rename", "folder"]
+    calls.clear()
+    atomic.write_bytes(tmp_path / "image.png", b"x", lasting=False)
+    assert calls == ["file", "rename"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are no files there")
+def test_a_disk_that_fails_is_said_and_a_file_system_without_the_call_is_not(tmp_path, monkeypatch):
+    def failing(number):
+        def fsync(descriptor):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(number, os.strerror(number))
+
+        return fsync
+
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
+    atomic.write_bytes(tmp_path / "a", b"x")
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        atomic.write_bytes(tmp_path / "a", b"y")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_keeps_its_permissions(tmp_path, mode):
+    path = tmp_path / "board.csv"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    with atomic.replacing(path) as file:
+        (temporary,) = (entry for entry in tmp_path.iterdir() if entry != path)
+        assert stat.S_IMODE(temporary.stat().st_mode) == mode  # before there is anything in it to read
+        file.write(b"new")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "board.csv"
+    path.write_bytes(b"old")
+    os.chown(path, 1234, 4321)
+    atomic.write_bytes(path, b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 4321)
