@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from baselines.generator import Generator, GeneratorError, call, checked_images, describe
-from baselines.progress import Bar
 from baselines.request import Request, manifest_in
 from submission import Manifest, Prompt, SubmissionWriter, image_seed
 from submission.files import FolderFiles
+from submission.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
         missing = writer.missing(request.names)
     todo = _in_prompt_order(request, set(missing))
     drawn = 0
-    with Bar(f"drawing with {model}", len(request.names), len(request.names) - len(todo)) as bar:
+    already = len(request.names) - len(todo)
+    with Progress(f"drawing with {model}", len(request.names), done=already) as progress:
         try:
             for batch, images in _batches(model, generator, todo, request.seed, batch_size):
                 resizing = resizing_of(images, competition.image_size)
@@ -76,9 +77,9 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
                 for prompt, image in zip(batch, images, strict=True):
                     writer.write(prompt.image_name, resized(image, competition.image_size))
                     drawn += 1
-                bar.advance(len(batch))
+                progress.advance(len(batch))
         except GeneratorError as error:
-            if kept := len(request.names) - len(todo) + drawn:
+            if kept := already + drawn:
                 error.add_note(f"  {kept} images are kept in {out}; the same command goes on from there")
             raise
     return Outcome(drawn, len(request.names), writer is not None and writer.finish())

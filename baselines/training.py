@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,13 +19,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from diffusers.training_utils import EMAModel
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from submission import atomic
 from submission.errors import UsageError
+from submission.progress import Progress
 
 # loss(model, indices, generator, done) -> (scalar, numbers to log); `done`, in [0, 1): the share that is behind us.
 Loss = Callable[[nn.Module, Tensor, torch.Generator, float], tuple[Tensor, dict[str, float]]]
@@ -177,23 +175,16 @@ def train(
         bare.train()
         ema.restore(bare.parameters())
 
-    begun_at = saved = logged = time.monotonic()
+    saved = logged = time.monotonic()
     sums: dict[str, list[float]] = {}
     count = 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
+    progress = Progress(
+        f"training {out.name}", steps * per_step, done=begun * per_step, show=accelerator.is_main_process
     )
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, disable=not (accelerator.is_main_process and console.is_terminal))
     model.train()
     if accelerator.is_main_process:
         _forget_after(out / "stats.jsonl", begun * per_step)
-    with bar, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
-        task = bar.add_task(out.name, total=steps * per_step, completed=begun * per_step, note="")
+    with progress, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
         for step in range(begun, steps):
             done = step / steps
             if done >= stop_at and step % schedule.accumulation == 0:
@@ -226,7 +217,7 @@ def train(
                 sums.setdefault(key, []).append(number)
             count += 1
             shown = (step + 1) * per_step
-            bar.update(task, completed=shown, note=f"loss {float(value.detach()):.4f}")
+            progress.advance(per_step, f"loss {float(value.detach()):.4f}")
             if count == 100 or step + 1 == steps:
                 speed = count * per_step / (time.monotonic() - logged)
                 row = {
@@ -259,10 +250,5 @@ def train(
     if accelerator.is_main_process:
         _write_ema(final, ema, bare)
         atomic.remove_folder(state)
-        if not console.is_terminal:
-            trained_for = time.monotonic() - begun_at
-            print(
-                f"{out.name}: {(steps - begun) * per_step} images in {trained_for:.0f} s", file=sys.stderr, flush=True
-            )
     accelerator.wait_for_everyone()
     return final

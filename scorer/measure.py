@@ -13,7 +13,7 @@ from scorer.decoding import Pair, batches
 from scorer.fidelity import SMALLEST_SIDE, psnr, ssim
 from scorer.rows import Rows
 from submission import MissingPart
-from submission.progress import track
+from submission.progress import Progress
 
 _CHUNK = 4096  # rows looked at together, where a table may be larger than the memory
 
@@ -69,8 +69,9 @@ def measure_texts(
     rows = Rows(len(share), share.start)
     # By length, because a batch costs as much as its longest text would alone.
     order = sorted(share, key=lambda place: len(texts[place]))
-    parts = range(0, len(order), batch_size)
-    for start in track(parts, "reading prompts (batches)", show=progress):
-        places = order[start : start + batch_size]
-        rows.add("text", torch.tensor(places), clip.text_features([texts[place] for place in places]))
+    with Progress("reading prompts", len(order), show=progress) as shown:
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            rows.add("text", torch.tensor(places), clip.text_features([texts[place] for place in places]))
+            shown.advance(len(places))
     return rows.tensors()

@@ -19,8 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,7 +27,7 @@ from scorer import embedded
 from scorer.resize import open_clip_resize
 from submission import atomic, paths
 from submission.errors import run
-from submission.progress import track
+from submission.progress import Progress, track
 
 PRESETS = {
     "classifier": (330_000, 64, 2e-3, 0),
@@ -161,12 +159,10 @@ def fit(
         accelerator.load_state(str(last))
         begun = json.loads((last / "progress.json").read_text())["step"]
     saved = time.monotonic()
-    console = Console(stderr=True)
     with (
-        Progress(console=console, disable=not console.is_terminal) as bar,
+        Progress(f"training {out.name}", steps * batch_size, done=begun * batch_size) as progress,
         open(out / "stats.jsonl", "a", encoding="utf-8") as log,
     ):
-        task = bar.add_task(out.name, total=steps, completed=begun)
         for step in range(begun, steps):
             done = step / steps
             for group in optimizer.param_groups:
@@ -183,7 +179,7 @@ def fit(
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            bar.update(task, completed=step + 1)
+            progress.advance(batch_size, f"loss {float(value.detach()):.4f}")
             if (step + 1) % 100 == 0 or step + 1 == steps:
                 log.write(
                     json.dumps({"images": (step + 1) * batch_size, "loss": round(float(value.detach()), 5), **numbers})

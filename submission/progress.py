@@ -1,32 +1,187 @@
-"""Progress on stderr: a bar on a terminal, one plain line elsewhere (a log file has no use for a moving bar)."""
+"""How far long work has come, on stderr: a bar on a terminal, lines elsewhere, so that a log file shows that it lives.
+
+The lines: one at the start, one whenever both a tenth of the work and 30 seconds have passed since the last one, one at
+the end. Of several processes that a launcher started, only the first one speaks.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sized
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Task
 
 Item = TypeVar("Item")
 
+LINES_PER_WORK = 10  # at most so many lines between the first and the last
+SECONDS_BETWEEN_LINES = 30.0  # and none sooner than this after another
 
-def track(items: Iterable[Item], what: str, *, total: int | None = None, show: bool = True) -> Iterator[Item]:
-    """The items, with `what` ("decoding images") and how far it has come on stderr while they are consumed."""
+
+class Progress:
+    """A context: `advance(n)` after each piece of work.
+
+    Args:
+        what: what is done, such as "drawing with monster".
+        total: pieces of work in all; None where nobody knows.
+        done: those that an earlier run has done, which say nothing about the rate.
+        show: whether to say anything; in any case only the first of several processes does.
+        clock: seconds since any moment.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        total: int | None,
+        *,
+        done: int = 0,
+        show: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._total, self._done, self._begun_with = what, total, done, done
+        self._clock, self._note = clock, ""
+        self._show = show and _is_first_process()
+        self._bar = _Bar(what, total, done) if self._show and _on_a_terminal() else None
+
+    def __enter__(self) -> Progress:
+        self._start = self._last_line_at = self._clock()
+        self._last_line_done = self._done
+        if self._bar is not None:
+            self._bar.start()
+        else:
+            self._say(self._count())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif kind is None:
+            self._say(f"{self._count()} in {duration(self._clock() - self._start)}{self._and_rate()}{self._and_note()}")
+        elif not issubclass(kind, GeneratorExit):  # that is `track`'s consumer, which wanted no more
+            self._say(f"stopped at {self._count()} after {duration(self._clock() - self._start)}")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """`count` more pieces are done; `note` is the latest news of the work, such as its loss."""
+        self._done += count
+        self._note = note or self._note
+        if self._bar is not None:
+            self._bar.advance(count, self._note)
+        elif self._a_line_is_due():
+            left = self._seconds_left()
+            and_left = "" if left is None else f", {duration(left)} left"
+            self._say(f"{self._count()}{self._and_rate()}{and_left}{self._and_note()}")
+            self._last_line_at, self._last_line_done = self._clock(), self._done
+
+    def _a_line_is_due(self) -> bool:
+        if self._total is not None:
+            since = self._done - self._last_line_done
+            if since * LINES_PER_WORK < self._total or self._done >= self._total:  # the end has its own line
+                return False
+        return self._clock() - self._last_line_at >= SECONDS_BETWEEN_LINES
+
+    def _rate(self) -> float | None:
+        seconds, done = self._clock() - self._start, self._done - self._begun_with
+        return done / seconds if done > 0 and seconds > 0 else None
+
+    def _seconds_left(self) -> float | None:
+        rate = self._rate()
+        return None if rate is None or self._total is None else max(0, self._total - self._done) / rate
+
+    def _count(self) -> str:
+        return f"{self._done}" if self._total is None else f"{self._done} of {self._total}"
+
+    def _and_rate(self) -> str:
+        rate = self._rate()
+        return "" if rate is None else f", {rate_text(rate)}"
+
+    def _and_note(self) -> str:
+        return f", {self._note}" if self._note else ""
+
+    def _say(self, line: str) -> None:
+        if self._show:
+            print(f"{self._what}: {line}", file=sys.stderr, flush=True)
+
+
+def track(
+    items: Iterable[Item],
+    what: str,
+    *,
+    total: int | None = None,
+    show: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Item]:
+    """The items, with `what` ("scoring images") and how far it has come on stderr while they are consumed."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if not show:
-        yield from items
-        return
-    if not sys.stderr.isatty():
-        start, count = time.monotonic(), 0
+    with Progress(what, total, show=show, clock=clock) as progress:
         for item in items:
             yield item
-            count += 1
-        print(f"{what}: {count} in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total=total, description=what)
+            progress.advance()
+
+
+def rate_text(rate: float) -> str:
+    """Pieces per second, in the words that are read most easily."""
+    return f"{rate:.0f}/s" if rate >= 100 else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+
+
+def duration(seconds: float) -> str:
+    """`9.2 s`, `1 min 05 s`, `2 h 03 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _on_a_terminal() -> bool:
+    # Not rich's own answer: FORCE_COLOR, which continuous integration sets, would have it move bars in a log.
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _is_first_process() -> bool:
+    """What torchrun and accelerate say in the environment; RANK alone may be anything's."""
+    return os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK", "0") == "0"
+
+
+class _Bar:
+    """Rich's bar with rate, time left and a note."""
+
+    def __init__(self, what: str, total: int | None, done: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                speed = task.finished_speed or task.speed
+                return Text(rate_text(speed) if speed else "")
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            Rate(),
+            TextColumn("{task.fields[note]}", markup=False),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(what, total=total, completed=done, note="")
+
+    def start(self) -> None:
+        self._progress.start()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def advance(self, count: int, note: str) -> None:
+        self._progress.update(self._task, advance=count, note=note)

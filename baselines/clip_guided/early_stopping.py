@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from baselines.training import options_of
 from submission import atomic
 from submission.errors import UsageError
+from submission.progress import Progress
 
 Loss = Callable[[nn.Module, torch.Generator], Tensor]  # of one batch, which it draws itself
 Validate = Callable[[nn.Module], dict[str, float]]  # "loss", which decides, and other numbers to log
@@ -102,30 +102,33 @@ def fit(
             weights = {name: value.detach().float().cpu().contiguous() for name, value in bare.state_dict().items()}
             atomic.write_bytes(out / "best.safetensors", save(weights))
         atomic.write_text(out / "stats.jsonl", "".join(f"{json.dumps(one)}\n" for one in rows))
-        print(f"{out.name}: {json.dumps(rows[-1])}", file=sys.stderr, flush=True)
 
     model.train()
     if not rows:
         end_of_epoch(None, None)
-    while len(rows) <= plan.epochs and not _out_of_patience(rows, plan.patience):
-        if stop_after is not None and len(rows) > stop_after:
-            return final
-        begun, total = time.monotonic(), 0.0
-        for step in range((len(rows) - 1) * plan.steps_per_epoch, len(rows) * plan.steps_per_epoch):
-            for group in optimizer.param_groups:
-                group["lr"] = plan.rate(step)
-            value = loss(model, torch.Generator().manual_seed(plan.seed * 1_000_003 + step))
-            accelerator.backward(value)
-            accelerator.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            total += float(value.detach())
-        end_of_epoch(total / plan.steps_per_epoch, plan.steps_per_epoch / (time.monotonic() - begun))
-        fresh = out / "state.part"
-        atomic.remove_folder(fresh)
-        accelerator.save_state(str(fresh))
-        atomic.write_json(fresh / "rows.json", rows)
-        atomic.replace_folder(fresh, state)
+    done = (len(rows) - 1) * plan.steps_per_epoch
+    with Progress(f"training {out.name}", plan.epochs * plan.steps_per_epoch, done=done) as progress:
+        while len(rows) <= plan.epochs and not _out_of_patience(rows, plan.patience):
+            if stop_after is not None and len(rows) > stop_after:
+                return final
+            begun, total = time.monotonic(), 0.0
+            for step in range((len(rows) - 1) * plan.steps_per_epoch, len(rows) * plan.steps_per_epoch):
+                for group in optimizer.param_groups:
+                    group["lr"] = plan.rate(step)
+                value = loss(model, torch.Generator().manual_seed(plan.seed * 1_000_003 + step))
+                accelerator.backward(value)
+                accelerator.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                total += float(value.detach())
+                progress.advance()
+            end_of_epoch(total / plan.steps_per_epoch, plan.steps_per_epoch / (time.monotonic() - begun))
+            progress.advance(0, f"validation loss {rows[-1]['loss']:.4f} after epoch {rows[-1]['epoch']}")
+            fresh = out / "state.part"
+            atomic.remove_folder(fresh)
+            accelerator.save_state(str(fresh))
+            atomic.write_json(fresh / "rows.json", rows)
+            atomic.replace_folder(fresh, state)
     (out / "best.safetensors").replace(final)
     atomic.remove_folder(state)
     return final

@@ -11,10 +11,10 @@ import numpy as np
 
 from baselines import options as option
 from baselines.device import DEVICES, resolve_device
-from baselines.progress import Bar
 from submission import Competition, atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.images import ImageProblem, image_bytes, read_image
+from submission.progress import Progress
 from submission.sheet import sheet_bytes
 
 
@@ -69,8 +69,8 @@ def _inpaint(options: argparse.Namespace) -> None:
     )
     if inpainter.tokenizer.cuts(options.prompt):
         print(f"note: the prompt is cut at {inpainter.tokenizer.length} tokens", file=sys.stderr)
-    with Bar("inpainting", inpainter.total_steps) as bar:
-        edited = inpainter.inpaint(image, fill, options.prompt, options.seed, bar.advance)
+    with Progress("inpainting", inpainter.total_steps) as progress:
+        edited = inpainter.inpaint(image, fill, options.prompt, options.seed, progress.advance)
     atomic.write_bytes(options.out, image_bytes(edited, options.out.name))
     print(f"inpainted {fill.sum():,} of {fill.size:,} pixels: {options.out}")
 
@@ -86,8 +86,8 @@ def _sheet(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     inpainter = Inpainter(Folder.open(options.weights), resolve_device(options.device))
     images = 2 * min(options.count, len(competition.prompts))
-    with Bar("inpainting", images * inpainter.total_steps) as bar:
-        page = draw_sheet(inpainter, competition, count=options.count, seed=options.seed, on_step=bar.advance)
+    with Progress("inpainting", images * inpainter.total_steps) as progress:
+        page = draw_sheet(inpainter, competition, count=options.count, seed=options.seed, on_step=progress.advance)
     atomic.write_bytes(options.out, sheet_bytes(page))
     print(options.out)
 

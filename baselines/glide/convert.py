@@ -12,10 +12,10 @@ from baselines.glide.noised_clip import NoisedImageEncoder, NoisedTextEncoder
 from baselines.glide.released import CLIP_FILES, FILES, OPENAI
 from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder
-from baselines.progress import Bar
 from submission import MissingPart, atomic
 from submission.errors import UsageError
 from submission.hashes import file_sha256
+from submission.progress import Progress
 
 
 def convert(folder: Path) -> list[Path]:
@@ -35,10 +35,10 @@ def convert(folder: Path) -> list[Path]:
     if not found:
         raise MissingPart("there is nothing to convert", looked_for=f"{folder}/*.pt", get_it=f"{', '.join(FILES)}.pt")
     todo = [name for name in found if not (folder / f"{name}.safetensors").exists()]
-    with Bar("converting", len(todo)) as bar:
+    with Progress("converting", len(todo)) as progress:
         for name in todo:
             _convert_file(folder / f"{name}.pt")
-            bar.advance()
+            progress.advance()
     return [folder / f"{name}.safetensors" for name in todo]
 
 
