@@ -17,6 +17,7 @@ from baselines.generator import Generator
 from submission import Competition
 from submission.errors import MissingPart, UsageError
 from submission.paths import data_home, repo_root
+from submission.quiet import quiet_libraries
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
             )
         module, _, function = model.target.partition(":")
         loader = getattr(importlib.import_module(module), function or "load")
-        return loader(competition, resolve_device(device) if "torch" in model.packages else "cpu", **merged)
+        with quiet_libraries():
+            return loader(competition, resolve_device(device) if "torch" in model.packages else "cpu", **merged)
 
     paths = (
         [Path(merged["weights"])] if "weights" in merged else [there or one for one, there in files(model, competition)]

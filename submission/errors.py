@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from submission import paths
+from submission.quiet import quiet_libraries
 
 # A broken run of a generator spoils all images in the same way: twenty names show the pattern, a thousand bury it.
 NAMES_SHOWN = 20
@@ -129,13 +130,15 @@ def _say(message: str) -> None:
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Call `main(argv)` and turn what it returns or raises into an exit code and one message on stderr.
 
-    `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code.
+    `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code. What libraries say by themselves,
+    errors apart, is not shown (`submission.quiet`).
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot encode "×" must not turn an answer into a crash
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
-        code = main(argv) or 0
+        with quiet_libraries():
+            code = main(argv) or 0
         sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse, which has said its message

@@ -20,6 +20,7 @@ from baselines.clip_guided.unet import PixelUNet
 from baselines.device import randn, seeded_generators
 from baselines.fixed_batches import in_fixed_batches
 from baselines.pixels import to_arrays, to_pixels
+from baselines.pretrained import load_network
 from submission import Competition, MissingPart, Prompt
 from submission.errors import UsageError, some
 from submission.hashes import file_sha256
@@ -63,7 +64,7 @@ class ClipGuided:
         # bfloat16 arithmetic in the UNet, as in its training; the guide's gradients and the sampler are float32.
         self._dtype = torch.bfloat16
         files = [_file(folder, file) for file in UNET_FILES]
-        unet = UNet2DModel.from_pretrained(folder / "unet", local_files_only=True)
+        unet = load_network(UNet2DModel, folder / "unet")
         self._unet = PixelUNet(unet.float()).to(self._device).eval()
         self.settings: dict[str, object] = {
             "steps": steps,

@@ -19,13 +19,14 @@ from baselines.device import randn, seeded_generators
 from baselines.monster.sampling import sample, solver
 from baselines.monster.text import encode
 from baselines.pixels import to_arrays, to_pixels
+from baselines.pretrained import load_network
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "monster"
-PARTS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "tokenizer": CLIPTokenizer, "unet": UNet2DConditionModel}
+NETWORKS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "unet": UNet2DConditionModel}
 
 
 class Monster:
@@ -41,8 +42,8 @@ class Monster:
         self._device = torch.device(device)
         # bfloat16 arithmetic in UNet and decoder, as in their training; float32 in sampler and text encoder.
         self._dtype = torch.bfloat16
-        loaded = {part: kind.from_pretrained(folder / part, local_files_only=True) for part, kind in PARTS.items()}
-        self._tokenizer: CLIPTokenizer = loaded["tokenizer"]
+        self._tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        loaded = {part: load_network(kind, folder / part) for part, kind in NETWORKS.items()}
         self._text_encoder = loaded["text_encoder"].float().to(self._device).eval()
         self._vae = loaded["vae"].float().to(self._device).eval()
         self._unet = loaded["unet"].float().to(self._device).eval()
@@ -97,7 +98,7 @@ def load(
     if steps is not None and steps < 1:
         raise UsageError(f"--steps {steps}: must be at least 1")
     folder = Path(weights) if weights else SHIPPED
-    for part in (*PARTS, "sampling.json"):
+    for part in (*NETWORKS, "tokenizer", "sampling.json"):
         if not (folder / part).exists():
             raise MissingPart(
                 f"the monster's weights are not complete: no {part}",

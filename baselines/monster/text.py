@@ -9,20 +9,30 @@ from jaxtyping import Float32
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from submission.progress import Progress
+
 
 @torch.no_grad()
 def encode(
-    model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str], *, batch_size: int = 256
+    model: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    prompts: Sequence[str],
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
 ) -> tuple[Float32[Tensor, "n l d"], Float32[Tensor, "n d"]]:
     """Hidden states of every token, and the pooled state of each prompt; longer prompts are cut at the model's length.
 
     float32 and padded to the full length, so that a prompt's encoding does not depend on its neighbours.
+    `progress` shows how far it has come: a training set has tens of thousands of prompts.
     """
     hidden, pooled = [], []
-    for start in range(0, len(prompts), batch_size):
-        batch = list(prompts[start : start + batch_size])
-        tokens = tokenizer(batch, padding="max_length", truncation=True, return_tensors="pt").to(model.device)
-        output = model(tokens["input_ids"])
-        hidden.append(output.last_hidden_state)
-        pooled.append(output.pooler_output)
+    with Progress("encoding captions", len(prompts), show=progress) as shown:
+        for start in range(0, len(prompts), batch_size):
+            batch = list(prompts[start : start + batch_size])
+            tokens = tokenizer(batch, padding="max_length", truncation=True, return_tensors="pt").to(model.device)
+            output = model(tokens["input_ids"])
+            hidden.append(output.last_hidden_state)
+            pooled.append(output.pooler_output)
+            shown.advance(len(batch))
     return torch.cat(hidden), torch.cat(pooled)

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
+from baselines.pretrained import load_network
 from baselines.training import Loss, Schedule, train
 from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
@@ -134,7 +135,7 @@ def first_part(
     """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
     rate = args.learning_rate
     schedule = Schedule(args.images, args.batch_size, learning_rate=rate, weight_decay=1e-4, ema_decay=0.999)
-    model = AutoencoderKL.from_pretrained(args.init).float() if args.init else build()
+    model = load_network(AutoencoderKL, args.init).float() if args.init else build()
     weights = load_file(train(model, loss, len(images), schedule, args.out, accelerator=accelerator))
     model = build().to(accelerator.device).eval()
     model.load_state_dict(weights)

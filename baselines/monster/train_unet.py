@@ -23,6 +23,7 @@ from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.monster.text import encode
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
+from baselines.pretrained import load_network
 from baselines.training import Schedule, train
 from baselines.training_options import add_data, add_run, command_parser
 from submission.errors import run
@@ -58,7 +59,7 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
 def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Accelerator) -> Tensor:
     """uint8 (N, 3, H, W) -> posterior means, float16 (N, C, H/4, W/4), unscaled."""
     latents = []
-    for part in track(images.split(64), "encoding pictures"):
+    for part in track(images.split(64), "encoding pictures (batches)"):
         with accelerator.autocast():
             x = part.to(accelerator.device).float() / 127.5 - 1
             latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
@@ -104,12 +105,12 @@ def main(argv: list[str] | None = None) -> int:
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
     pictures = load_pictures(args.data)
-    autoencoder = AutoencoderKL.from_pretrained(args.autoencoder).to(device).eval()
+    autoencoder = load_network(AutoencoderKL, args.autoencoder).to(device).eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
-    text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
+    text_model = load_network(CLIPTextModel, args.text_encoder / "text_encoder").to(device).float().eval()
 
     def encode_all() -> dict[str, Tensor]:
-        hidden, pooled = encode(text_model, tokenizer, pictures.distinct_captions)
+        hidden, pooled = encode(text_model, tokenizer, pictures.distinct_captions, progress=True)
         latents = encode_pictures(autoencoder, pictures.images, accelerator)
         return {"latents": latents, "hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
 

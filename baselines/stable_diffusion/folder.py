@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, SchedulerMixin
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import shared_parts
+from baselines.pretrained import load_network
 from submission import MissingPart, atomic
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -73,7 +74,9 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
     networks = {}
     for part, model in MODELS.items():
         files, variant = _weights_of(homes[part] / part)
-        networks[part] = _load(model, homes[part] / part, variant, torch.float32 if part == "text_encoder" else dtype)
+        kept_as = {"dtype": torch.float32 if part == "text_encoder" else dtype, "variant": variant}
+        network = load_network(model, homes[part] / part, use_safetensors=True, **kept_as)
+        networks[part] = network.eval().requires_grad_(False)
         sha256 |= {f"{part}/{file.name}": file_sha256(file) for file in files}
     tokenizer = CLIPTokenizer.from_pretrained(homes["tokenizer"] / "tokenizer", local_files_only=True)
     config = DPMSolverMultistepScheduler.load_config(homes["scheduler"] / "scheduler", local_files_only=True)
@@ -109,18 +112,6 @@ def _weights_of(part: Path) -> tuple[list[Path], str | None]:
         looked_for=readable(part),
         get_it="download the repository's .safetensors, or save the pipeline anew with save_pretrained",
     )
-
-
-def _load(model: type, folder: Path, variant: str | None, dtype: torch.dtype) -> torch.nn.Module:
-    """Raises UsageError where from_pretrained would leave a weight as it was made at random."""
-    options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
-    network, report = model.from_pretrained(folder, dtype=dtype, **options)
-    # Older text encoders have a table of position ids, which is no weight.
-    left = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
-    if report["missing_keys"] or left or report["mismatched_keys"]:
-        lacking = f"lack {len(report['missing_keys'])} and have {len(left)} more than the network of its config.json"
-        raise UsageError(f"the weights in {readable(folder)} {lacking}")
-    return network.eval().requires_grad_(False)
 
 
 def assemble(

@@ -23,6 +23,7 @@ from baselines.monster.text import encode
 from baselines.monster.train_unet import encode_pictures
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
+from baselines.pretrained import load_network
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
@@ -75,9 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
     pictures = load_pictures(args.data)
-    autoencoder = AutoencoderKL.from_pretrained(args.parts / "vae").to(device).float().eval()
+    autoencoder = load_network(AutoencoderKL, args.parts / "vae").to(device).float().eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.parts / "tokenizer")
-    text_model = CLIPTextModel.from_pretrained(args.parts / "text_encoder").to(device).float().eval()
+    text_model = load_network(CLIPTextModel, args.parts / "text_encoder").to(device).float().eval()
 
     # The names say what encoded them: what another autoencoder or text encoder made is never taken for it.
     sha256 = {part: file_sha256(next((args.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     )["tensor"]
     hidden = encoded_once(
         args.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
-        lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions)[0].half().cpu()},
+        lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
     )["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]

@@ -15,6 +15,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import hub, shared_parts
+from baselines.pretrained import load_network
 from submission import MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -98,10 +99,7 @@ def _load(kind: Any, folder: Path) -> Any:
         return _load_transformer(folder)
     if not issubclass(kind, nn.Module):
         return kind.from_pretrained(folder, local_files_only=True)
-    network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    if report["missing_keys"] or report["mismatched_keys"]:  # from_pretrained leaves these as they were made at random
-        raise UsageError(f"the weights in {readable(folder)} are not those of the network in its config.json")
-    return network
+    return load_network(kind, folder, more=True)
 
 
 def _load_transformer(folder: Path) -> Transformer2DModel:

@@ -11,10 +11,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines.monster import text
 
 
-def encode(model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str]) -> Float32[Tensor, "n l d"]:
+def encode(
+    model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str], *, progress: bool = False
+) -> Float32[Tensor, "n l d"]:
     """Hidden states of every token, each of length 1 (as Gu et al.'s code and diffusers' pipeline have them).
 
     Longer prompts are cut at the model's length, shorter ones padded to it.
     """
-    hidden, _ = text.encode(model, tokenizer, prompts)
+    hidden, _ = text.encode(model, tokenizer, prompts, progress=progress)
     return hidden / hidden.norm(dim=-1, keepdim=True)

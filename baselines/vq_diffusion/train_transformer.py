@@ -26,6 +26,7 @@ from baselines.device import seeded_generators
 from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
+from baselines.pretrained import load_network
 from baselines.training import Schedule, train
 from baselines.training_options import add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
@@ -90,7 +91,7 @@ def disturbed(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generat
 def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
     """uint8 (N, 3, H, W) -> codes, int32 (N, L)."""
     codes = []
-    for part in track(images.split(64), "encoding pictures"):
+    for part in track(images.split(64), "encoding pictures (batches)"):
         with accelerator.autocast():
             codes.append(codes_of(vqvae, part).flatten(1).int().cpu())
     return torch.cat(codes)
@@ -111,13 +112,16 @@ def main(argv: list[str] | None = None) -> int:
     accelerator = Accelerator(mixed_precision="bf16")
     device = accelerator.device
     pictures = load_pictures(args.data)
-    vqvae = VQModel.from_pretrained(args.vqmodel).float().to(device).eval()
+    vqvae = load_network(VQModel, args.vqmodel).float().to(device).eval()
     tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
-    text_model = CLIPTextModel.from_pretrained(args.text_encoder / "text_encoder").to(device).float().eval()
+    text_model = load_network(CLIPTextModel, args.text_encoder / "text_encoder").to(device).float().eval()
 
     def encode_all() -> dict[str, Tensor]:
         codes = encode_pictures(vqvae, pictures.images, accelerator)
-        return {"codes": codes, "hidden": encode(text_model, tokenizer, pictures.distinct_captions).half().cpu()}
+        return {
+            "codes": codes,
+            "hidden": encode(text_model, tokenizer, pictures.distinct_captions, progress=True).half().cpu(),
+        }
 
     encoded = encoded_once(args.out / "encoded.safetensors", encode_all)
     codes, hidden = encoded["codes"], encoded["hidden"]
