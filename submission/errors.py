@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from submission import paths
+from submission import output, paths
 from submission.quiet import quiet_libraries
 
 # A broken run of a generator spoils all images in the same way: twenty names show the pattern, a thousand bury it.
@@ -133,9 +133,7 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
     `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code. What libraries say by themselves,
     errors apart, is not shown (`submission.quiet`).
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot encode "×" must not turn an answer into a crash
-            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+    output.prepare()
     try:
         with quiet_libraries():
             code = main(argv) or 0
