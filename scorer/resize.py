@@ -36,13 +36,19 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 FILTERS = {"bicubic": (_cubic, 2.0), "bilinear": (_triangle, 1.0)}
 
 
-def pillow_coefficients(in_size: int, out_size: int, filter: str) -> Float[np.ndarray, "out_size in_size"]:
-    """Pillow's resampling of one side as a float64 matrix whose rows sum to 1 (Resample.c, precompute_coeffs)."""
+def pillow_coefficients(
+    in_size: int, out_size: int, filter: str, rows: range | None = None
+) -> Float[np.ndarray, "out_size in_size"]:
+    """Pillow's resampling of one side as a float64 matrix whose rows sum to 1 (Resample.c, precompute_coeffs).
+
+    `rows`: only these of the `out_size` rows, where the others would be cropped away.
+    """
     kernel, radius = FILTERS[filter]
     scale = in_size / out_size
     filter_scale = max(scale, 1.0)  # anti-aliasing: the kernel widens when shrinking
     support = radius * filter_scale
-    centre = (np.arange(out_size) + 0.5) * scale
+    wanted = range(out_size) if rows is None else rows
+    centre = (np.arange(wanted.start, wanted.stop) + 0.5) * scale
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centre + support + 0.5).astype(np.int64), in_size)
     pixel = np.arange(in_size)
@@ -51,14 +57,15 @@ def pillow_coefficients(in_size: int, out_size: int, filter: str) -> Float[np.nd
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@lru_cache(maxsize=64)
+# A matrix is a few hundred rows of one image side: 10 MB at most, however narrow and long an image is.
+@lru_cache(maxsize=24)
 def _float_matrix(in_size: int, out_size: int, filter: str, device: torch.device) -> Tensor:
     return torch.from_numpy(pillow_coefficients(in_size, out_size, filter)).to(device, torch.float32)
 
 
-@lru_cache(maxsize=64)
-def _integer_matrix(in_size: int, out_size: int, filter: str, device: torch.device) -> Tensor:
-    scaled = pillow_coefficients(in_size, out_size, filter) * (1 << PRECISION_BITS)
+@lru_cache(maxsize=24)
+def _integer_matrix(in_size: int, out_size: int, filter: str, rows: range, device: torch.device) -> Tensor:
+    scaled = pillow_coefficients(in_size, out_size, filter, rows) * (1 << PRECISION_BITS)
     rounded = np.trunc(scaled + np.copysign(0.5, scaled))
     # Held as float64: every product and sum stays below 2**53, so the arithmetic is that of integers.
     return torch.from_numpy(rounded).to(device)
@@ -82,21 +89,30 @@ def clean_fid_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Ten
 
 
 def _resize_8bit(
-    images: UInt8[Tensor, "b c h w"], height: int, width: int, filter: str
-) -> UInt8[Tensor, "b c height width"]:
-    """Pillow's 8-bit resize, bit by bit: two passes, each rounded and clipped to 0…255."""
+    images: UInt8[Tensor, "b c h w"],
+    height: int,
+    width: int,
+    filter: str,
+    rows: range | None = None,
+    columns: range | None = None,
+) -> UInt8[Tensor, "b c rows columns"]:
+    """Pillow's 8-bit resize, bit by bit: two passes, each rounded and clipped to 0…255.
+
+    `rows` and `columns`: what of the result is wanted; nothing else is computed.
+    """
     _require_uint8(images)
     old_height, old_width = images.shape[-2:]
+    rows, columns = rows or range(height), columns or range(width)
 
     def horizontally(images: Tensor) -> Tensor:
         if old_width == width:
-            return images
-        return _to_8bit(images.double() @ _integer_matrix(old_width, width, filter, images.device).T)
+            return images[..., columns.start : columns.stop]
+        return _to_8bit(images.double() @ _integer_matrix(old_width, width, filter, columns, images.device).T)
 
     def vertically(images: Tensor) -> Tensor:
         if old_height == height:
-            return images
-        return _to_8bit(_integer_matrix(old_height, height, filter, images.device) @ images.double())
+            return images[..., rows.start : rows.stop, :]
+        return _to_8bit(_integer_matrix(old_height, height, filter, rows, images.device) @ images.double())
 
     # The order matters for the rounding. Pillow 13 starts with the height where that saves work (its pull request 9549;
     # the rule was found by comparing outputs); older ones always start with the width. Taken here whatever Pillow is
@@ -125,10 +141,10 @@ def open_clip_resize(images: UInt8[Tensor, "b c h w"], size: int) -> UInt8[Tenso
     short = min(height, width)
     # torchvision's Resize: the long side is truncated to an integer.
     new_height, new_width = (int(size * side / short) if side != short else size for side in (height, width))
-    images = _resize_8bit(images, new_height, new_width, "bicubic")
     # torchvision's CenterCrop: Python's round, half to even.
     top, left = round((new_height - size) / 2.0), round((new_width - size) / 2.0)
-    return images[..., top : top + size, left : left + size]
+    rows, columns = range(top, top + size), range(left, left + size)
+    return _resize_8bit(images, new_height, new_width, "bicubic", rows, columns)
 
 
 def squash_resize(

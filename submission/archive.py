@@ -16,8 +16,11 @@ from submission.errors import Problem, UsageError
 from submission.files import FolderFiles, ignored_note, is_junk
 from submission.names import clash_key
 from submission.safe_read import NotReadable, open_regular
+from submission.zip_directory import MAX_ENTRIES, check_directory
 
-MAX_ENTRIES = 200_000
+# Images do not shrink in a zip. One that unpacks to so many times its size is made to cost time, not to be looked at.
+_MAX_RATIO = 100
+_RATIO_FROM = 2**20
 _ENCRYPTED = 0x1
 _REPACK = "make the zip again, with the images at its top"
 
@@ -29,7 +32,7 @@ class ZipFiles:
     declares are not believed: `read` counts what really comes out.
     """
 
-    def __init__(self, path: Path, max_bytes: int | None = None) -> None:
+    def __init__(self, path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES) -> None:
         self.path = path
         self.problems: list[Problem] = []
         descriptor = open_regular(path, follow=True)
@@ -39,7 +42,10 @@ class ZipFiles:
         self._file = os.fdopen(descriptor, "rb")
         weakref.finalize(self, self._file.close)
         try:
+            check_directory(self._file, max_entries)
             self._zip = zipfile.ZipFile(self._file)
+        except NotReadable:
+            raise
         except Exception as error:  # the directory of a hostile zip makes zipfile raise nearly anything
             raise NotReadable(f"is not a zip file that can be read: {error}") from None
         self._lock = threading.Lock()
@@ -49,9 +55,6 @@ class ZipFiles:
 
     def _listed(self) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
         infos = self._zip.infolist()
-        if len(infos) > MAX_ENTRIES:
-            self.problems.append(Problem("", f"has {len(infos):,} entries, more than {MAX_ENTRIES:,}", _REPACK))
-            return {}, []
         safe: list[tuple[str, zipfile.ZipInfo]] = []
         ignored: list[str] = []
         for info in infos:
@@ -89,14 +92,18 @@ class ZipFiles:
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`, counted as they are decompressed. Raises NotReadable."""
+        info = self._entries[name]
+        unpacked = max(_RATIO_FROM, _MAX_RATIO * info.compress_size)
         try:
-            with self._lock, self._zip.open(self._entries[name]) as member:
-                data = member.read(limit + 1)
+            with self._lock, self._zip.open(info) as member:
+                data = member.read(min(limit, unpacked) + 1)
         except Exception as error:  # zlib.error, BadZipFile, EOFError, struct.error …: all mean a damaged entry
             reason = (
                 "its bytes are damaged" if isinstance(error, zlib.error | zipfile.BadZipFile | EOFError) else str(error)
             )
             raise NotReadable(f"cannot be read from the zip: {reason}") from None
+        if unpacked < min(len(data), limit):
+            raise NotReadable(f"unpacks to more than {_MAX_RATIO} times its size")
         if len(data) > limit:
             raise NotReadable(f"is larger than {limit:,} bytes")
         return data
@@ -122,12 +129,12 @@ def _why_refused(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def open_files(path: Path, max_bytes: int | None = None) -> FolderFiles | ZipFiles:
-    """The files of the folder or zip `path`. Raises NotReadable when it is neither."""
+def open_files(path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES) -> FolderFiles | ZipFiles:
+    """The files of the folder or zip `path`. Raises NotReadable when it is neither, or has more than `max_entries`."""
     if not path.exists():
         raise NotReadable("is not there")
     try:
-        return FolderFiles(path) if path.is_dir() else ZipFiles(path, max_bytes)
+        return FolderFiles(path, max_entries) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
     except OSError as error:
         raise NotReadable(f"cannot be read: {error.strerror or error}") from None
 

@@ -12,7 +12,7 @@ from submission.archive import ZipFiles
 from submission.errors import Problem
 from submission.files import FolderFiles
 from submission.images import ImageProblem, max_file_bytes, read_image
-from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.names import clash_key
 from submission.safe_read import NotReadable
 
@@ -50,7 +50,7 @@ def read_manifest(
     if MANIFEST_NAME not in files.names:
         return None, []
     try:
-        manifest = Manifest.parse(files.read(MANIFEST_NAME, MAX_MANIFEST_BYTES))
+        manifest = Manifest.parse(files.read(MANIFEST_NAME, max_manifest_bytes(len(expected))))
     except NotReadable as error:
         return None, [Problem(MANIFEST_NAME, str(error), _REMOVE_MANIFEST)]
     except ValueError as error:
@@ -58,7 +58,7 @@ def read_manifest(
     problems = []
     if manifest.competition != competition:
         what = f"was drawn for the competition {manifest.competition!r}, not for {competition!r}"
-        problems.append(Problem(MANIFEST_NAME, what, f"check it with --competition {manifest.competition}"))
+        problems.append(Problem(MANIFEST_NAME, what, "check it against the competition that it was drawn for"))
     elif manifest.images and manifest.images.keys() != set(expected):
         problems.append(Problem(MANIFEST_NAME, "lists other images than the prompts name", _REMOVE_MANIFEST))
     return manifest, problems

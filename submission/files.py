@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 from submission.atomic import is_leftover
 from submission.errors import Problem
-from submission.safe_read import read_regular
+from submission.safe_read import NotReadable, read_regular
 
 LOCK_NAME = ".lock"
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", LOCK_NAME}
@@ -29,16 +30,22 @@ def ignored_note(names: list[str]) -> list[str]:
 
 
 class FolderFiles:
-    """A folder's files: `names` the readable ones, `problems` what else was found, `notes` what was ignored."""
+    """A folder's files: `names` the readable ones, `problems` what else was found, `notes` what was ignored.
 
-    def __init__(self, path: Path) -> None:
+    Raises NotReadable for a folder of more than `max_entries`.
+    """
+
+    def __init__(self, path: Path, max_entries: int | None = None) -> None:
         self.path = path
         self.names: list[str] = []
         self.problems: list[Problem] = []
         ignored: list[str] = []
         folders: list[str] = []
         with os.scandir(path) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
+            listed = list(islice(entries, None if max_entries is None else max_entries + 1))
+            if max_entries is not None and len(listed) > max_entries:
+                raise NotReadable(f"holds more than {max_entries:,} files")
+            for entry in sorted(listed, key=lambda entry: entry.name):
                 if is_junk(entry.name):
                     ignored.append(entry.name)
                 elif entry.is_symlink():

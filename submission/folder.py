@@ -14,10 +14,11 @@ from submission.checks import check_names, read_checked, read_manifest
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError
 from submission.images import ImageProblem, max_file_bytes
-from submission.manifest import MAX_MANIFEST_BYTES
+from submission.manifest import max_manifest_bytes
 from submission.progress import track
 from submission.references import content_sha256
 from submission.safe_read import NotReadable
+from submission.zip_directory import max_entries
 
 
 class Submission:
@@ -31,9 +32,10 @@ class Submission:
         self.path = Path(path)
         self.competition = competition
         self.expected = tuple(prompt.image_name for prompt in competition.prompts)
-        limit = len(self.expected) * max_file_bytes(competition.image_size) + MAX_MANIFEST_BYTES
+        count = len(self.expected)
+        limit = count * max_file_bytes(competition.image_size) + max_manifest_bytes(count)
         try:
-            self.files = open_files(self.path, limit)
+            self.files = open_files(self.path, limit, max_entries(count))
         except NotReadable as error:
             hint = "a submission is a folder of images, or a zip of them; `make submission` draws one"
             raise SubmissionError([Problem("", str(error), hint)], str(path)) from None

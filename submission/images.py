@@ -7,19 +7,21 @@ Pillow would take most of what is refused here, and each time silently change th
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 
 import numpy as np
 from PIL import Image
 
+from submission import jpeg, png
 from submission.errors import Problem
 
-MAX_SIDE = 4096  # where the competition leaves the size free
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Where the competition leaves the size free.
+MAX_SIDE = 4096
+MIN_SIDE = 8  # the smallest `image_size`
+MAX_RATIO = 16  # of the sides: networks look at a square
 _ORIENTATION = 0x0112  # EXIF
 _SAVE_RGB = "save it with Pillow: image.convert('RGB').save(name)"
 _SAVE_AGAIN = "write it again; a copy that was cut short is the usual cause"
+_SAVE_STILL = "save one still image with Pillow: image.convert('RGB').save(name)"
 _MODES = {
     "L": "is greyscale",
     "LA": "is greyscale with an alpha channel",
@@ -58,13 +60,16 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         raise ImageProblem(f"is a file of {len(data):,} bytes, more than {max_file_bytes(size):,}")
     if not data:
         raise ImageProblem("is empty", _SAVE_AGAIN)
-    if data.startswith(_PNG_SIGNATURE):
-        _check_png(data, size)
+    is_jpeg = data.startswith(jpeg.SIGNATURE)
     try:
+        if data.startswith(png.SIGNATURE):
+            data = _checked_png(data, size)
+        elif is_jpeg:
+            jpeg.check(data)
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         _check_size(image.size, size)  # before any pixel is decoded
         if image.format not in ("PNG", "JPEG") or getattr(image, "n_frames", 1) > 1:
-            raise ImageProblem("has more than one frame", "save one still image")
+            raise ImageProblem("has more than one frame", _SAVE_STILL)
         if image.mode != "RGB" and not (grey and image.mode == "L"):
             raise ImageProblem(_MODES.get(image.mode, f"has the mode {image.mode}"), _SAVE_RGB)
         image.load()
@@ -74,9 +79,14 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             raise ImageProblem(
                 "is rotated by an EXIF tag", "turn it with PIL.ImageOps.exif_transpose and save it again"
             )
+        if is_jpeg and not all(_same_pixels(image, probe) for probe in jpeg.probes(data)):
+            raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except ImageProblem:
         raise
+    except (png.BadPng, jpeg.BadJpeg) as error:
+        hint = _SAVE_AGAIN if "damaged" in str(error) or "cut short" in str(error) else _SAVE_STILL
+        raise ImageProblem(str(error), hint) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageProblem("has far too many pixels", _size_hint(size)) from None
     except Image.UnidentifiedImageError:
@@ -100,38 +110,28 @@ def image_bytes(image: np.ndarray, name: str) -> bytes:
 
 
 def _size_hint(size: int | None) -> str:
-    return f"save it as {size}×{size} pixels" if size else f"no side may be longer than {MAX_SIDE} pixels"
+    if size:
+        return f"save it as {size}×{size} pixels"
+    return f"each side is {MIN_SIDE} to {MAX_SIDE} pixels long, and none {MAX_RATIO} times as long as the other"
 
 
 def _check_size(found: tuple[int, int], size: int | None) -> None:
-    wrong = found != (size, size) if size else not (0 < found[0] <= MAX_SIDE and 0 < found[1] <= MAX_SIDE)
-    if wrong:
+    short, long = sorted(found)
+    fits = short == long == size if size else short >= MIN_SIDE and long <= min(MAX_SIDE, MAX_RATIO * short)
+    if not fits:
         expected = f", expected {size}×{size}" if size else ""
         raise ImageProblem(f"is {found[0]}×{found[1]} pixels{expected}", _size_hint(size))
 
 
-def _check_png(data: bytes, size: int | None) -> None:
-    """What Pillow hides: 16 bits a channel (opened as RGB), a broken checksum, an end that is missing.
-
-    Chunk layout: Portable Network Graphics Specification (Third Edition), section 5.3.
-    """
-    if len(data) < 33 or data[12:16] != b"IHDR":
-        raise ImageProblem("is cut short", _SAVE_AGAIN)
-    width, height, depth = struct.unpack(">IIB", data[16:25])
-    _check_size((width, height), size)
-    if depth == 16:
+def _checked_png(data: bytes, size: int | None) -> bytes:
+    """What of a PNG decides its pixels. Pillow would hide 16 bits a channel. Raises BadPng, ImageProblem."""
+    header = png.header(data)
+    _check_size((header.width, header.height), size)
+    if header.depth == 16:
         raise ImageProblem("has 16 bits per channel", "save it with 8 bits per channel")
-    place = len(_PNG_SIGNATURE)
-    while place + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        end = place + 12 + length
-        if end > len(data):
-            break
-        if zlib.crc32(memoryview(data)[place + 4 : end - 4]) != struct.unpack(">I", data[end - 4 : end])[0]:
-            raise ImageProblem("is damaged: a checksum in it is wrong", _SAVE_AGAIN)
-        if kind == b"acTL":
-            raise ImageProblem("is an animation", "save one still image")
-        if kind == b"IEND":
-            return
-        place = end
-    raise ImageProblem("is cut short", _SAVE_AGAIN)
+    return png.pixels_only(data)
+
+
+def _same_pixels(image: Image.Image, data: bytes) -> bool:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as other:
+        return image.tobytes() == other.tobytes()

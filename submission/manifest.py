@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from submission import strict_json
+from submission.errors import shown
 
 MANIFEST_NAME = "submission.json"
-MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_MANIFEST_BYTES = 64 * 2**20  # of any manifest; `max_manifest_bytes` is the limit of one
+_BYTES_BESIDE_IMAGES = 2**20
+_BYTES_AN_IMAGE = 512  # its name (200 bytes at most) and the hash
+_MAX_SETTINGS_BYTES = 2**16  # they are copied into scorecards
+_MAX_SETTINGS_DEPTH = 16
+_MAX_ENTRIES = {"weights": 1000, "settings": 1000, "versions": 1000, "notes": 100}
+_PROBLEMS_TOLD = 20
 
 
 def _printable(text: str) -> str:
@@ -21,6 +31,12 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def max_manifest_bytes(images: int) -> int:
+    """The largest manifest accepted for a submission of so many images."""
+    return min(MAX_MANIFEST_BYTES, _BYTES_BESIDE_IMAGES + _BYTES_AN_IMAGE * images)
 
 
 class Manifest(BaseModel):
@@ -65,12 +81,64 @@ class Manifest(BaseModel):
         value, problems = strict_json.parse(data)
         if problems:
             raise ValueError("\n".join(problems))
+        if problems := [*_too_much(value), *_wrong_hashes(value)]:
+            raise ValueError("\n".join(problems))
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            raise ValueError("\n".join(_sentence(entry) for entry in error.errors())) from None
+            lines = [_sentence(entry) for entry in error.errors(include_url=False, include_input=False)]
+            raise ValueError("\n".join(_first(lines))) from None
         except RecursionError:
             raise ValueError("is nested too deeply") from None
+
+
+def _too_much(value: object) -> list[str]:
+    """Tables of a manifest that are larger than any generator writes, found before each entry is looked at."""
+    if not isinstance(value, Mapping):
+        return []
+    if len(value) > 10 * len(Manifest.model_fields):
+        return [f"has {len(value):,} keys, a manifest has {len(Manifest.model_fields)}"]
+    problems = [
+        f"{key}: has {len(value[key]):,} entries, more than {limit:,}"
+        for key, limit in _MAX_ENTRIES.items()
+        if isinstance(value.get(key), Mapping | list) and len(value[key]) > limit
+    ]
+    settings = value.get("settings")
+    if _depth(settings) > _MAX_SETTINGS_DEPTH:
+        problems.append(f"settings: is nested more than {_MAX_SETTINGS_DEPTH} deep")
+    elif (size := len(json.dumps(settings))) > _MAX_SETTINGS_BYTES:
+        problems.append(f"settings: is {size:,} bytes of JSON, more than {_MAX_SETTINGS_BYTES:,}")
+    return problems
+
+
+def _depth(value: object) -> int:
+    """How many objects and arrays enclose each other; counting ends beyond what is allowed."""
+    level, depth = [value], 0
+    while depth <= _MAX_SETTINGS_DEPTH:
+        level = [
+            child
+            for outer in level
+            if isinstance(outer, Mapping | list)
+            for child in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not level:
+            break
+        depth += 1
+    return depth
+
+
+def _wrong_hashes(value: object) -> list[str]:
+    """The images whose hash is none, as many as are told: pydantic would make an error of a kilobyte for each."""
+    images = value.get("images") if isinstance(value, Mapping) else None
+    if not isinstance(images, Mapping):
+        return []
+    wrong = [name for name, digest in images.items() if not (isinstance(digest, str) and _SHA256.fullmatch(digest))]
+    return _first([f"images.{shown(name, 60)}: is not a sha256 of 64 hexadecimal digits" for name in wrong])
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - _PROBLEMS_TOLD
+    return lines[:_PROBLEMS_TOLD] + ([f"and {more:,} more problems"] if more > 0 else [])
 
 
 def _sentence(entry: object) -> str:

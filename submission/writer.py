@@ -17,7 +17,7 @@ from submission.competition import Competition
 from submission.errors import UsageError, shown
 from submission.files import LOCK_NAME, FolderFiles, is_junk
 from submission.images import ImageProblem, image_bytes
-from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.safe_read import NotReadable
 
 
@@ -65,7 +65,8 @@ class SubmissionWriter:
         if MANIFEST_NAME in entries:
             refusal = ""
             try:
-                found = Manifest.parse(FolderFiles(self.out).read(MANIFEST_NAME, MAX_MANIFEST_BYTES))
+                limit = max_manifest_bytes(len(self.names))
+                found = Manifest.parse(FolderFiles(self.out).read(MANIFEST_NAME, limit))
             except (ValueError, NotReadable) as error:
                 refusal = f"its {MANIFEST_NAME} cannot be read: {shown(str(error), 400)}"
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import PIL
 import pytest
@@ -35,6 +37,7 @@ SIZES = [
     (512, 384),
     (700, 250),
     (31, 31),
+    (12, 190),
 ]
 
 
@@ -133,3 +136,12 @@ def test_only_uint8_batches() -> None:
         clean_fid_resize(torch.zeros(1, 3, 8, 8), 299)
     with pytest.raises(TypeError, match="uint8"):
         open_clip_resize(torch.zeros(1, 3, 8, 8), 224)
+
+
+def test_a_strip_costs_no_more_than_what_is_kept_of_it() -> None:
+    """Its long side would become 917,504 pixels, all but 224 of which are cropped away."""
+    strip = torch.randint(0, 256, (1, 3, 1, 4096), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    tracemalloc.start()
+    assert open_clip_resize(strip, 224).shape == open_clip_resize(strip.mT, 224).shape == (1, 3, 224, 224)
+    assert tracemalloc.get_traced_memory()[1] < 2**27
+    tracemalloc.stop()
