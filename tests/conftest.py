@@ -84,5 +84,5 @@ def tiny_submission(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def foreign_lines() -> Callable[[str], list[str]]:
     """`foreign_lines(stderr)`: what is no progress of ours (`drawing with noise: 3 of 8, …`), others' bars included."""
-    ours = re.compile(r"[a-z][^:]*: \d+( of \d+)?(, .*| in .*)?")
+    ours = re.compile(r"[a-z].*: \d+( of \d+)?(, .*| in .*)?")
     return lambda stderr: [line for line in re.split(r"[\r\n]+", stderr) if line and not ours.fullmatch(line)]
