@@ -17,7 +17,7 @@ from baselines.generator import GeneratorError
 from baselines.request import Request
 from submission import Competition
 from submission.errors import UsageError, run
-from submission.paths import submissions_home
+from submission.paths import submission_folder
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         batch_size=arguments.batch_size,
         device=arguments.device,
     )
-    out = arguments.out or submissions_home() / competition.name / _folder_name(recipe.model, arguments.seed)
+    out = arguments.out or submission_folder(competition.name, recipe.model, arguments.seed)
     outcome = draw(request, out, overwrite=arguments.overwrite)
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
@@ -110,11 +110,6 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     else:
         print(f"{out}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
     return 0
-
-
-def _folder_name(model: str, seed: int) -> str:
-    """The Makefile's: `my_model.py:MyModel` -> `my_model-MyModel`, with `-seed3` for a seed that is not 0."""
-    return model.replace(".py", "").replace(":", "-") + (f"-seed{seed}" if seed else "")
 
 
 if __name__ == "__main__":

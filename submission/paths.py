@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
 from pathlib import Path
+
+from submission.names import why_unsafe
 
 
 def repo_root() -> Path:
@@ -35,6 +39,26 @@ def cache_home() -> Path:
 def submissions_home() -> Path:
     """Where generated submissions go: `submission/out/<competition>/<model>/`."""
     return repo_root() / "submission" / "out"
+
+
+def submission_folder(competition: str, model: str, seed: int = 0) -> Path:
+    """Where the drawing of a model goes when nobody says where.
+
+    `ideas/my_model.py:MyModel` with seed 3 draws for `pets` into `pets/my_model-MyModel-seed3`. Whatever the names are,
+    the folder lies two levels below `submissions_home()`.
+    """
+    path, colon, class_name = model.rpartition(":") if re.search(r"\.py:\w*$", model) else (model, "", "")
+    stem = re.split(r"[/\\]", path.rstrip("/\\"))[-1].removesuffix(".py")
+    name = f"{stem}-{class_name}" if colon else stem
+    return submissions_home() / _one_folder(competition) / (_one_folder(name) + (f"-seed{seed}" if seed else ""))
+
+
+def _one_folder(name: str) -> str:
+    """`name` when it is safe as a folder's name on every system; otherwise what of it is, and a hash of the whole."""
+    if not why_unsafe(f"{name}.png") and len(name.encode()) <= 100 and name.strip(" .") == name:
+        return name
+    safe = re.sub(r"[^\w.+-]+", "-", name.encode("ascii", "ignore").decode())[:60].strip("-.")
+    return f"{safe or 'model'}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def readable(path: Path) -> Path:

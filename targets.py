@@ -1,0 +1,232 @@
+"""What each word of the Makefile runs: `python targets.py WORD`, with the Makefile's variables in the environment.
+
+Their text is foreign to every shell: it becomes elements of argument lists here, and nothing else ever reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from submission.competition import Competition
+from submission.errors import UsageError, run
+from submission.paths import readable, submission_folder
+
+Command = list[str]
+
+TRAINERS = {
+    "monster": "baselines.monster.train",
+    "stable": "baselines.stable_diffusion.train",
+    "glide": "baselines.glide.train",
+    "vq": "baselines.vq_diffusion.train",
+    "clip-guided": "baselines.clip_guided.train",
+    "backbones": "scorer.train",
+}
+
+
+class Variables:
+    """The Makefile's variables; one that is empty is one that was not given."""
+
+    NEEDED: ClassVar = {"MODEL": "monster", "COMPETITION": "bestiary"}
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def __getitem__(self, name: str) -> str:
+        return self._environment.get(name) or self.NEEDED.get(name, "")
+
+    def given(self, name: str) -> bool:
+        """Whether the user set it: the Makefile lists those in GIVEN."""
+        return name in self["GIVEN"].split() and bool(self._environment.get(name))
+
+    def number(self, name: str, default: int = 0) -> int:
+        """Raises UsageError when it is no whole number from 0 on."""
+        text = self[name].strip()
+        if not text:
+            return default
+        if not (text.isascii() and text.isdecimal() and len(text) < 20):
+            raise UsageError(f"{name} is {text!r}; it must be a whole number")
+        return int(text)
+
+    def words(self, name: str) -> list[str]:
+        """Several words in one variable, quoted as in a shell. Raises UsageError."""
+        try:
+            words = shlex.split(self[name])
+        except ValueError as error:
+            raise UsageError(f"{name} is {self[name]!r}: {error}") from None
+        return [os.path.expanduser(word) if word.startswith("~/") else word for word in words]
+
+    def path(self, name: str) -> str:
+        """Never mistaken for an option."""
+        return f"./{self[name]}" if self[name].startswith("-") else self[name]
+
+    def option(self, flag: str, name: str) -> list[str]:
+        """`--flag=VALUE`, as one word, so that a value may start with a dash; nothing when it was not given."""
+        return [f"--{flag}={self[name]}"] if self[name] else []
+
+    @property
+    def competition(self) -> list[str]:
+        return self.option("competition", "COMPETITION")
+
+    @property
+    def submission(self) -> str:
+        """The user's own, or the folder that MODEL draws into.
+
+        Raises:
+            CompetitionError: there is no such competition.
+            UsageError: MODEL or SEED names no folder.
+        """
+        if self["SUBMISSION"]:
+            return self.path("SUBMISSION").rstrip("/") or "/"
+        name = Competition.load(self["COMPETITION"]).name
+        return str(readable(submission_folder(name, self["MODEL"], self.number("SEED"))))
+
+    @property
+    def scorecard(self) -> str:
+        part = f".first-{self.number('LIMIT')}" if self["LIMIT"] else ""
+        return f"{self.submission}{part}.scorecard.json"
+
+
+def module(name: str, *arguments: str) -> Command:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def data(v: Variables) -> Iterator[Command]:
+    name = Competition.load(v["COMPETITION"]).name
+    if name == "bestiary":
+        yield module("submission.bestiary", *v.words("ARGS"))
+    elif name == "coco2014":
+        sources = [*v.option("captions", "CAPTIONS"), *v.option("images", "IMAGES")]
+        which = [*v.option("n", "N"), *v.option("seed", "SEED")]
+        yield module("submission.coco", *sources, *which, *v.words("ARGS"))
+    else:
+        yield module("submission", "data", *v.competition)
+
+
+def draw(v: Variables) -> Iterator[Command]:
+    options = [
+        *v.competition,
+        f"--out={v.submission}",
+        *v.option("seed", "SEED"),
+        *v.option("device", "DEVICE"),
+        *(v.option("precision", "PRECISION") if v["PRECISION"] != "auto" else []),
+        *v.option("limit", "LIMIT"),
+        *v.option("batch-size", "BATCH_SIZE"),
+    ]
+    yield module("baselines", v.path("MODEL"), *options, *v.words("ARGS"))
+
+
+def score(v: Variables) -> Iterator[Command]:
+    # A submission that the user names is theirs: it is scored as it is and never drawn into.
+    if not v["SUBMISSION"]:
+        yield from draw(v)
+    options = [*v.competition, *v.option("name", "NAME"), f"--json={v.scorecard}"]
+    options += [*v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
+    yield module("scorer", v.submission, *options, *v.words("SCORER_ARGS"))
+    sheet = f"{v.submission}.sheet.png"
+    yield module("submission", "sheet", v.submission, *v.competition, f"--out={sheet}")
+    print(flush=True)
+    yield module("leaderboard", "show", *v.competition)
+    print(f"Contact sheet: {sheet}", flush=True)
+
+
+def check(v: Variables) -> Iterator[Command]:
+    if _changed_since(Path(v.submission), Path(v.scorecard)):
+        yield from score(v)
+    yield module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"))
+
+
+def _changed_since(submission: Path, scorecard: Path) -> bool:
+    """Whether the scorecard is not there, or anything of the submission is newer."""
+    if not (submission.exists() and scorecard.is_file()):
+        return True
+    judged = scorecard.stat().st_mtime_ns
+    return any(path.lstat().st_mtime_ns > judged for path in [submission, *submission.rglob("*")])
+
+
+def validate(v: Variables) -> Iterator[Command]:
+    yield module("submission", "check", v.submission, *v.competition, *v.words("ARGS"))
+
+
+def table(v: Variables) -> Iterator[Command]:
+    yield module("leaderboard", "table", *v.competition, *v.option("format", "FORMAT"), *v.words("ARGS"))
+
+
+def leaderboard(v: Variables) -> Iterator[Command]:
+    only = v.competition if v.given("COMPETITION") else []
+    yield module("leaderboard", "show", *only, *v.words("ARGS"))
+
+
+def pack(v: Variables) -> Iterator[Command]:
+    yield module("submission", "pack", v.submission, *v.competition, "--out=submission.zip", *v.words("ARGS"))
+
+
+def train(v: Variables) -> Iterator[Command]:
+    if v["MODEL"] not in TRAINERS:
+        raise UsageError(f"make train knows how to train {' '.join(TRAINERS)}, not {v['MODEL']}.")
+    yield from data(v)
+    yield module(TRAINERS[v["MODEL"]], *v.words("ARGS"))
+
+
+def sweep(v: Variables) -> Iterator[Command]:
+    yield from data(v)
+    scales = v.words("GUIDANCE")
+    yield module(
+        "baselines.sweep", v.path("MODEL"), *v.option("device", "DEVICE"), *v.words("ARGS"), "--guidance", *scales
+    )
+
+
+def bench(v: Variables) -> Iterator[Command]:
+    yield module("benchmarks.scorer", *v.words("ARGS"))
+
+
+def test(v: Variables) -> Iterator[Command]:
+    yield module("pytest", *v.words("ARGS"))
+
+
+WORDS: dict[str, Callable[[Variables], Iterator[Command]]] = {
+    word.__name__: word for word in (data, score, check, validate, table, leaderboard, pack, train, sweep, bench, test)
+} | {"submission": draw}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the commands of the word in `argv` one after the other; the first exit code that is not 0, or 0."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if len(words) != 1 or words[0] not in WORDS:
+        raise UsageError(f"say one word: {', '.join(WORDS)}")
+    for command in WORDS[words[0]](Variables(os.environ)):
+        if code := _finished(command):
+            return code
+    return 0
+
+
+def _finished(command: Command) -> int:
+    """The exit code of the command, which is told what this process is told."""
+    process = subprocess.Popen(command)  # noqa: S603 - our own modules, and no shell
+    with _passed_on(signal.SIGTERM, process):
+        while True:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:  # the terminal has told the command as well: it says what there is to say
+                continue
+            return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _passed_on(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    before = signal.signal(number, lambda *_: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
