@@ -112,7 +112,7 @@ class Competition:
         """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
         file = _find(path)
         try:
-            data = read_regular(file, _MAX_TOML_BYTES, follow=True).decode("utf-8")
+            data = read_regular(file, _MAX_TOML_BYTES, follow=True).decode("utf-8-sig")
             parsed = _File.model_validate(tomllib.loads(data))
         except NotReadable as error:
             raise CompetitionError(f"{file}: {error}") from None

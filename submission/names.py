@@ -5,6 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+# What names a picture of another kind: no id that only has a dot in it, such as img_v1.5.
+_OTHER_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pgm", ".ppm", ".svg", ".tif",
+    ".tiff", ".webp",
+)  # fmt: skip
 MAX_BYTES = 200  # most file systems allow 255; room is left for a suffix
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
@@ -12,6 +17,11 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lp
 def clash_key(name: str) -> str:
     """Equal for names that one file system or another (macOS, Windows) takes for the same file."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def with_suffix(name: str) -> str:
+    """The file name of the image `name`: itself when it ends in the suffix of an image, else with `.png`."""
+    return name if name.lower().endswith(SUFFIXES + _OTHER_SUFFIXES) else f"{name}.png"
 
 
 def why_unsafe(name: str) -> str:

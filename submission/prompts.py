@@ -1,4 +1,4 @@
-"""Prompt lists: the course's `test.json` and CSV files with `id,prompt`, read strictly.
+"""Prompt lists: the course's `test.json`, CSV files with `id,prompt` and their like, read strictly.
 
 A wrong prompt list spoils every score that is measured with it, so nothing is guessed and nothing is skipped: all
 problems are reported at once, each with its entry.
@@ -6,22 +6,24 @@ problems are reported at once, each with its entry.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from submission import strict_json
+from submission.delimited import find_column, read_table
 from submission.errors import CompetitionError, Problem
-from submission.names import clash_key, why_unsafe
+from submission.names import clash_key, why_unsafe, with_suffix
+from submission.prompt_json import entries_of_json, entries_of_lines
 from submission.safe_read import NotReadable, read_regular
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PROMPT_CHARACTERS = 10_000
+_NAME_COLUMNS = ("image_id", "image_name", "image", "file_name", "filename", "file", "name")
+_TEXT_COLUMNS = ("text_prompt", "caption", "text")
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,25 @@ def image_seed(seed: int, image_name: str) -> int:
 
 
 def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
-    """The prompts of `path` in the file's order.
+    """The prompts of `path` in the file's order, blanks around them removed.
 
-    `.json`: an object of `key: {"image_name", "text_prompt", …}`. `.csv`: a header with at least `id` and `prompt`;
-    the image is named by `id`, with `.png` appended when it has no suffix. Raises CompetitionError with every problem.
+    `.json`: an object of `key: {"image_name", "text_prompt", …}`, or a list of such entries; `.jsonl`: one a line.
+    `.csv`, `.tsv`: a header with at least `id` and `prompt`, or with one other usual name for each (`image_id`,
+    `caption` …). An id without the suffix of an image gets `.png`. Raises CompetitionError with every problem.
     """
     path = Path(path)
     try:
         data = read_regular(path, MAX_FILE_BYTES, follow=True)
     except NotReadable as error:
         raise CompetitionError(f"{path}: the prompt list {error}") from None
-    readers = {".json": _from_json, ".csv": _from_csv}
+    readers = {".json": entries_of_json, ".jsonl": entries_of_lines, ".csv": _from_table, ".tsv": _from_table}
     if path.suffix.lower() not in readers:
-        raise CompetitionError(f"{path}: a prompt list is a .json or a .csv file")
+        raise CompetitionError(
+            f"{path}: a prompt list is a .csv, .tsv, .json or .jsonl file\n"
+            "  write a CSV with the columns id and prompt: it says which image each prompt gets"
+        )
     problems: list[Problem] = []
-    prompts = tuple(readers[path.suffix.lower()](data, problems))
+    prompts = tuple(Prompt(name, text.strip(), key) for name, text, key in readers[path.suffix.lower()](data, problems))
     problems += _problems_of(prompts)
     if not prompts and not problems:
         problems.append(Problem("", "there are no prompts in it"))
@@ -65,56 +71,41 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
     return prompts
 
 
-def _from_json(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
-    value, wrong = strict_json.parse(data)
-    problems += [Problem("", what) for what in wrong]
-    if not isinstance(value, dict):
-        if not wrong:
-            problems.append(Problem("", "must be an object of entries, each with image_name and text_prompt"))
-        return
-    for key, entry in value.items():
-        if not isinstance(entry, dict):
-            problems.append(Problem(key, "is not an object", 'write {"image_name": …, "text_prompt": …}'))
-            continue
-        bad = [field for field in ("image_name", "text_prompt") if not isinstance(entry.get(field), str)]
-        for field in bad:
-            problems.append(Problem(key, f"{field} is missing" if field not in entry else f"{field} is not a string"))
-        if not bad:
-            yield Prompt(entry["image_name"], entry["text_prompt"], key)
+def _columns(header: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns of the image's name and of its prompt, and why they cannot be told."""
+    name, no_name = find_column(header, "id", _NAME_COLUMNS)
+    text, no_text = find_column(header, "prompt", _TEXT_COLUMNS)
+    rivals = [column for column in header if column in _NAME_COLUMNS]
+    if name == "id" and text not in (None, "prompt") and rivals:
+        # As in COCO's annotations, where `id` is the caption's.
+        no_name = f"has a column 'id' and {', '.join(rivals)}, which could name the image too"
+    whys = [why for why in (no_name, no_text) if why]
+    return ([] if whys else [str(name), str(text)]), whys
 
 
-def _from_csv(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        problems.append(Problem(f"line {number}", "is not UTF-8", "save the file as UTF-8"))
+def _from_table(data: bytes, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
+    table = read_table(data, lambda header: bool(_columns(header)[0]), problems)
+    if table is None:
         return
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(rows, [])
-        for column in ("id", "prompt"):
-            if header.count(column) != 1:
-                what = "has no" if column not in header else "has more than one"
-                problems.append(
-                    Problem("line 1", f"the header {what} column {column!r}", f"columns: {', '.join(header)}")
-                )
-        if problems:
+    columns, whys = _columns(table.header)
+    if not columns:
+        hint = f"call the image's column id and the text's prompt; columns: {', '.join(table.header) or 'none'}"
+        problems.extend(Problem("line 1", f"the header {why}", hint) for why in whys)
+        return
+    ids, texts = (table.header.index(column) for column in columns)
+    keys = [cells[ids] for _, cells in table.rows]
+    for pattern, what in ((r"\d+\.0", "decimals"), (r"\d+([.,]\d+)?[eE]\+?\d+", "powers of ten")):
+        if keys and all(re.fullmatch(pattern, key) for key in keys):
+            what = f"a table program made {what} of the images' numbers, such as {keys[0]}"
+            problems.append(Problem("", what, "write the ids as text, as the images are to be named"))
             return
-        for row in rows:
-            line = f"line {rows.line_num}"
-            if len(row) != len(header):
-                problems.append(Problem(line, f"has {len(row)} cells, the header has {len(header)}"))
-                continue
-            key, prompt = row[header.index("id")], row[header.index("prompt")]
-            if prompt.strip().lower() == "nan":
-                problems.append(
-                    Problem(key or line, "the prompt is NaN", "a table program wrote a missing value: fill it in")
-                )
-                continue
-            yield Prompt(key if Path(key).suffix else f"{key}.png", prompt, key or line)
-    except csv.Error as error:
-        problems.append(Problem(f"line {rows.line_num}", f"is not CSV: {error}"))
+    for line, cells in table.rows:
+        key, text = cells[ids], cells[texts]
+        if text.lower() == "nan":
+            what, hint = "the prompt is NaN", "a table program wrote a missing value: fill it in"
+            problems.append(Problem(key or f"line {line}", what, hint))
+        else:
+            yield with_suffix(key), text, key or f"line {line}"
 
 
 def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
@@ -129,9 +120,9 @@ def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
                 else f"differs only in case from {other.image_name!r}"
             )
             yield Problem(prompt.key, f"the image name {prompt.image_name!r} {how} of {other.key!r}")
-        if not prompt.text.strip():
-            yield Problem(prompt.key, "the prompt is empty")
-        elif any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt.text):
+        if any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt.text):
             yield Problem(prompt.key, "the prompt has control characters", "write it on one line, without tabs")
+        elif all(unicodedata.category(char)[0] in "CZ" for char in prompt.text):  # blanks, and what nobody sees
+            yield Problem(prompt.key, "the prompt is empty")
         elif len(prompt.text) > MAX_PROMPT_CHARACTERS:
             yield Problem(prompt.key, f"the prompt is longer than {MAX_PROMPT_CHARACTERS} characters")

@@ -27,6 +27,13 @@ def test_load_by_file_by_folder_and_by_name(tiny_competition):
     assert len(competition.prompts) == 8
 
 
+def test_a_byte_order_mark_is_no_part_of_the_toml(tiny_competition):
+    competition = tiny_competition()
+    file = competition.root / "competition.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert Competition.load(file) == competition
+
+
 def test_every_shipped_competition_loads_and_has_its_data_or_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path))
     assert {"bestiary", "coco2014", "maplestory", "brainrot"} <= set(Competition.names())
