@@ -24,6 +24,17 @@ def cosines(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float64[Tensor,
     )
 
 
+def cosines_with_prompts(
+    images: Float[Tensor, "n d"], texts: Float[Tensor, "t d"], rows: Int[Tensor, " n"]
+) -> Float64[Tensor, " n"]:
+    """Cosine of each image with its prompt, a row of `texts`, in float64, on the device of `rows`.
+
+    The tables may be elsewhere: a large one is mapped from a file, whatever the device.
+    """
+    parts = zip(images.split(CHUNK), rows.split(CHUNK), strict=True)
+    return torch.cat([cosines(some, texts[places.to(texts.device)].to(places.device)) for some, places in parts])
+
+
 def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     """The distinct texts in order of appearance, and for each text its place among them."""
     places: dict[str, int] = {}

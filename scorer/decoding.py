@@ -144,7 +144,8 @@ def _stack(pairs: Sequence[Pair], device: torch.device) -> Batch:
     def to_device(arrays: Sequence[np.ndarray]) -> Tensor:
         batch = torch.from_numpy(np.stack(arrays))
         if device.type == "cuda":
-            batch = batch.pin_memory()  # so that the copy does not wait for the kernels that run
+            with torch.cuda.device(device):  # pinned memory is the current GPU's, which need not be ours
+                batch = batch.pin_memory()  # so that the copy does not wait for the kernels that run
         return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
 
     references = [pair.reference for pair in pairs if pair.reference is not None]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scorer.backbones import Inception
-from scorer.clip_similarity import cosines, mismatched
+from scorer.clip_similarity import cosines, cosines_with_prompts, mismatched
 from scorer.confidence import bootstrap_intervals, jackknife, splits_interval
 from scorer.extra import extra_metrics
 from scorer.fidelity import PSNR_CAP, SMALLEST_SIDE
@@ -67,7 +67,7 @@ def evaluate(
     measured, known = tables.measured, tables.known
     features = measured["inception"]
     results.scores["fid"] = _fid(tables, text_rows.device)
-    means = {"clip_t": cosines(measured["clip"], known["text"][text_rows])}
+    means = {"clip_t": cosines_with_prompts(measured["clip"], known["text"], text_rows)}
     if no_references is None:
         means["clip_i"] = cosines(measured["clip"], known["reference_clip"])
         means |= _fidelity(results, measured)
@@ -126,10 +126,10 @@ def _fidelity(results: Results, measured: dict[str, Tensor]) -> dict[str, Tensor
 def _add_context(results: Results, measured: dict[str, Tensor], known: dict[str, Tensor], text_rows: Tensor) -> None:
     """CLIP-T lies between what wrong prompts give and what the real images give."""
     if "reference_clip" in known:
-        of_references = cosines(known["reference_clip"], known["text"][text_rows])
+        of_references = cosines_with_prompts(known["reference_clip"], known["text"], text_rows)
         results.context["clip_t_references"] = float(of_references.mean())
     n_texts = len(known["text"])
     if n_texts > 1:
-        wrong = known["text"][mismatched(text_rows, n_texts)]
-        results.context["clip_t_shuffled"] = float(cosines(measured["clip"], wrong).mean())
+        wrong = mismatched(text_rows, n_texts)
+        results.context["clip_t_shuffled"] = float(cosines_with_prompts(measured["clip"], known["text"], wrong).mean())
     assert all(math.isfinite(value) for value in results.context.values())

@@ -50,7 +50,8 @@ def imported(file: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names) - set(ROOMS) - {"targets"}
+    ours = {path.stem for path in (ROOT / "tests" / "support").iterdir()} | {"targets"}
+    return found - set(sys.stdlib_module_names) - set(ROOMS) - ours
 
 
 def test_conda_and_pip_install_the_same() -> None:
