@@ -11,7 +11,6 @@ from pathlib import Path
 
 from baselines import listing, registry
 from baselines import options as option
-from baselines.device import DEVICES
 from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.request import Request
@@ -50,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="draw every N-th image from the I-th, with I from 0 to N - 1; all N may write into one folder at once "
         "(default: 0/1, all)",
     )
-    result.add_argument(
-        "--device", choices=DEVICES, default="auto", help="default: %(default)s, CUDA where there is one"
-    )
+    option.add_hardware(result)
     result.add_argument(
         option.flag("batch_size"),
         type=int,
@@ -98,6 +95,7 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         limit=arguments.limit,
         batch_size=arguments.batch_size,
         device=arguments.device,
+        precision=arguments.precision,
     )
     out = arguments.out or submission_folder(competition.name, recipe.model, arguments.seed)
     outcome = draw(request, out, overwrite=arguments.overwrite)

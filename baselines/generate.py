@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from baselines.generator import Generator, GeneratorError, call, checked_images, describe
+from baselines.hardware import say_cost
 from baselines.request import Request, manifest_in
 from submission import Manifest, Prompt, SubmissionWriter, image_seed
 from submission.files import FolderFiles
@@ -48,7 +49,8 @@ def draw(request: Request, out: Path, *, overwrite: bool = False) -> Outcome:
 
 def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: bool) -> Outcome:
     model, competition = request.recipe.model, request.competition
-    generator = request.recipe.load(request.device)
+    say_cost(request.hardware)
+    generator = request.recipe.load(request.hardware)
     manifest = request.manifest(describe(model, generator), existing)
     batch_size = manifest.settings["batch_size"]
     assert isinstance(batch_size, int)

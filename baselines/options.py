@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from baselines.hardware import DEVICES, PRECISIONS
 from submission import Competition
 from submission.errors import CompetitionError, UsageError
 
@@ -54,6 +56,17 @@ OPTIONS: dict[str, Option] = {
 }
 # Not handed to the generator but to the loop that calls it, so that every model has it.
 BATCH_SIZE = Option(int, _is_count, "a whole number of at least 1", "prompts per call of the generator, padded to it")
+
+
+def add_hardware(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--precision`, which `baselines.hardware.decide` reads."""
+    parser.add_argument("--device", default="auto", metavar="D", help=f"{DEVICES} (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", *PRECISIONS),
+        help="the networks' arithmetic (default: %(default)s, the fastest that the chip has units for)",
+    )
 
 
 def flag(name: str) -> str:

@@ -13,11 +13,12 @@ from types import ModuleType
 from typing import Any
 
 from baselines import options as option
-from baselines.device import resolve_device
 from baselines.generator import Generator, GeneratorError, call
+from baselines.hardware import Hardware
 from submission import Competition
 from submission.errors import UsageError
 
+OFFERED = ("competition", "device", "precision", *option.OPTIONS)
 FORM = re.compile(r"(?P<path>.+\.py)(:(?P<class>\w*))?")
 
 
@@ -61,17 +62,16 @@ def load_class(model: str) -> type:
 
 
 def takes(cls: type) -> tuple[str, ...]:
-    """Which of `competition`, `device` and the options the class's `__init__` names (all, when it has **kwargs)."""
-    offered = ("competition", "device", *option.OPTIONS)
+    """Which of `OFFERED` the class's `__init__` names (all, when it has **kwargs)."""
     if cls.__init__ is object.__init__:
         return ()
     parameters = inspect.signature(cls).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        return offered
-    return tuple(parameter.name for parameter in parameters if parameter.name in offered)
+        return OFFERED
+    return tuple(parameter.name for parameter in parameters if parameter.name in OFFERED)
 
 
-def load(model: str, cls: type, competition: Competition, device: str, options: Mapping[str, Any]) -> Generator:
+def load(model: str, cls: type, competition: Competition, hardware: Hardware, options: Mapping[str, Any]) -> Generator:
     """The class's instance. `options` are checked already.
 
     Raises:
@@ -82,12 +82,14 @@ def load(model: str, cls: type, competition: Competition, device: str, options: 
     if "competition" in takes(cls):
         arguments["competition"] = competition
     if "device" in takes(cls):
-        arguments["device"] = resolve_device(device)
+        arguments["device"] = hardware.device
+    if "precision" in takes(cls):
+        arguments["precision"] = hardware.precision
     if cls.__init__ is not object.__init__:
         try:
             inspect.signature(cls).bind(**arguments)
         except TypeError as error:
-            offered = ", ".join(("competition", "device", *option.OPTIONS))
+            offered = ", ".join(OFFERED)
             raise UsageError(
                 f"{model}: its __init__ was given {sorted(arguments)}: {error}\n  offered: {offered}"
             ) from None

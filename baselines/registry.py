@@ -12,8 +12,8 @@ from typing import Any
 
 from baselines import options as option
 from baselines import participant
-from baselines.device import resolve_device
 from baselines.generator import Generator
+from baselines.hardware import PRECISIONS, Hardware, decide, resolve_device
 from submission import Competition
 from submission.errors import MissingPart, UsageError
 from submission.paths import data_home, repo_root
@@ -26,10 +26,11 @@ class Model:
 
     Attributes:
         target: `module` or `module:function`, imported only to load it. The function (`load` when not named) is called
-            as `load(competition, device, **options)` with the device `cpu` or `cuda` and the options that were given.
+            as `load(competition, hardware, **options)` with a `Hardware` and the options that were given.
         description: one line for `--list`.
         options: which of `options.OPTIONS` it takes.
-        packages: what it imports beyond numpy and pillow. With torch among them, its pixels depend on the device.
+        packages: what it imports beyond numpy and pillow. With torch among them, its pixels depend on the hardware.
+        tolerates: the precisions in which its networks draw as they should.
         files: what it reads, as a path with `{weights}` (baselines/weights), `{data}` (the competition's data) or
             `{competition}` (its name); ` | ` separates alternatives. `--weights` takes the place of all of them.
     """
@@ -39,6 +40,7 @@ class Model:
     options: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    tolerates: tuple[str, ...] = PRECISIONS
 
 
 MODELS: dict[str, Model] = {
@@ -66,6 +68,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "safetensors"),
         files=("{weights}/glide",),
+        tolerates=("float32", "float16"),
     ),
     "glide-clip": Model(
         "baselines.glide.pipeline:load_clip_guided",
@@ -73,6 +76,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "safetensors"),
         files=("{weights}/glide",),
+        tolerates=("float32", "float16"),
     ),
     "vq": Model(
         "baselines.vq_diffusion.pipeline",
@@ -110,34 +114,49 @@ class Recipe:
         source: a participant's own file, whose hash belongs into the manifest.
         packages: those whose versions belong into the manifest, beside numpy's and pillow's.
         uses_device: whether its pixels depend on the device.
-        load: makes the generator on a device (`auto`, `cpu` or `cuda`).
+        tolerates: the precisions that it can be loaded with; none when it computes without networks.
+        load: makes the generator on a device, in a precision.
     """
 
     model: str
-    load: Callable[[str], Generator]
+    load: Callable[[Hardware], Generator]
     options: dict[str, Any] = field(default_factory=dict)
     batch_size: int | None = None
     files: tuple[Path, ...] = ()
     source: Path | None = None
     packages: tuple[str, ...] = ()
     uses_device: bool = False
+    tolerates: tuple[str, ...] = ()
 
 
-def load(name: str, competition: Competition, device: str = "auto", **options: Any) -> Generator:
+def load(
+    name: str, competition: Competition, device: str = "auto", *, precision: str = "auto", **options: Any
+) -> Generator:
     """The generator called `name`, ready to draw for `competition`.
 
     Args:
         name: one of `MODELS`, or `path/to/file.py:Class`.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `float32`, `bfloat16` or `float16`.
         options: `weights`, `steps`, `guidance_scale`, as far as the model takes them; None counts as not given.
 
     Raises:
-        UsageError: an unknown model, or an option that it does not take.
+        UsageError: an unknown model, or an option or a precision that it does not take.
         CompetitionError: the competition's `[baselines.<name>]` is wrong.
         MissingPart: weights, data or a package that it needs are not on this machine.
         GeneratorError: a participant's file or class raises.
     """
-    return recipe(name, competition, **options).load(device)
+    found = recipe(name, competition, **options)
+    return found.load(hardware_for(found, device, precision))
+
+
+def hardware_for(recipe: Recipe, device: str, precision: str) -> Hardware:
+    """Where and how the recipe's networks compute. Raises UsageError, MissingPart as `baselines.hardware.decide`."""
+    if recipe.tolerates:
+        return decide(device, precision, recipe.tolerates)
+    if precision != "auto":
+        raise UsageError(f"{recipe.model} takes no --precision")
+    return Hardware(resolve_device(device if recipe.uses_device else "cpu"), "float32", "nothing chooses another")
 
 
 def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
@@ -150,7 +169,7 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
     batch_size = defaults.pop("batch_size", None)
     merged = defaults | asked
 
-    def load_it(device: str) -> Generator:
+    def load_it(hardware: Hardware) -> Generator:
         if missing := missing_packages(model):
             raise MissingPart(
                 f"{name} needs the Python package {', '.join(missing)}", get_it="pip install --editable '.[baselines]'"
@@ -158,13 +177,16 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
         module, _, function = model.target.partition(":")
         loader = getattr(importlib.import_module(module), function or "load")
         with quiet_libraries():
-            return loader(competition, resolve_device(device) if "torch" in model.packages else "cpu", **merged)
+            return loader(competition, hardware, **merged)
 
     paths = (
         [Path(merged["weights"])] if "weights" in merged else [there or one for one, there in files(model, competition)]
     )
     with_torch = "torch" in model.packages
-    return Recipe(name, load_it, merged, batch_size, tuple(paths), packages=model.packages, uses_device=with_torch)
+    return Recipe(
+        name, load_it, merged, batch_size, tuple(paths), packages=model.packages, uses_device=with_torch,
+        tolerates=model.tolerates if with_torch else (),
+    )  # fmt: skip
 
 
 def _participant_recipe(name: str, competition: Competition, options: dict[str, Any]) -> Recipe:
@@ -174,15 +196,16 @@ def _participant_recipe(name: str, competition: Competition, options: dict[str, 
     shown = f"{path.name}:{cls.__name__}"
     asked = option.checked(shown, [o for o in taken if o in option.OPTIONS], options)
 
-    def load_it(device: str) -> Generator:
-        return participant.load(shown, cls, competition, device, asked)
+    def load_it(hardware: Hardware) -> Generator:
+        return participant.load(shown, cls, competition, hardware, asked)
 
     paths = [path, *([Path(asked["weights"])] if "weights" in asked else [])]
     # What the file imports is not known; what is installed stays the same from run to run.
     packages = tuple(one for one in ("torch", "diffusers", "transformers") if importlib.util.find_spec(one))
     return Recipe(
-        shown, load_it, asked, None, tuple(paths), source=path, packages=packages, uses_device="device" in taken
-    )
+        shown, load_it, asked, None, tuple(paths), source=path, packages=packages, uses_device="device" in taken,
+        tolerates=PRECISIONS if "precision" in taken else (),
+    )  # fmt: skip
 
 
 def find(name: str) -> Model:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from baselines.device import resolve_device
 from baselines.generator import Description, call
-from baselines.registry import Recipe
+from baselines.hardware import Hardware
+from baselines.registry import Recipe, hardware_for
 from submission import Competition, Manifest
 from submission.checks import read_manifest
 from submission.errors import UsageError
@@ -28,7 +29,7 @@ class Request:
         shard: (I, N): every N-th prompt beginning with the I-th, 0 <= I < N.
         limit: only the first so many prompts.
         batch_size: what the command line says; the competition's or the generator's own otherwise.
-        device: `auto`, `cpu` or `cuda`.
+        device, precision: as `baselines.hardware.decide` reads them.
     """
 
     recipe: Recipe
@@ -38,6 +39,7 @@ class Request:
     limit: int | None = None
     batch_size: int | None = None
     device: str = "auto"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -53,6 +55,11 @@ class Request:
         """The images of this shard within the limit, in prompt order."""
         first, step = self.shard
         return [prompt.image_name for prompt in self.competition.prompts[: self.limit][first::step]]
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """Where and how it computes. Raises UsageError, MissingPart."""
+        return hardware_for(self.recipe, self.device, self.precision)
 
     @property
     def asked_batch_size(self) -> int | None:
@@ -80,8 +87,12 @@ class Request:
         """
         recipe = self.recipe
         settings = {**description.settings, "batch_size": self.asked_batch_size or description.batch_size}
+        notes = list(description.notes)
         if recipe.uses_device:
-            settings["device"] = resolve_device(self.device)
+            settings["device"] = self.hardware.kind
+        if recipe.tolerates:
+            settings["precision"] = self.hardware.precision
+            notes.append(f"precision {self.hardware.precision} on {self.hardware.kind}: {self.hardware.reason}")
         source = {} if recipe.source is None else {recipe.source.name: file_sha256(recipe.source)}
         manifest = call(
             f"{recipe.model}: what it says about itself does not fit into a manifest",
@@ -93,7 +104,7 @@ class Request:
                 settings=settings | {"requested": self.asked},
                 resizing=existing.resizing if existing else None,
                 versions={package: version(package) for package in ("numpy", "pillow", *recipe.packages)},
-                notes=description.notes,
+                notes=notes,
             ),
         )
         earlier = existing.settings.get("requested") if existing else None
@@ -109,16 +120,21 @@ class Request:
     def drew(self, manifest: Manifest) -> bool:
         """Whether this request drew what `manifest` describes, as far as that is known without loading the generator.
 
-        False only means that it has to be loaded to know. `auto` agrees with any device: finding out which one it
-        means here would import torch.
+        False only means that it has to be loaded to know. `auto` agrees with any device and precision: what was drawn
+        elsewhere is not drawn again because this chip would round differently.
         """
         recipe = self.recipe
         return (
             (manifest.competition, manifest.model, manifest.seed) == (self.competition.name, recipe.model, self.seed)
             and manifest.settings.get("requested") == self.asked
-            and self.device in ("auto", manifest.settings.get("device", self.device))
+            and self._agrees(manifest, "device", self.device.partition(":")[0])
+            and self._agrees(manifest, "precision", self.precision)
             and _are_all_among(set(manifest.weights.values()), recipe.files)
         )
+
+    @staticmethod
+    def _agrees(manifest: Manifest, setting: str, asked: str) -> bool:
+        return asked in ("auto", manifest.settings.get(setting, asked))
 
 
 def manifest_in(out: Path, competition: Competition) -> Manifest | None:

@@ -22,7 +22,6 @@ from typing import Any
 
 from baselines import options as option
 from baselines import registry
-from baselines.device import DEVICES
 from baselines.generate import draw
 from baselines.request import Request
 from submission import Competition, Scorecard, Submission, atomic
@@ -129,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="the sweep's folder (runs/sweep/MODEL)")
     parser.add_argument("--weights", help="those to draw with (the shipped ones)")
     parser.add_argument("--steps", type=int, help="sampling steps (the model's own)")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="(%(default)s)")
+    option.add_hardware(parser)
     parser.add_argument("--overwrite", action="store_true", help="draw again what other weights or settings drew")
     return parser
 
@@ -147,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             recipe = registry.recipe(
                 name, competition, guidance_scale=scale, weights=arguments.weights, steps=arguments.steps
             )
-            request = Request(recipe, competition, device=arguments.device)
+            request = Request(recipe, competition, device=arguments.device, precision=arguments.precision)
             rows.append(point(request, out / f"{name}-{scale:g}", overwrite=arguments.overwrite))
             atomic.write_text(out / "sweep.csv", csv_text(rows))
     atomic.write_bytes(out / "sweep.png", figure(rows, f"guidance scales, {len(competition.prompts)} prompts"))

@@ -22,6 +22,7 @@ from diffusers.training_utils import EMAModel
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from baselines.hardware import memory_format, precision_of
 from submission import atomic
 from submission.errors import UsageError
 from submission.progress import Progress
@@ -140,6 +141,8 @@ def train(
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
+    # Before its device: accelerate moves a model without changing its layout.
+    model = model.to(memory_format=memory_format(accelerator.device.type, precision_of(accelerator)))
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
     ema.to(accelerator.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor
 
 from submission.errors import UsageError
+from submission.processor import bfloat16_units
 
 
 def pick_device(name: str) -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises UsageError for another.
+
+    "mps" is the CPU too, and a line on stderr says why, so that one DEVICE serves drawing and scoring.
 
     A launcher of several processes says in LOCAL_RANK which GPU is whose; "auto" and "cuda" follow it.
     """
@@ -26,8 +30,10 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"device {name!r}: write auto, cpu, cuda or cuda:N") from None
+    if device.type == "mps" and torch.backends.mps.is_available():
+        print("note: scoring on the CPU: MPS lacks float64, which resizes and distances need", file=sys.stderr)
+        return torch.device("cpu")
     if device.type not in ("cpu", "cuda"):
-        # Apple's MPS has no float64, which the exact resizes and the Fréchet distance need.
         raise UsageError(f"device {name!r}: the scorer runs on cpu and cuda")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
@@ -61,6 +67,13 @@ def exact_float32() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
+def training_precision() -> str:
+    """accelerate's name of the arithmetic to train in: bfloat16 where this machine has units for it, else float32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "no"
+    return "bf16" if bfloat16_units() else "no"
 
 
 PRECISIONS = ("exact", "fast")

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scorer import embedded
+from scorer.device import training_precision
 from scorer.resize import open_clip_resize
 from submission import atomic, paths
 from submission.errors import run
@@ -145,7 +146,7 @@ def fit(
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = Accelerator(mixed_precision=training_precision())
     set_seed(seed)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines.device import DEVICES
 from submission import Competition, atomic
 from submission.errors import run
 
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance-form", choices=("normalised", "raw"), help="default: the weights' own")
     parser.add_argument("--weights", help="folder of the diffusion and the guides (default: the shipped ones)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts (default: all)")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: %(default)s")
+    option.add_hardware(parser)
     args = parser.parse_args(argv)
     # Settled before minutes of work: the competition's own name also keeps the folders of two of them apart.
     out = args.out / Competition.load(args.competition).name
@@ -52,6 +51,7 @@ def _row(args: argparse.Namespace, out: Path, guide: str, scale: float | None) -
     scorecard = drawn.with_name(f"{drawn.name}.scorecard.json")
     options = {"--competition": args.competition, "--device": args.device, "--limit": args.limit}
     drawing = {"--guide": guide, "--guidance-form": form, "--guidance-scale": scale, "--weights": args.weights}
+    drawing["--precision"] = args.precision
     _command("baselines", "clip-guided", **options, **drawing, **{"--out": drawn})
     _command("scorer", str(drawn), "--no-leaderboard", **options, **{"--json": scorecard})
     card = json.loads(scorecard.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from accelerate.utils import set_seed
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from baselines.hardware import memory_format, precision_of
 from baselines.training import options_of
 from submission import atomic
 from submission.errors import UsageError
@@ -84,6 +85,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=plan.learning_rate, betas=plan.betas, eps=plan.epsilon, weight_decay=plan.weight_decay
     )
+    model = model.to(memory_format=memory_format(accelerator.device.type, precision_of(accelerator)))
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
     rows: list[dict[str, float]] = []

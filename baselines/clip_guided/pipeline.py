@@ -17,8 +17,9 @@ from baselines.clip_guided.guide import Guide
 from baselines.clip_guided.guide import load as load_guide
 from baselines.clip_guided.sampling import Gradient, ancestral
 from baselines.clip_guided.unet import PixelUNet
-from baselines.device import randn, seeded_generators
 from baselines.fixed_batches import in_fixed_batches
+from baselines.hardware import Hardware
+from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
 from submission import Competition, MissingPart, Prompt
@@ -31,7 +32,7 @@ UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
 
 
 class ClipGuided:
-    """The diffusion and one guide on one device. `settings` and `weights` go into the manifest.
+    """The diffusion and one guide. `settings` and `weights` go into the manifest.
 
     Args:
         folder: `unet/` as diffusers saves it, `guides/<name>.json` and `.safetensors`, `sampling.json`.
@@ -44,7 +45,7 @@ class ClipGuided:
     def __init__(
         self,
         folder: Path,
-        device: str,
+        hardware: Hardware,
         *,
         guide: str | None = None,
         form: str | None = None,
@@ -59,18 +60,18 @@ class ClipGuided:
         self.batch_size: int = defaults["batch_size"]
         # Whatever the batch: the guide's gradient carries a rounding on from step to step.
         self._fixed_batch: int = defaults["fixed_batch"]
-        self._device = torch.device(device)
+        self._hardware = hardware
+        self._device = torch.device(hardware.device)
         self._process = diffusion(steps)
-        # bfloat16 arithmetic in the UNet, as in its training; the guide's gradients and the sampler are float32.
-        self._dtype = torch.bfloat16
         files = [_file(folder, file) for file in UNET_FILES]
         unet = load_network(UNet2DModel, folder / "unet")
-        self._unet = PixelUNet(unet.float()).to(self._device).eval()
+        # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
+        self._unet = PixelUNet(unet.float()).to(self._device, memory_format=hardware.memory_format).eval()
         self.settings: dict[str, object] = {
             "steps": steps,
             "guide": name,
             "sampler": "ancestral",
-            "precision": str(self._dtype).removeprefix("torch."),
+            "precision": hardware.precision,
         }
         self._guide: Guide | None = None
         self.notes: list[str] = []
@@ -104,7 +105,7 @@ class ClipGuided:
         return to_arrays(to_pixels(ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))))
 
     def _denoise(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self._device.type, self._dtype):
+        with self._hardware.autocast():
             return self._unet(x, timesteps).float()
 
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
@@ -135,7 +136,7 @@ def _file(folder: Path, name: str) -> Path:
 
 def load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
@@ -151,7 +152,7 @@ def load(
     """
     return ClipGuided(
         Path(weights) if weights else SHIPPED,
-        device,
+        hardware,
         guide=guide,
         form=guidance_form,
         steps=steps,

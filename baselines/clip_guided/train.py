@@ -16,7 +16,7 @@ from baselines.clip_guided import train_diffusion, train_guide
 from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_guide import GUIDES
 from baselines.clip_guided.unet import PixelUNet, build
-from baselines.training_options import add_model, command_parser
+from baselines.training_options import add_model, command_parser, hardware_arguments
 from submission import atomic
 from submission.errors import run
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=150_000, help="training images of the diffusion in all")
     parser.add_argument("--epochs", type=int, default=10, help="of each guide, at most")
     args = parser.parse_args(argv)
-    common = ["--data", str(args.data), "--size", str(args.size)]
+    common = ["--data", str(args.data), "--size", str(args.size), *hardware_arguments(args)]
     common += ["--labels", str(args.labels)] if args.labels else []
     train_diffusion.main([*common, "--out", str(args.runs / "diffusion"), "--images", str(args.images)])
     for guide in GUIDES:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,11 +19,11 @@ from baselines.clip_guided import data
 from baselines.clip_guided.diffusion import diffusion, velocity
 from baselines.clip_guided.sampling import ancestral
 from baselines.clip_guided.unet import PixelUNet, build
-from baselines.device import randn, seeded_generators
 from baselines.losses import stratified_timesteps
+from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
-from baselines.training_options import add_run, command_parser
+from baselines.training_options import accelerator_of, add_run, command_parser
 from submission import paths
 from submission.errors import UsageError, run
 
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.size < 8 or args.size % 4:
         raise UsageError(f"--size {args.size}: must be a multiple of 4 of at least 8")
     pictures = data.read(args.data, args.size, args.labels)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     process = diffusion()
 

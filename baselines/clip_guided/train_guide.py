@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from baselines.clip_guided import data, plain_shapes
@@ -23,7 +22,8 @@ from baselines.clip_guided.guide_data import Batch, LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
 from baselines.losses import contrastive_loss, stratified_timesteps
-from baselines.training_options import command_parser
+from baselines.options import add_hardware
+from baselines.training_options import accelerator_of, command_parser
 from submission import atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--patience", type=int, default=4, help="epochs that may pass without a better validation loss")
     parser.add_argument("--batch-size", type=int, default=128, help="pictures in a batch, at most one of each label")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    add_hardware(parser)
     args = parser.parse_args(argv)
     if args.size < 8 or args.size % 8:
         raise UsageError(f"--size {args.size}: must be a multiple of 8")
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         options |= {"pictures": len(pictures.images), "begins_with": sha256}
     steps = max(1, args.epoch_images // source.batch_size)
     plan = Plan(args.epochs, steps, args.patience, args.learning_rate, seed=41 + GUIDES.index(args.guide))
-    accelerator = Accelerator()
+    accelerator = accelerator_of(args, ("float32",))
     loss = contrast(source, model, accelerator.device)
 
     def validate(trained: nn.Module) -> dict[str, float]:

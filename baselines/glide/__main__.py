@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from baselines import options as option
-from baselines.device import DEVICES, resolve_device
+from baselines import registry
+from baselines.hardware import Hardware, decide, say_cost
 from submission import Competition, atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.images import ImageProblem, image_bytes, read_image
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--seed", type=int, default=0, help="another seed fills it in another way (%(default)s)")
     inpaint.add_argument("--steps", type=int, help="of the base model (the weights' own)")
     inpaint.add_argument("--guidance-scale", type=float, help="classifier-free; 1 is none (the weights' own)")
-    inpaint.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
+    option.add_hardware(inpaint)
 
     text = "a page of a competition's references, parts of which are drawn anew, each by two prompts"
     sheet = commands.add_parser("sheet", help=text, description=text)
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--count", type=int, default=8, help="references (%(default)s)")
     sheet.add_argument("--weights", metavar="DIR", help="OpenAI's weights, or your own (the shipped ones)")
     sheet.add_argument("--seed", type=int, default=0, help="of the first reference (%(default)s)")
-    sheet.add_argument("--device", default="auto", choices=DEVICES, help="where to compute (%(default)s)")
+    option.add_hardware(sheet)
 
     text = "write a safetensors beside each of OpenAI's .pt files, once"
     convert = commands.add_parser("convert", help=text, description=text)
@@ -64,9 +65,7 @@ def _inpaint(options: argparse.Namespace) -> None:
     folder = Folder.open(options.weights)
     fill = mask[..., 0] >= 128
     check_sizes(image, fill, folder.output_size)  # before gigabytes are read
-    inpainter = Inpainter(
-        folder, resolve_device(options.device), steps=options.steps, guidance_scale=options.guidance_scale
-    )
+    inpainter = Inpainter(folder, _hardware(options), steps=options.steps, guidance_scale=options.guidance_scale)
     if inpainter.tokenizer.cuts(options.prompt):
         print(f"note: the prompt is cut at {inpainter.tokenizer.length} tokens", file=sys.stderr)
     with Progress("inpainting", inpainter.total_steps) as progress:
@@ -84,12 +83,18 @@ def _sheet(options: argparse.Namespace) -> None:
     from baselines.glide.weights import Folder
 
     competition = Competition.load(options.competition)
-    inpainter = Inpainter(Folder.open(options.weights), resolve_device(options.device))
+    inpainter = Inpainter(Folder.open(options.weights), _hardware(options))
     images = 2 * min(options.count, len(competition.prompts))
     with Progress("inpainting", images * inpainter.total_steps) as progress:
         page = draw_sheet(inpainter, competition, count=options.count, seed=options.seed, on_step=progress.advance)
     atomic.write_bytes(options.out, sheet_bytes(page))
     print(options.out)
+
+
+def _hardware(options: argparse.Namespace) -> Hardware:
+    hardware = decide(options.device, options.precision, registry.MODELS["glide"].tolerates)
+    say_cost(hardware)
+    return hardware
 
 
 def _check_output(options: argparse.Namespace) -> None:

@@ -58,7 +58,7 @@ class Diffusion:
 
     def at(self, table: Float64[np.ndarray, " t"], t: Int[Tensor, " b"]) -> Float32[Tensor, "b 1 1 1"]:
         """The entries of a table, to compute with images."""
-        return torch.from_numpy(table).to(t.device)[t].float()[:, None, None, None]
+        return torch.from_numpy(table).float().to(t.device)[t][:, None, None, None]
 
     def train_timesteps(self, t: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """What the networks are given for this process's steps `t`."""

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch.nn import functional as F
 
-from baselines.device import seeded_generators
 from baselines.glide.diffusion import diffusion_of
 from baselines.glide.sampling import Known
 from baselines.glide.stages import draw, from_pixels, rounded, to_pixels
-from baselines.glide.weights import Folder, on_device
+from baselines.glide.weights import Folder, on_hardware
+from baselines.hardware import Hardware
+from baselines.noise_streams import seeded_generators
 from submission import MissingPart
 from submission.errors import UsageError
 
@@ -33,10 +34,10 @@ class Inpainter:
     """
 
     def __init__(
-        self, folder: Folder, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+        self, folder: Folder, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
         defaults = folder.config.sampling
-        self._device = torch.device(device)
+        self._device = torch.device(hardware.device)
         self._temperature = defaults.upsample_temperature
         self._guidance_scale = defaults.inpaint_guidance_scale if guidance_scale is None else guidance_scale
         base = folder.config.for_inpainting("base")
@@ -50,8 +51,8 @@ class Inpainter:
         self.total_steps = len(self._diffusion) + len(self._upsample_diffusion)
         folder.require(base, upsample)
         self.tokenizer = folder.text_tokenizer()
-        self._base = on_device(folder.unet(base), self._device)
-        self._upsampler = on_device(folder.unet(upsample), self._device)
+        self._base = on_hardware(folder.unet(base), hardware)
+        self._upsampler = on_hardware(folder.unet(upsample), hardware)
 
     @torch.no_grad()
     def inpaint(

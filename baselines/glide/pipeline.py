@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from baselines.device import seeded_generators
 from baselines.fixed_batches import in_fixed_batches
 from baselines.glide.diffusion import diffusion_of
 from baselines.glide.guidance import clip_gradient
@@ -16,13 +15,15 @@ from baselines.glide.released import CLIP_FILES
 from baselines.glide.sampling import Gradient
 from baselines.glide.stages import draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
-from baselines.glide.weights import Folder, on_device
+from baselines.glide.weights import Folder, on_hardware
+from baselines.hardware import Hardware
+from baselines.noise_streams import seeded_generators
 from submission import Competition, Prompt
 from submission.errors import some
 
 
 class Glide:
-    """GLIDE on one device, in the form that `baselines.generator` describes.
+    """GLIDE in the form that `baselines.generator` describes.
 
     Args:
         guidance: `classifier-free`, or `clip` for the gradient of the noised CLIP.
@@ -35,7 +36,7 @@ class Glide:
     def __init__(
         self,
         folder: Folder,
-        device: str,
+        hardware: Hardware,
         *,
         guidance: Literal["classifier-free", "clip"] = "classifier-free",
         steps: int | None = None,
@@ -43,7 +44,7 @@ class Glide:
         prompts: Sequence[Prompt] = (),
     ) -> None:
         self._defaults = defaults = folder.config.sampling
-        self._device = torch.device(device)
+        self._device = torch.device(hardware.device)
         self._steps = defaults.steps if steps is None else steps
         by_clip = guidance == "clip"
         default_scale = defaults.clip_scale if by_clip else defaults.guidance_scale
@@ -54,8 +55,8 @@ class Glide:
         self._upsample_diffusion = diffusion_of(folder.unet_config("upsample"), defaults.upsample_respacing)
         folder.require("base", "upsample", *(CLIP_FILES if by_clip else ()))
         self._tokenizer = folder.text_tokenizer()
-        self._base = on_device(folder.unet("base"), self._device)
-        self._upsampler = on_device(folder.unet("upsample"), self._device)
+        self._base = on_hardware(folder.unet("base"), hardware)
+        self._upsampler = on_hardware(folder.unet("upsample"), hardware)
         if by_clip:
             self._clip_tokenizer = folder.clip_tokenizer()
             self._clip = folder.noised_clip().to(self._device)
@@ -126,7 +127,7 @@ def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Pro
 
 def load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
@@ -138,24 +139,24 @@ def load(
         MissingPart: the folder or a file of it is not there.
         UsageError: a file is no checkpoint of this model, or `steps` is more than the model knows.
     """
-    return _load(competition, device, "classifier-free", weights, steps, guidance_scale)
+    return _load(competition, hardware, "classifier-free", weights, steps, guidance_scale)
 
 
 def load_clip_guided(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
     guidance_scale: float | None = None,
 ) -> Glide:
     """GLIDE with CLIP guidance; `guidance_scale` is that of CLIP's gradient. Otherwise as `load`."""
-    return _load(competition, device, "clip", weights, steps, guidance_scale)
+    return _load(competition, hardware, "clip", weights, steps, guidance_scale)
 
 
 def _load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     guidance: Literal["classifier-free", "clip"],
     weights: str | None,
     steps: int | None,
@@ -163,7 +164,7 @@ def _load(
 ) -> Glide:
     return Glide(
         Folder.open(weights),
-        device,
+        hardware,
         guidance=guidance,
         steps=steps,
         guidance_scale=guidance_scale,

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from baselines.device import randn
 from baselines.glide.diffusion import Diffusion, diffusion_of
 from baselines.glide.guidance import classifier_free
 from baselines.glide.sampling import Gradient, Known, ancestral, ddim, noise_of
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.tokenizer import TextTokenizer
 from baselines.glide.unet import UNet
+from baselines.noise_streams import randn
 from baselines.pixels import to_arrays
 
 

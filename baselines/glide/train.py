@@ -17,7 +17,7 @@ from baselines.glide import train_base, train_noised_clip, train_upsample, train
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
 from baselines.glide.train_noised_clip import ClipInTraining
 from baselines.glide.unet import UNet
-from baselines.training_options import add_data, add_model, command_parser
+from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
 from submission import atomic
 from submission.errors import run
 
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     add_data(parser)
     add_model(parser, "runs", "runs/glide")
     args = parser.parse_args(argv)
-    common = ["--data", str(args.data)]
+    common = ["--data", str(args.data), *hardware_arguments(args)]
     train_base.main([*common, "--out", str(args.runs / "glide-base")])
     train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
     train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])

@@ -10,13 +10,11 @@ import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Float32
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.device import seeded_generators
 from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.diffusion import diffusion_of
@@ -24,8 +22,9 @@ from baselines.glide.losses import hybrid_loss
 from baselines.glide.stages import draw
 from baselines.glide.unet import UNet
 from baselines.losses import CAPTION_DROPOUT, stratified_timesteps
+from baselines.noise_streams import seeded_generators
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread
@@ -74,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     add_run(parser, "runs/glide-base", images=60_000, batch_size=16, learning_rate=1e-3)
     parser.add_argument("--init", type=Path, help="a base model's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     data = training_set.load(args.data)
     tokenizer = data.text_tokenizer

@@ -10,7 +10,6 @@ import math
 import sys
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +20,7 @@ from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.schedule import betas
 from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -60,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     add_data(parser)
     add_run(parser, "runs/glide-noised-clip", images=64_000, batch_size=64, learning_rate=1e-3)
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     data = training_set.load(args.data)
     tokens, lengths = data.clip_tokenizer(data.captions)

@@ -10,11 +10,9 @@ import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.device import seeded_generators
 from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.diffusion import diffusion_of
@@ -22,8 +20,9 @@ from baselines.glide.losses import image_loss
 from baselines.glide.stages import draw, rounded
 from baselines.glide.unet import UNet
 from baselines.losses import stratified_timesteps
+from baselines.noise_streams import seeded_generators
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 from submission.sheet import spread
 
@@ -73,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     add_data(parser)
     add_run(parser, "runs/glide-upsample", images=10_000, batch_size=8, learning_rate=1e-3)
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     data = training_set.load(args.data)
     tokenizer = data.text_tokenizer

@@ -15,11 +15,13 @@ from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.released import CLIP_FILES, FILES, GPT2_FILES, OPENAI, download
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
 from baselines.glide.unet import UNet
+from baselines.hardware import Hardware
 from submission import MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
 
+TOLERATES = ("float32", "float16")  # the released models' own two
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
 
 
@@ -145,8 +147,9 @@ class Folder:
         return model
 
 
-def on_device(model: UNet, device: torch.device) -> UNet:
-    """float32 on the CPU; half precision on a GPU, as the released models were trained."""
-    if device.type == "cpu":
-        return model.to(device, torch.float32)
-    return model.to(device).half_precision()
+def on_hardware(model: UNet, hardware: Hardware) -> UNet:
+    """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`)."""
+    if hardware.precision not in TOLERATES:
+        raise ValueError(f"GLIDE computes in {' or '.join(TOLERATES)}, not in {hardware.precision}")
+    model = model.to(hardware.device, memory_format=hardware.memory_format)
+    return model.half_precision() if hardware.precision == "float16" else model.float()

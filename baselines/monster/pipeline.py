@@ -15,9 +15,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.device import randn, seeded_generators
+from baselines.hardware import Hardware
 from baselines.monster.sampling import sample, solver
 from baselines.monster.text import encode
+from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
 from submission import Competition, MissingPart
@@ -30,29 +31,31 @@ NETWORKS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "unet": UNet2DC
 
 
 class Monster:
-    """A trained monster on one device. `settings` and `weights` go into the manifest."""
+    """A trained monster. `settings` and `weights` go into the manifest."""
 
     def __init__(
-        self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+        self, folder: Path, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
         defaults = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
         self._steps = defaults["steps"] if steps is None else steps
         self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
         self.batch_size: int = defaults["batch_size"]
-        self._device = torch.device(device)
-        # bfloat16 arithmetic in UNet and decoder, as in their training; float32 in sampler and text encoder.
-        self._dtype = torch.bfloat16
+        self._hardware = hardware
+        self._device = torch.device(hardware.device)
         self._tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         loaded = {part: load_network(kind, folder / part) for part, kind in NETWORKS.items()}
         self._text_encoder = loaded["text_encoder"].float().to(self._device).eval()
-        self._vae = loaded["vae"].float().to(self._device).eval()
-        self._unet = loaded["unet"].float().to(self._device).eval()
+        # These compute in the hardware's precision; the sampler and the text encoder in float32.
+        self._vae, self._unet = (
+            loaded[part].float().to(self._device, memory_format=hardware.memory_format).eval()
+            for part in ("vae", "unet")
+        )
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = {
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "sampler": "dpmsolver++ 2M",
-            "precision": str(self._dtype).removeprefix("torch."),
+            "precision": hardware.precision,
         }
         files = sorted(folder.rglob("*.safetensors"))
         self.weights = {str(file.relative_to(folder)): file_sha256(file) for file in files}
@@ -67,7 +70,7 @@ class Monster:
         noise = randn(
             seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device
         )
-        with torch.autocast(self._device.type, self._dtype):
+        with self._hardware.autocast():
             latents = sample(
                 self._unet,
                 solver(),
@@ -83,7 +86,7 @@ class Monster:
 
 def load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
@@ -105,4 +108,4 @@ def load(
                 looked_for=readable(folder / part),
                 get_it="train them (make train MODEL=monster), or name a folder that has them with --weights",
             )
-    return Monster(folder, device, steps=steps, guidance_scale=guidance_scale)
+    return Monster(folder, hardware, steps=steps, guidance_scale=guidance_scale)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.monster import train_autoencoder, train_text_encoder, train_unet
-from baselines.training_options import add_data, add_model, command_parser
+from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
 from submission import atomic
 from submission.errors import run
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     add_data(parser)
     add_model(parser, "runs", "runs/monster")
     args = parser.parse_args(argv)
-    common = ["--data", str(args.data)]
+    common = ["--data", str(args.data), *hardware_arguments(args)]
     train_autoencoder.main([*common, "--out", str(args.runs / "autoencoder")])
     train_text_encoder.main([*common, "--out", str(args.runs / "text_encoder")])
     parts = [

@@ -26,7 +26,7 @@ from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
 from baselines.pretrained import load_network
 from baselines.training import Loss, Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--init", type=Path, help="a diffusers folder to start from (default: at random)")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
 
     def loss(
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     out = args.out / "decoder"
     weights = load_file(
-        train(model, decoder_loss, len(pictures.images), schedule, out, accelerator=Accelerator(mixed_precision="bf16"))
+        train(model, decoder_loss, len(pictures.images), schedule, out, accelerator=accelerator_of(args))
     )
     model.load_state_dict(weights)
     # The factor stays: a UNet may have been trained with it.

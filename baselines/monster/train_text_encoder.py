@@ -18,7 +18,6 @@ from collections import Counter
 from itertools import pairwise
 
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,7 +27,7 @@ from baselines.losses import contrastive_loss
 from baselines.monster.tokenizer import fitted
 from baselines.pictures import load_pictures
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
@@ -103,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     distinct = pictures.distinct_captions
     read = dict(zip(distinct, tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"], strict=True))
     number = words_and_pairs(list(read.values()))
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
 
     def loss(

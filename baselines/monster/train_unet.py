@@ -25,7 +25,7 @@ from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
     parser.add_argument("--init", type=Path, help="a UNet's safetensors to start from (default: at random)")
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     pictures = load_pictures(args.data)
     autoencoder = load_network(AutoencoderKL, args.autoencoder).to(device).eval()

@@ -17,10 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from baselines.device import randn, seeded_generators
 from baselines.fixed_batches import in_fixed_batches
+from baselines.hardware import Hardware
 from baselines.hub import model_folder
 from baselines.monster.text import encode
+from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.stable_diffusion.folder import Parts, load_parts
 from baselines.stable_diffusion.sampling import denoise
@@ -35,7 +36,7 @@ PROMPTS_KEPT = 4096
 
 
 class StableDiffusion:
-    """Stable Diffusion on one device. `settings`, `weights` and `notes` go into the manifest.
+    """Stable Diffusion. `settings`, `weights` and `notes` go into the manifest.
 
     Args:
         parts: as `load_parts` reads them; UNet and decoder compute in the precision that they have there.
@@ -48,20 +49,19 @@ class StableDiffusion:
     def __init__(
         self,
         parts: Parts,
-        device: str,
+        hardware: Hardware,
         defaults: dict[str, float],
         *,
         compile: bool = False,
         prompts: Sequence[Prompt] = (),
     ) -> None:
-        self._device = torch.device(device)
+        self._device = torch.device(hardware.device)
         self._steps, self._guidance_scale = int(defaults["steps"]), defaults["guidance_scale"]
         self.batch_size = int(defaults["batch_size"])
         self._fixed_batch: int | None = defaults.get("fixed_batch")
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
-        # Convolutions are faster with the channels last; attention is torch's scaled_dot_product_attention.
-        self._unet = parts.unet.to(self._device, memory_format=torch.channels_last)
-        self._vae = parts.vae.to(self._device, memory_format=torch.channels_last)
+        self._unet = parts.unet.to(self._device, memory_format=hardware.memory_format)
+        self._vae = parts.vae.to(self._device, memory_format=hardware.memory_format)
         self._text_encoder = parts.text_encoder.to(self._device)
         self._dtype = self._unet.dtype
         if compile:
@@ -94,7 +94,7 @@ class StableDiffusion:
             steps=self._steps,
             guidance_scale=self._guidance_scale,
         )
-        latents = (latents / self._vae.config.scaling_factor).to(self._dtype, memory_format=torch.channels_last)
+        latents = (latents / self._vae.config.scaling_factor).to(self._dtype)
         return to_arrays(to_pixels(self._vae.decode(latents).sample))
 
     def _encode(self, prompt: str) -> Float[Tensor, "1 l d"]:
@@ -109,7 +109,7 @@ class StableDiffusion:
 
 def load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
@@ -126,8 +126,7 @@ def load(
         UsageError: it is no Stable Diffusion, or more steps than it was trained with.
     """
     folder = model_folder(weights) if weights else SHIPPED
-    precision = torch.float16 if device == "cuda" else torch.bfloat16
-    parts = load_parts(folder, precision)
+    parts = load_parts(folder, hardware.dtype)
     described = folder / "sampling.json"
     defaults = DEFAULTS | (json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {})
     asked = {"steps": steps, "guidance_scale": guidance_scale}
@@ -135,4 +134,4 @@ def load(
     known = parts.scheduler.config.num_train_timesteps
     if defaults["steps"] > known:
         raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
-    return StableDiffusion(parts, device, defaults, compile=compile, prompts=competition.prompts)
+    return StableDiffusion(parts, hardware, defaults, compile=compile, prompts=competition.prompts)

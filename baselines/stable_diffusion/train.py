@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from baselines.pretrained import load_network
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, add_share, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, add_share, command_parser
 from submission import atomic
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -73,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=None, help="the finished folder (default: OUT/model)")
     add_share(parser)
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     pictures = load_pictures(args.data)
     autoencoder = load_network(AutoencoderKL, args.parts / "vae").to(device).float().eval()

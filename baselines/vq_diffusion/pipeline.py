@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from diffusers import VQDiffusionScheduler, VQModel
 
-from baselines.device import seeded_generators
 from baselines.fixed_batches import in_fixed_batches
+from baselines.hardware import Hardware
+from baselines.noise_streams import seeded_generators
 from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.loading import find, find_parts, load_parts, sampling_defaults, weights_sha256
@@ -28,10 +29,10 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "vq"
 
 
 class VQDiffusion:
-    """A trained VQ-Diffusion model on one device. `settings` and `weights` go into the manifest."""
+    """A trained VQ-Diffusion model. `settings` and `weights` go into the manifest."""
 
     def __init__(
-        self, folder: Path, device: str, *, steps: int | None = None, guidance_scale: float | None = None
+        self, folder: Path, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
         defaults = sampling_defaults(folder)
         folders = find_parts(folder)
@@ -45,12 +46,12 @@ class VQDiffusion:
         self._truncation_rate = defaults["truncation_rate"]
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
-        self._device = torch.device(device)
-        # Half-precision arithmetic in transformer and decoder; float32 in sampler and text encoder.
-        self._dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        self._hardware = hardware
+        self._device = torch.device(hardware.device)
+        # Transformer and decoder compute in the hardware's precision; sampler and text encoder in float32.
         self._tokenizer = parts["tokenizer"]
         self._text_encoder = parts["text_encoder"].float().to(self._device).eval()
-        self._vqvae: VQModel = parts["vqvae"].float().to(self._device).eval()
+        self._vqvae: VQModel = parts["vqvae"].float().to(self._device, memory_format=hardware.memory_format).eval()
         self._transformer = with_time_per_image(parts["transformer"].float().to(self._device)).eval()
         learned = parts["learned_classifier_free_sampling_embeddings"]
         if learned.learnable:
@@ -61,7 +62,7 @@ class VQDiffusion:
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "truncation_rate": self._truncation_rate,
-            "precision": str(self._dtype).removeprefix("torch."),
+            "precision": hardware.precision,
         }
         self.weights = weights_sha256(folders)
 
@@ -72,7 +73,7 @@ class VQDiffusion:
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         text = encode(self._text_encoder, self._tokenizer, prompts)
-        with torch.autocast(self._device.type, self._dtype):
+        with self._hardware.autocast():
             codes = sample(
                 self._transformer,
                 self._scheduler,
@@ -88,7 +89,7 @@ class VQDiffusion:
 
 def load(
     competition: Competition,
-    device: str,
+    hardware: Hardware,
     *,
     weights: str | None = None,
     steps: int | None = None,
@@ -100,4 +101,4 @@ def load(
         MissingPart: the weights are not there, or lack a part.
         UsageError: more steps than the model was trained with.
     """
-    return VQDiffusion(find(weights or str(SHIPPED)), device, steps=steps, guidance_scale=guidance_scale)
+    return VQDiffusion(find(weights or str(SHIPPED)), hardware, steps=steps, guidance_scale=guidance_scale)

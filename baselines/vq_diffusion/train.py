@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
 from baselines import shared_parts
-from baselines.training_options import add_data, add_model, add_share, command_parser
+from baselines.training_options import add_data, add_model, add_share, command_parser, hardware_arguments
 from baselines.vq_diffusion import train_transformer, train_vqmodel
 from submission import atomic, paths
 from submission.errors import run
@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def stage(out: Path, images: int | None) -> list[str]:
-        return ["--data", str(args.data), "--out", str(out), *(["--images", str(images)] if images else [])]
+        count = ["--images", str(images)] if images else []
+        return ["--data", str(args.data), "--out", str(out), *count, *hardware_arguments(args)]
 
     vqmodel = args.runs / "vqmodel"
     train_vqmodel.main(stage(vqmodel, args.vqmodel_images))

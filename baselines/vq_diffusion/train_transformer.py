@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.device import seeded_generators
 from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
+from baselines.noise_streams import seeded_generators
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
 from baselines.pretrained import load_network
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     add_run(parser, "runs/vq_transformer", images=100_000, batch_size=32, learning_rate=1.5e-3)
     args = parser.parse_args(argv)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
     pictures = load_pictures(args.data)
     vqvae = load_network(VQModel, args.vqmodel).float().to(device).eval()

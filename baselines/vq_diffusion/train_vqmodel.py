@@ -23,7 +23,7 @@ from baselines.monster.train_autoencoder import picture_error
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr
 from baselines.training import Schedule, train
-from baselines.training_options import add_data, add_run, command_parser
+from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
 from submission.errors import run
 
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     add_run(parser, "runs/vqmodel", images=50_000, batch_size=16, counted="training images (crops)")
     args = parser.parse_args(argv)
     pictures = load_pictures(args.data)
-    accelerator = Accelerator(mixed_precision="bf16")
+    accelerator = accelerator_of(args)
     device = accelerator.device
 
     def loss(

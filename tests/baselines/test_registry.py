@@ -14,8 +14,11 @@ import baselines
 from baselines import listing, registry
 from baselines import options as option
 from baselines.__main__ import main
+from baselines.hardware import Hardware
 from submission import Competition, CompetitionError, MissingPart
 from submission.errors import UsageError, run
+
+CPU = Hardware("cpu", "float32", "a test")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +54,8 @@ def test_every_shipped_model_can_be_found() -> None:
 def test_load_passes_on_what_was_given(stub, tiny_competition) -> None:
     competition = tiny_competition(2)
     loaded = baselines.load("stub", competition, "cpu", steps=7, weights=None)
-    assert loaded.arguments == (competition, "cpu")
+    assert loaded.arguments[0] is competition
+    assert (loaded.arguments[1].device, loaded.arguments[1].precision) == ("cpu", "float32")
     assert loaded.options == {"steps": 7}
 
 
@@ -62,7 +66,7 @@ def test_the_competitions_defaults_give_way_to_the_callers(stub, tiny_competitio
     recipe = registry.recipe("stub", competition, steps=9)
     assert recipe.batch_size == 3
     assert recipe.options == {"steps": 9, "weights": str(competition.root / "references")}
-    assert recipe.load("cpu").options == recipe.options
+    assert recipe.load(CPU).options == recipe.options
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ import baselines
 from baselines import registry
 from baselines.generate import draw
 from baselines.generator import GeneratorError
+from baselines.hardware import Hardware
 from baselines.request import Request
 from submission import Competition
 from submission.hashes import file_sha256
 from submission.paths import repo_root
+
+CPU = Hardware("cpu", "float32", "a test")
 
 MODELS = ["monster", "stable", "glide", "glide-clip", "vq", "clip-guided"]
 PROMPTS = ["Red slime monster with horns and sword.", "Small blue cat monster.", "Green bird monster with wings."]
@@ -41,7 +44,7 @@ def test_weights_are_small(folder: str, megabytes: float) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_finished_drawing_is_known_without_loading_the_model(bestiary: Competition, model: str) -> None:
     recipe = registry.recipe(model, bestiary)
-    weights = recipe.load("cpu").weights
+    weights = recipe.load(CPU).weights
     assert weights
     at = {file_sha256(file) for place in recipe.files for file in place.rglob("*") if file.is_file()}
     assert set(weights.values()) <= at

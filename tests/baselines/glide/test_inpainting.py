@@ -13,8 +13,11 @@ from PIL import Image
 from baselines.glide import __main__ as command
 from baselines.glide.inpainting import Inpainter
 from baselines.glide.weights import Folder
+from baselines.hardware import Hardware
 from submission import Competition, MissingPart
 from submission.errors import UsageError, run
+
+CPU = Hardware("cpu", "float32", "a test")
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def fill() -> np.ndarray:
 
 
 def test_known_pixels_stay_and_the_others_are_drawn(image: np.ndarray, fill: np.ndarray, weights: Path) -> None:
-    inpainter = Inpainter(Folder.open(str(weights)), "cpu")
+    inpainter = Inpainter(Folder.open(str(weights)), CPU)
     calls: list[None] = []
     edited = inpainter.inpaint(image, fill, "a red slime", 7, lambda: calls.append(None))
     assert len(calls) == inpainter.total_steps == 7
@@ -55,14 +58,14 @@ def test_wrong_sizes_are_refused(image_size: int, mask_size: int, message: str, 
     image = np.zeros((image_size, image_size, 3), np.uint8)
     fill = np.ones((mask_size, mask_size), bool) if mask_size else np.zeros((32, 32), bool)
     with pytest.raises(UsageError, match=message):
-        Inpainter(Folder.open(str(weights)), "cpu").inpaint(image, fill, "", 0)
+        Inpainter(Folder.open(str(weights)), CPU).inpaint(image, fill, "", 0)
 
 
 def test_weights_that_cannot_inpaint_say_so(weights: Path) -> None:
     config = (weights / "glide.json").read_text().replace('"inpaint": true', '"inpaint": false')
     (weights / "glide.json").write_text(config)
     with pytest.raises(MissingPart, match="no base model that inpaints"):
-        Inpainter(Folder.open(str(weights)), "cpu")
+        Inpainter(Folder.open(str(weights)), CPU)
 
 
 @pytest.fixture

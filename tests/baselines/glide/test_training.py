@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from baselines.device import seeded_generators
 from baselines.glide import pipeline, train, train_base, train_noised_clip, train_upsample
 from baselines.glide import training_set as sets
 from baselines.glide.config import CLIP_END, CLIP_START, ClipTowerConfig, UNetConfig, read_config
@@ -23,6 +22,10 @@ from baselines.glide.own_clip import own_clip
 from baselines.glide.stages import draw
 from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder
+from baselines.hardware import Hardware
+from baselines.noise_streams import seeded_generators
+
+CPU = Hardware("cpu", "float32", "a test")
 
 
 def test_only_the_captions_tokens_have_rows(training_set: Path) -> None:
@@ -138,12 +141,12 @@ def test_the_trainings_make_a_folder_that_draws_and_inpaints(
     assert config.clip.logit_scale == pytest.approx(14.3, abs=0.1)
     competition = tiny_competition(2)
     for load in (pipeline.load, pipeline.load_clip_guided):
-        images = load(competition, "cpu", weights=str(out)).generate(["red slime", "blue bat"], [0, 1])
+        images = load(competition, CPU, weights=str(out)).generate(["red slime", "blue bat"], [0, 1])
         assert images.shape == (2, 64, 64, 3)
     folder = Folder.open(str(out))
     image, fill = np.full((64, 64, 3), 200, np.uint8), np.zeros((64, 64), bool)
     fill[:32] = True
-    edited = Inpainter(folder, "cpu").inpaint(image, fill, "red slime", 0)
+    edited = Inpainter(folder, CPU).inpaint(image, fill, "red slime", 0)
     assert (edited[32:] == 200).all()
     score = own_clip(folder, [image, edited], ["red slime", "blue bat"])
     assert -1 <= score <= 1

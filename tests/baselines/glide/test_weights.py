@@ -20,8 +20,11 @@ from baselines.glide import weights as weights_folder
 from baselines.glide.config import read_config, write_config
 from baselines.glide.released import OPENAI
 from baselines.glide.weights import Folder
+from baselines.hardware import Hardware
 from submission import MissingPart
 from submission.errors import UsageError, run
+
+CPU = Hardware("cpu", "float32", "a test")
 
 
 def test_a_configuration_comes_back_as_it_was(weights: Path, tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path, tiny_competition: C
     (tmp_path / "official").mkdir()
     (tmp_path / "official" / "base.pt").touch()
     with pytest.raises(MissingPart, match=r"no upsample\.pt, clip_image_enc\.pt, clip_text_enc\.pt"):
-        pipeline.load_clip_guided(tiny_competition(), "cpu", weights=str(tmp_path / "official"))
+        pipeline.load_clip_guided(tiny_competition(), CPU, weights=str(tmp_path / "official"))
 
 
 @pytest.mark.parametrize("name", ["base", "upsample_inpaint"])

@@ -17,14 +17,17 @@ from safetensors.torch import load_file, save_file
 import baselines
 from baselines import listing
 from baselines.__main__ import parser
-from baselines.device import randn, seeded_generators
 from baselines.generate import draw
+from baselines.hardware import Hardware
+from baselines.noise_streams import randn, seeded_generators
 from baselines.registry import recipe
 from baselines.request import Request
 from baselines.stable_diffusion.folder import load_parts
 from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
 from submission import Competition, CompetitionError, MissingPart
 from submission.errors import UsageError
+
+CPU = Hardware("cpu", "float32", "a test")
 
 PROMPTS = ["a red bat", "a blue cat on a hat", "", "a red bat"]
 SEEDS = [1, 2**63, 3, 4]
@@ -37,7 +40,7 @@ def competition(tiny_competition: Callable[..., Competition]) -> Competition:
 
 def in_float32(folder: Path, guidance_scale: float = 7.5) -> StableDiffusion:
     defaults = DEFAULTS | {"steps": 4, "guidance_scale": guidance_scale}
-    return StableDiffusion(load_parts(folder, torch.float32), "cpu", defaults)
+    return StableDiffusion(load_parts(folder, torch.float32), CPU, defaults)
 
 
 @pytest.mark.parametrize("layout", [4, 5])
@@ -144,7 +147,7 @@ def test_half_precision_files_are_taken_where_there_are_no_others(v1_4) -> None:
         file.unlink()
     parts = load_parts(folder, torch.float32)
     assert all(".fp16." in name for name in parts.sha256)
-    halves = StableDiffusion(parts, "cpu", DEFAULTS | {"steps": 4}).generate(PROMPTS, SEEDS)
+    halves = StableDiffusion(parts, CPU, DEFAULTS | {"steps": 4}).generate(PROMPTS, SEEDS)
     assert np.abs(halves.astype(int) - expected).mean() < 2
 
 

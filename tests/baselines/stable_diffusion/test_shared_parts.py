@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.hardware import Hardware
 from baselines.stable_diffusion.folder import SHARED, assemble, load_parts
 from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
 from submission import MissingPart
 from submission.errors import UsageError
 
+CPU = Hardware("cpu", "float32", "a test")
+
 
 def draw(folder: Path) -> np.ndarray:
-    stable = StableDiffusion(load_parts(folder, torch.float32), "cpu", DEFAULTS | {"steps": 2})
+    stable = StableDiffusion(load_parts(folder, torch.float32), CPU, DEFAULTS | {"steps": 2})
     return stable.generate(["a red bat", "a cat"], [1, 2])
 
 

@@ -1,30 +1,13 @@
-"""Devices, and noise that belongs to one image alone."""
+"""Noise that belongs to one image alone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from baselines.device import randn, resolve_device, seeded_generators
-from submission import MissingPart
-from submission.errors import UsageError
+from baselines.noise_streams import randn, seeded_generators
 
 SEEDS = [0, 7, 2**64 - 1]
-
-
-def test_auto_takes_cuda_where_there_is_one(monkeypatch) -> None:
-    for there, expected in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert resolve_device("auto") == expected
-        assert resolve_device("cpu") == "cpu"
-
-
-def test_cuda_that_is_not_there_is_a_missing_part(monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(MissingPart, match="--device cpu"):
-        resolve_device("cuda")
-    with pytest.raises(UsageError, match="auto, cpu, cuda"):
-        resolve_device("gpu")
 
 
 def test_an_images_noise_is_its_own() -> None:
