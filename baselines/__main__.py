@@ -16,6 +16,7 @@ from baselines.generator import GeneratorError
 from baselines.request import Request
 from submission import Competition
 from submission.errors import UsageError, run
+from submission.files import FolderFiles
 from submission.paths import submission_folder
 
 
@@ -107,6 +108,8 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         print(f"{out}: already complete for these {of_part}; the others are still to be drawn")
     else:
         print(f"{out}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
+    for note in FolderFiles(out).notes:
+        print(f"  note: {note}")
     return 0
 
 

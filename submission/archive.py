@@ -8,13 +8,13 @@ import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from submission import atomic
-from submission.errors import Problem, UsageError
+from submission.errors import Problem, UsageError, shown
 from submission.files import FolderFiles, ignored_note, is_junk
-from submission.names import clash_key
+from submission.names import SUFFIXES, clash_key
 from submission.safe_read import NotReadable, open_regular
 from submission.zip_directory import MAX_ENTRIES, check_directory
 
@@ -28,8 +28,9 @@ _REPACK = "make the zip again, with the images at its top"
 class ZipFiles:
     """The files of a foreign zip, with the same face as `FolderFiles`. Nothing is ever extracted to disk.
 
-    One enclosing folder around everything is tolerated, as "compress" in a file manager makes it. Sizes that the zip
-    declares are not believed: `read` counts what really comes out.
+    Folders around the images are tolerated when all images lie in one of them, as "compress" in a file manager and
+    zipped paths make them; more than one is noted. Sizes that the zip declares are not believed: `read` counts what
+    really comes out.
     """
 
     def __init__(self, path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES) -> None:
@@ -49,9 +50,10 @@ class ZipFiles:
         except Exception as error:  # the directory of a hostile zip makes zipfile raise nearly anything
             raise NotReadable(f"is not a zip file that can be read: {error}") from None
         self._lock = threading.Lock()
+        self.notes: list[str] = []
         self._entries, ignored = self._listed()
         self.names = sorted(self._entries)
-        self.notes = ignored_note(ignored)
+        self.notes += ignored_note(ignored)
 
     def _listed(self) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
         infos = self._zip.infolist()
@@ -59,22 +61,26 @@ class ZipFiles:
         ignored: list[str] = []
         for info in infos:
             name = info.orig_filename  # `filename` is cut at the first NUL
-            parts = name.split("/")
+            parts = [part for part in name.split("/") if part not in ("", ".")]
             if what := _why_refused(info):
                 self.problems.append(Problem(name, what, _REPACK))
             elif name.endswith("/"):
                 continue
-            elif any(is_junk(part) for part in parts):
-                ignored.append(parts[-1])
+            elif junk := [part for part in parts if is_junk(part)]:
+                ignored.append(junk[0])
             else:
-                safe.append((name, info))
-        tops = {name.split("/")[0] if "/" in name else "" for name, _ in safe}
-        enclosing = f"{tops.pop()}/" if len(tops) == 1 else "/"
+                safe.append(("/".join(parts), info))
+        folder = _folder_of_images([name for name, _ in safe])
+        if "/" in folder:
+            self.notes.append(f"the images lie in the folder {shown(folder)} of the zip")
+        enclosing = f"{folder}/" if folder else ""
         entries: dict[str, zipfile.ZipInfo] = {}
         seen: dict[str, str] = {}
         for full, info in safe:
             name = full.removeprefix(enclosing)
-            if "/" in name:
+            if not full.startswith(enclosing):
+                self.problems.append(Problem(full, "lies outside the folder of the images", "remove it from the zip"))
+            elif "/" in name:
                 self.problems.append(Problem(full, "is in a subfolder", _REPACK))
             elif name in entries:
                 self.problems.append(Problem(full, "is in the zip twice", _REPACK))
@@ -107,6 +113,14 @@ class ZipFiles:
         if len(data) > limit:
             raise NotReadable(f"is larger than {limit:,} bytes")
         return data
+
+
+def _folder_of_images(names: Sequence[str]) -> str:
+    """The folder of the zip in which all images are; else the only one at its top, or "" for the top itself."""
+    folders = {name.rpartition("/")[0] for name in names if name.lower().endswith(SUFFIXES)}
+    if len(folders) != 1:
+        folders = {name.split("/")[0] if "/" in name else "" for name in names}
+    return folders.pop() if len(folders) == 1 else ""
 
 
 def _why_refused(info: zipfile.ZipInfo) -> str:

@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 from submission.atomic import is_leftover
-from submission.errors import Problem
+from submission.errors import Problem, some
+from submission.manifest import MANIFEST_NAME
 from submission.safe_read import NotReadable, read_regular
 
 LOCK_NAME = ".lock"
-_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", LOCK_NAME}
+# What systems and tools put among a person's files under a name that is not hidden.
+_JUNK = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "__macosx",
+    "icon\r",
+    "network trash folder",
+    "temporary items",
+    "@eadir",
+    "#recycle",
+    "#snapshot",
+    "lost+found",
+    "__pycache__",
+}
+_JUNK_STARTS = ("~$", "thumbs.db:")
+_JUNK_ENDS = ("~", "zone.identifier")  # an editor's backup; what Windows remembers of a download
 
 
 def is_junk(name: str) -> bool:
-    """Whether an operating system or a killed writer, not a person, put the file `name` there. It is ignored."""
-    return name.lower() in _JUNK or name.startswith("._") or is_leftover(name)
+    """Whether a system, a tool or a killed writer, not a person, put the file or folder `name` there. It is ignored.
+
+    All hidden names are of this kind (`.DS_Store`, `.nfs…`, `.ipynb_checkpoints`): no prompt's image can have one.
+    """
+    lower = name.lower()
+    hidden = name.startswith(".") and name not in (".", "..")
+    return hidden or lower in _JUNK or lower.startswith(_JUNK_STARTS) or lower.endswith(_JUNK_ENDS)
 
 
-def ignored_note(names: list[str]) -> list[str]:
+def ignored_note(names: Iterable[str]) -> list[str]:
     """The note that says which system files were ignored; none when there are none."""
-    shown = sorted(name for name in names if not is_leftover(name) and name != LOCK_NAME)
-    return (
-        [f"ignored what the operating system left: {', '.join(shown[:3])}{' …' if len(shown) > 3 else ''}"]
-        if shown
-        else []
-    )
+    told = sorted({name for name in names if not is_leftover(name) and name != LOCK_NAME})
+    return [f"ignored what the system or a tool left: {some(told, 3)}"] if told else []
 
 
 class FolderFiles:
@@ -58,7 +80,9 @@ class FolderFiles:
                     self.names.append(entry.name)
         self.notes = ignored_note(ignored)
         hint = "put all images directly into the submission's folder"
-        if len(folders) == 1 and not self.names:  # the usual mistake: the folder around the images
+        if len(folders) == 1 and not set(self.names) - {
+            MANIFEST_NAME
+        }:  # the usual mistake: the folder around the images
             hint = f"the images may be in it: give {path / folders[0]} instead"
         self.problems += [Problem(name, "is a folder", hint) for name in folders]
 

@@ -49,12 +49,27 @@ def test_what_file_managers_add_is_ignored(zipped):
         file.writestr("hand-in/Thumbs.db", b"x")
 
     competition, path = zipped(change, prefix="hand-in/")
-    assert "ignored what the operating system left" in Submission.open(path, competition).notes[0]
+    assert "ignored what the system or a tool left" in Submission.open(path, competition).notes[0]
 
 
-def test_deeper_folders_are_refused(zipped):
-    competition, path = zipped(prefix="a/b/")
-    assert _problems(competition, path)["a/b/0_main.png"] == "is in a subfolder"
+@pytest.mark.parametrize("prefix", ["a/b/", "home/me/course/out/", "./", "./a//b/"])
+def test_folders_around_all_images_are_tolerated_with_a_note(zipped, prefix):
+    competition, path = zipped(prefix=prefix)
+    submission = Submission.open(path, competition)
+    assert submission.sha256 == Submission.open(path.parent / "drawn", competition).sha256
+    folder = "/".join(part for part in prefix.split("/") if part not in ("", "."))
+    assert submission.notes == ([f"the images lie in the folder {folder} of the zip"] if "/" in folder else [])
+
+
+def test_images_that_do_not_lie_together_are_refused(zipped):
+    competition, path = zipped(lambda file: file.writestr("a/c/more.png", b"x"), prefix="a/b/")
+    problems = _problems(competition, path)
+    assert problems["a/b/0_main.png"] == problems["a/c/more.png"] == "is in a subfolder"
+
+
+def test_files_beside_the_folder_of_the_images_are_named(zipped):
+    competition, path = zipped(lambda file: file.writestr("README.txt", b"x"), prefix="a/b/")
+    assert _problems(competition, path) == {"README.txt": "lies outside the folder of the images"}
 
 
 def _link(file):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from submission import Submission, SubmissionError
+from submission import Submission, SubmissionError, SubmissionWriter
 from submission.images import ImageProblem, image_bytes
 
 
@@ -39,7 +40,46 @@ def test_a_bare_folder_of_images_is_valid_and_hashes_the_same(tiny_competition, 
     bare = Submission.open(folder, competition)
     assert bare.manifest is None
     assert bare.sha256 == with_manifest
-    assert bare.notes == ["ignored what the operating system left: .DS_Store"]
+    assert bare.notes == ["ignored what the system or a tool left: .DS_Store"]
+
+
+LEFT_BEHIND = (
+    ".ipynb_checkpoints/0_main-checkpoint.png", ".nfs000000000123abcd00000001", ".fuse_hidden0000000100000001",
+    ".git/HEAD", ".gitkeep", ".gitignore", ".directory", ".localized", ".Spotlight-V100/x", ".Trash-1000/0_main.png",
+    ".dvcignore", ".0_main.png.swp", ".0_main.png.aB3dEf", ".~lock.notes.csv#", ".dropbox.attr", ".cache/huggingface/x",
+    ".vscode/x",
+    "@eaDir/0_main.png/SYNOPHOTO_THUMB_M.png", "#recycle/x", "lost+found/x", "__pycache__/x", "__MACOSX/._0_main.png",
+    "System Volume Information/x", "$RECYCLE.BIN/x", "Thumbs.db", "ehthumbs.db", "Desktop.ini", "Icon\r",
+    "~$notes.docx", "0_main.png:Zone.Identifier", "0_main.png~",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("left", LEFT_BEHIND)
+def test_what_systems_and_tools_leave_is_ignored_with_a_note(tiny_competition, tiny_submission, tmp_path, left):
+    competition = tiny_competition(n=2)
+    folder = tiny_submission(competition)
+    whole = Submission.open(folder, competition)
+    (folder / left).parent.mkdir(parents=True, exist_ok=True)
+    (folder / left).write_bytes(b"x")
+    with zipfile.ZipFile(tmp_path / "zip.zip", "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, f"sub/{path.relative_to(folder)}")
+    told = left.split("/")[0].replace("\r", r"\r")
+    for path in (folder, tmp_path / "zip.zip"):
+        again = Submission.open(path, competition)
+        assert again.notes == [f"ignored what the system or a tool left: {told}"]
+        assert again.sha256 == whole.sha256
+    writer = SubmissionWriter(folder, competition, whole.manifest)  # a run that is resumed
+    assert writer.missing() == []
+    assert writer.finish()
+
+
+@pytest.mark.parametrize("put", ["README.md", "metadata.csv", "grid-0000.png", "0_main (1).png", "0_main - Copy.png"])
+def test_what_a_person_put_there_is_not(tiny_competition, tiny_submission, put):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (folder / put).write_bytes(b"x")
+    assert _problems(folder, competition)[0] == {put: "is not named by any prompt"}
 
 
 def test_sha256_is_what_it_says(tiny_competition, tiny_submission):
