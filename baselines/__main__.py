@@ -7,14 +7,16 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from baselines import listing, registry
 from baselines import options as option
 from baselines.generate import draw
 from baselines.generator import GeneratorError
+from baselines.processes import meeting_at_the_end, shard_of
 from baselines.request import Request
-from submission import Competition
+from submission import Competition, launcher
 from submission.errors import UsageError, run
 from submission.files import FolderFiles
 from submission.paths import submission_folder
@@ -88,18 +90,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     competition = Competition.load(arguments.competition)
     recipe = registry.recipe(arguments.model, competition, **options)
+    here = launcher.place()
+    alone = here.count == 1
     request = Request(
         recipe,
         competition,
         seed=arguments.seed,
-        shard=arguments.shard,
+        shard=arguments.shard if alone else shard_of(arguments.shard, here),
         limit=arguments.limit,
         batch_size=arguments.batch_size,
         device=arguments.device,
         precision=arguments.precision,
     )
     out = arguments.out or submission_folder(competition.name, recipe.model, arguments.seed)
-    outcome = draw(request, out, overwrite=arguments.overwrite)
+    with meeting_at_the_end(here):
+        outcome = draw(request, out, overwrite=arguments.overwrite)
+    if not here.first:
+        return 0
+    if not alone:  # what all of them drew is there now
+        outcome = draw(replace(request, shard=arguments.shard), out)
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
         said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"

@@ -8,7 +8,6 @@ process but for the rounding of other batches and sums.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from scorer.rows import Rows
+from submission.launcher import place
 
 _ROWS = 4096  # sent at a time, so that a spooled table never has to fit into memory
 _TIMEOUT = timedelta(hours=6)  # the others wait while the first computes statistics, or finishes a slower part
@@ -99,12 +99,11 @@ ALONE = Processes()
 
 def start() -> Processes:
     """Join the processes that a launcher started (it says so in the environment); `ALONE` when none did."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count < 2:
+    if place().count == 1:
         return ALONE
     # gloo moves features to the first process's memory wherever the networks run.
     dist.init_process_group("gloo", timeout=_TIMEOUT)
-    return Processes(dist.get_rank(), count)
+    return Processes(dist.get_rank(), dist.get_world_size())
 
 
 def stop() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from submission import launcher
+
 if TYPE_CHECKING:
     from rich.progress import Task
 
@@ -44,7 +46,7 @@ class Progress:
     ) -> None:
         self._what, self._total, self._done, self._begun_with = what, total, done, done
         self._clock, self._note = clock, ""
-        self._show = show and _is_first_process()
+        self._show = show and launcher.place().first
         self._bar = _Bar(what, total, done) if self._show and _on_a_terminal() else None
 
     def __enter__(self) -> Progress:
@@ -139,11 +141,6 @@ def duration(seconds: float) -> str:
 def _on_a_terminal() -> bool:
     # Not rich's own answer: FORCE_COLOR, which continuous integration sets, would have it move bars in a log.
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _is_first_process() -> bool:
-    """What torchrun and accelerate say in the environment; RANK alone may be anything's."""
-    return os.environ.get("WORLD_SIZE", "1") in ("", "1") or os.environ.get("RANK", "0") == "0"
 
 
 class _Bar:

@@ -144,20 +144,23 @@ def test_nothing_is_said_where_nothing_shall_be_shown(lines: Lines) -> None:
     assert lines() == []
 
 
+ADDRESS = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}  # where a launcher's processes meet
+
+
 @pytest.mark.parametrize(
     ("environment", "speaks"),
     [
-        ({"WORLD_SIZE": "2", "RANK": "0"}, True),
-        ({"WORLD_SIZE": "2", "RANK": "1"}, False),
-        ({"WORLD_SIZE": "1", "RANK": "0"}, True),
-        ({"RANK": "3"}, True),  # no launcher said so
-        ({"WORLD_SIZE": "16", "RANK": "8", "LOCAL_RANK": "0"}, False),  # the first of its machine only
+        ({"WORLD_SIZE": "2", "RANK": "0", **ADDRESS}, True),
+        ({"WORLD_SIZE": "2", "RANK": "1", **ADDRESS}, False),
+        ({"WORLD_SIZE": "1", "RANK": "0", **ADDRESS}, True),
+        ({"WORLD_SIZE": "2", "RANK": "1"}, True),  # no launcher said so
+        ({"WORLD_SIZE": "16", "RANK": "8", "LOCAL_RANK": "0", **ADDRESS}, False),  # the first of its machine only
     ],
 )
 def test_of_several_processes_the_first_speaks(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], speaks: bool
 ) -> None:
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", *ADDRESS):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
