@@ -7,6 +7,7 @@ the filling is thrown away. So neither order nor shards nor a run that was kille
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ from baselines.request import Request, manifest_in
 from submission import Manifest, Prompt, SubmissionWriter, image_seed
 from submission.files import FolderFiles
 from submission.progress import Progress
+
+# What numpy, torch, jax, OpenCV and Python itself say of an integer that they cannot hold.
+_TOO_LARGE = re.compile(
+    r"2\*\*32|[Oo]verflow|too large to convert|greater than maximum|out of bounds for u?int|does(n't| not) fit",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,21 @@ def _batches(
         doing = f"{model} failed on {batch[0].image_name}"
         if len(batch) > 1:
             doing += f" (a batch of {len(batch)}, to {batch[-1].image_name})"
-        images = checked_images(doing, call(doing, lambda t=texts, s=seeds: generator.generate(t, s)), batch_size)
+        images = call(doing, lambda t=texts, s=seeds: generator.generate(t, s), _seed_hint)
+        images = call(doing, lambda d=doing, i=images: checked_images(d, i, batch_size))
         yield batch, images[: len(batch)]
+
+
+def _seed_hint(error: BaseException) -> str:
+    """For the generators of random numbers that take 32 or 63 bits."""
+    if not isinstance(error, ValueError | OverflowError | RuntimeError | TypeError) or not _TOO_LARGE.search(
+        str(error)
+    ):
+        return ""
+    return (
+        "\n  seeds have 64 bits: np.random.default_rng(seed) and torch.Generator().manual_seed(seed) take them;"
+        " for others, seed % 2**32"
+    )
 
 
 def resizing_of(images: np.ndarray, size: int | None) -> str | None:

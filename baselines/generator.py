@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from PIL import Image
 
-from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError
+from baselines import exits, returned
+from baselines.exits import HardExit, no_hard_exit
+from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, shown
+
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 # Enough to keep a GPU from idling between images, small enough for a laptop: for generators that do not say theirs.
 DEFAULT_BATCH_SIZE = 16
@@ -30,8 +37,8 @@ class Generator(Protocol):
         notes: list of remarks for the manifest.
     """
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        """(B, H, W, 3) uint8, one image per prompt. `seeds` are in [0, 2^64).
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray | list[Image.Image]:
+        """(B, H, W, 3) uint8, or PIL images in RGB, one per prompt. `seeds` are in [0, 2^64).
 
         An image may depend on its own prompt and seed only.
         """
@@ -56,7 +63,7 @@ def describe(model: str, generator: object) -> Description:
     """Raises GeneratorError when an attribute is not as in `Generator`."""
 
     def attribute(name: str, default: Any, good: Callable[[Any], bool], wanted: str) -> Any:
-        value = getattr(generator, name, default)
+        value = call(f"{model}: its attribute {name} cannot be read", lambda: getattr(generator, name, default))
         if not good(value):
             raise GeneratorError(f"{model}: its attribute {name} is {value!r}; it must be {wanted}")
         return value
@@ -66,7 +73,7 @@ def describe(model: str, generator: object) -> Description:
 
     return Description(
         attribute("batch_size", DEFAULT_BATCH_SIZE, lambda v: type(v) is int and v >= 1, "an int of at least 1"),
-        attribute("settings", {}, _is_json_object, "a dict of JSON values with names as keys"),
+        _plain(attribute("settings", {}, _is_json_object, "a dict of JSON values with names as keys")),
         attribute(
             "weights",
             {},
@@ -81,59 +88,78 @@ def describe(model: str, generator: object) -> Description:
 
 def _is_json_object(value: object) -> bool:
     try:
-        return isinstance(value, dict) and json.loads(json.dumps(value, allow_nan=False)) == value
+        return isinstance(value, dict) and json.loads(json.dumps(plain := _plain(value), allow_nan=False)) == plain
     except (TypeError, ValueError):
         return False
 
 
-def call(doing: str, function: Callable[[], Result]) -> Result:
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same settings with numpy's numbers as Python's."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
+
+
+def call(doing: str, function: Callable[[], Result], hint: Callable[[BaseException], str] = lambda error: "") -> Result:
     """`function()`; what a generator's own code raises becomes a GeneratorError that says where it was raised.
 
-    The errors of this project pass as they are: they have their own readers.
+    Ending the program is an error, too, whatever the exit code: a file whose `sys.exit(main())` runs while it is
+    imported has not drawn anything. `hint` may add a line. The errors of this project pass as they are: they have their
+    own readers.
     """
     try:
-        return function()
-    except (UsageError, CompetitionError, SubmissionError, MissingPart, GeneratorError):
+        with no_hard_exit(doing):
+            return function()
+    except (UsageError, CompetitionError, SubmissionError, MissingPart, GeneratorError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        place = _most_telling(traceback.extract_tb(error.__traceback__))
-        where = f"\n  at {place.filename}, line {place.lineno}, in {place.name}"
-        if isinstance(error, SyntaxError):
-            where = f"\n  at {error.filename}, line {error.lineno}"
-        if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
-            where += "\n  out of memory: try a smaller --batch-size"
-        raise GeneratorError(f"{doing}: {type(error).__name__}: {error}{where}") from error
+    except BaseException as error:
+        where = f"\n  at {_place(error)}"
+        more = hint(error)
+        if isinstance(error, SystemExit):
+            what = f"it ended the program: {_words(error)}"
+            more += (
+                "\n  -> raise an exception where something is wrong; what the file does as a script belongs under"
+                ' `if __name__ == "__main__":`'
+            )
+        else:
+            what = f"{type(error).__name__}: {error}"
+        if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "out of memory" in what.lower():
+            more += "\n  out of memory: try a smaller --batch-size"
+        raise GeneratorError(f"{doing}: {what}{where}{more}") from error
+
+
+def _words(stop: SystemExit) -> str:
+    """How the program was ended: with a text, which is the reason, or with a code."""
+    name = "os._exit" if isinstance(stop, HardExit) else "sys.exit"
+    return f"{name}({stop.code!r})" if stop.code is None or isinstance(stop.code, int) else shown(str(stop.code), 2000)
+
+
+def _place(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frame = _most_telling(traceback.extract_tb(error.__traceback__))
+    return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
 
 
 def _most_telling(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:
     """The innermost frame outside of libraries: a line that the author wrote."""
-    own = [frame for frame in frames if "site-packages" not in frame.filename and not frame.filename.startswith("<")]
-    return (own or frames)[-1]
+    return next((frame for frame in reversed(frames) if _is_authors(frame.filename)), frames[-1])
+
+
+def _is_authors(file: str) -> bool:
+    """Neither an installed package nor Python's own; compiled code names files that are not there."""
+    return (
+        "site-packages" not in file
+        and file != exits.__file__
+        and not file.startswith(_STANDARD_LIBRARY)
+        and Path(file).is_file()
+    )
 
 
 def checked_images(doing: str, images: object, count: int) -> np.ndarray:
-    """`images` when they are (count, H, W, 3) uint8. Raises GeneratorError that says how to make them so."""
-
-    def refuse(what: str, hint: str) -> GeneratorError:
-        return GeneratorError(
-            f"{doing}: returned {what}, not a uint8 array of shape ({count}, height, width, 3)\n  -> {hint}"
-        )
-
-    if images is None:
-        raise refuse("None", "end generate with a return")
-    if not isinstance(images, np.ndarray):
-        kind = f"{type(images).__module__}.{type(images).__qualname__}".removeprefix("builtins.")
-        hint = (
-            "images.cpu().numpy()" if kind.startswith("torch.") else "np.stack([np.asarray(image) for image in images])"
-        )
-        raise refuse(f"a {kind}", hint)
-    if images.dtype != np.uint8:
-        hint = "for values in [0, 1]: (images * 255).round().clip(0, 255).astype(np.uint8)"
-        raise refuse(f"values of type {images.dtype}", hint)
-    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-        channels_first = images.ndim == 4 and images.shape[1] == 3
-        hint = "images.transpose(0, 2, 3, 1)" if channels_first else "one RGB image per prompt, stacked"
-        raise refuse(f"the shape {images.shape}", hint)
-    if len(images) != count:
-        raise refuse(f"{len(images)} images for {count} prompts", "one image for every prompt, in their order")
-    return images
+    """`images` as (count, H, W, 3) uint8. Raises GeneratorError that says how to make them so."""
+    try:
+        return returned.as_array(images, count)
+    except returned.Refused as refused:
+        raise GeneratorError(
+            f"{doing}: returned {refused.what}, not a uint8 array of shape ({count}, height, width, 3)"
+            f"\n  -> {refused.hint}"
+        ) from None

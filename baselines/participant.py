@@ -65,7 +65,10 @@ def takes(cls: type) -> tuple[str, ...]:
     """Which of `OFFERED` the class's `__init__` names (all, when it has **kwargs)."""
     if cls.__init__ is object.__init__:
         return ()
-    parameters = inspect.signature(cls).parameters.values()
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except ValueError:  # compiled classes have none
+        return ()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return OFFERED
     return tuple(parameter.name for parameter in parameters if parameter.name in OFFERED)
