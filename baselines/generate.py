@@ -18,7 +18,7 @@ from PIL import Image
 from baselines.generator import Generator, GeneratorError, call, checked_images, describe
 from baselines.hardware import say_cost
 from baselines.request import Request, manifest_in
-from submission import Manifest, Prompt, SubmissionWriter, image_seed
+from submission import Competition, Manifest, Prompt, SubmissionWriter, image_seed
 from submission.files import FolderFiles
 from submission.progress import Progress
 
@@ -74,7 +74,7 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
     with Progress(f"drawing with {model}", len(request.names), done=already) as progress:
         try:
             for batch, images in _batches(model, generator, todo, request.seed, batch_size):
-                resizing = resizing_of(images, competition.image_size)
+                resizing = resizing_of(images, competition)
                 if writer is None:
                     manifest = manifest.model_copy(update={"resizing": resizing})
                     writer = SubmissionWriter(out, competition, manifest, overwrite=overwrite)
@@ -84,7 +84,7 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
                         f" {resizing or 'as asked'}, earlier {manifest.resizing or 'as asked'}"
                     )
                 for prompt, image in zip(batch, images, strict=True):
-                    writer.write(prompt.image_name, resized(image, competition.image_size))
+                    writer.write(prompt.image_name, resized(image, competition.size_of(prompt.image_name)))
                     drawn += 1
                 progress.advance(len(batch))
         except GeneratorError as error:
@@ -127,18 +127,17 @@ def _seed_hint(error: BaseException) -> str:
     )
 
 
-def resizing_of(images: np.ndarray, size: int | None) -> str | None:
+def resizing_of(images: np.ndarray, competition: Competition) -> str | None:
     """What `resized` does to images (B, H, W, 3), in words for the manifest; None when nothing."""
     height, width = images.shape[1:3]
-    return (
-        None
-        if size in (None, height) and size in (None, width)
-        else f"Pillow Lanczos, {width}x{height} to {size}x{size}"
-    )
+    if competition.sizes <= {None, (width, height)}:
+        return None
+    to = "x".join(map(str, competition.common_size)) if competition.common_size else "its reference's size"
+    return f"Pillow Lanczos, {width}x{height} to {to}"
 
 
-def resized(image: np.ndarray, size: int | None) -> np.ndarray:
-    """(H, W, 3) uint8 to (size, size, 3) with Pillow's Lanczos filter, as it is when it has that size already."""
-    if size is None or image.shape == (size, size, 3):
+def resized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """(H, W, 3) uint8 to `size` (width, height) with Pillow's Lanczos; as it is when it has that size already."""
+    if size is None or image.shape == (size[1], size[0], 3):
         return image
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.LANCZOS))

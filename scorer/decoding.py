@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from submission import Problem, Submission, image_hashes
+from submission import CompetitionError, Problem, Submission, image_hashes
 from submission.images import ImageProblem
 from submission.progress import track
-from submission.references import References
+from submission.references import References, size_problem
 
 # Pixels decoded ahead, and pixels waiting for company of their own size, hold at most about this much memory each.
 AHEAD_BYTES = 2**27
@@ -61,10 +61,8 @@ def read_pair(submission: Submission, references: References | None, row: int, n
     if references is None:
         return Pair(row, image, None, image_hashes.query(image), None)
     reference = references.read(name)
-    if reference.shape != image.shape:
-        (height, width), (expected_height, expected_width) = image.shape[:2], reference.shape[:2]
-        what = f"is {width}×{height} pixels, but its reference {expected_width}×{expected_height}"
-        return Problem(name, what, "save each image at the size of its reference")
+    if problem := size_problem(name, image.shape, reference.shape):
+        return problem
     return Pair(row, image, reference, image_hashes.query(image), image_hashes.code(reference))
 
 
@@ -80,17 +78,23 @@ def decoded(
     """Every image of `share` (rows of `names`) that can be decoded, with its reference.
 
     What is wrong with the others is added to `problems`; what is missing was reported when the submission was opened.
+    Raises CompetitionError that names every bad reference, not only the first one met.
     """
     present = set(submission.names)
     rows = [(row, names[row]) for row in share if names[row] in present]
     side = submission.competition.image_size or 1024
     window = min(4 * batch_size, max(8, AHEAD_BYTES // (2 * 3 * side**2)))
     found = ahead(lambda item: read_pair(submission, references, *item), rows, window)
-    for pair in track(found, "scoring images", total=len(rows), show=progress):
-        if isinstance(pair, Problem):
-            problems.append(pair)
-        else:
-            yield pair
+    try:
+        for pair in track(found, "scoring images", total=len(rows), show=progress):
+            if isinstance(pair, Problem):
+                problems.append(pair)
+            else:
+                yield pair
+    except CompetitionError:
+        if references is not None:
+            references.shapes()
+        raise
 
 
 def until_a_problem(pairs: Iterable[Pair], problems: Sequence[Problem]) -> Iterator[Pair]:

@@ -14,7 +14,8 @@ from submission import atomic
 from submission.archive import open_files, write_zip
 from submission.checks import read_manifest
 from submission.competition import Competition
-from submission.errors import MissingPart, Problem, SubmissionError, UsageError, run, shown
+from submission.data_check import check_data
+from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, shown
 from submission.files import FolderFiles
 from submission.folder import Submission
 from submission.images import max_file_bytes
@@ -97,8 +98,11 @@ def _outside(out: Path, submission: Path) -> Path:
 
 def _check(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
+    read = check_data(competition, progress=True)
     submission = Submission.open(options.submission, competition, progress=True)
     size = f"{competition.image_size}×{competition.image_size} pixels" if competition.image_size else "any size"
+    if competition.reference_shapes:
+        size = "each of its reference's size"
     print(f"ok: {shown(str(options.submission))} is a valid submission to {competition.title}")
     print(f"  images    {len(submission.names)}, {size}, RGB, named as the prompts ask")
     if submission.manifest:
@@ -107,6 +111,8 @@ def _check(options: argparse.Namespace) -> None:
         print(f"  manifest  {manifest.model}, seed {manifest.seed}; {state}")
     else:
         print(f"  manifest  none ({MANIFEST_NAME} is optional)")
+    if competition.has_references and not read["references"]:
+        print("  note      the references are not on this machine: sizes were not compared with theirs")
     print(f"  sha256    {submission.sha256}")
     for note in submission.notes:
         print(f"  note      {shown(note, 400)}")
@@ -175,6 +181,12 @@ def _data(options: argparse.Namespace) -> None:
     for what, path in competition.data_files():
         print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{path}")
         missing += [] if path.exists() else [path]
+    try:
+        check_data(competition, progress=True)
+    except CompetitionError as error:
+        if not missing:
+            raise
+        print(f"error: {error}", file=sys.stderr)  # and what is missing as well
     if missing:
         raise MissingPart(f"data of the competition {competition.name!r}", get_it=competition.how_to_get_data())
 

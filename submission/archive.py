@@ -143,12 +143,19 @@ def _why_refused(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def open_files(path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES) -> FolderFiles | ZipFiles:
-    """The files of the folder or zip `path`. Raises NotReadable when it is neither, or has more than `max_entries`."""
+def open_files(
+    path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES, *, follow: bool = False
+) -> FolderFiles | ZipFiles:
+    """The files of the folder or zip `path`. `follow`: symbolic links in a folder are followed.
+
+    Raises NotReadable when it is neither, or has more than `max_entries`.
+    """
     if not path.exists():
         raise NotReadable("is not there")
     try:
-        return FolderFiles(path, max_entries) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
+        return (
+            FolderFiles(path, max_entries, follow=follow) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
+        )
     except OSError as error:
         raise NotReadable(f"cannot be read: {error.strerror or error}") from None
 

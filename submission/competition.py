@@ -205,6 +205,34 @@ class Competition:
         path = self._existing("references", self.files["references"])
         return References(path, [prompt.image_name for prompt in self.prompts], self.image_size)
 
+    @cached_property
+    def reference_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape (H, W, 3) of each reference where they decide the images' sizes: no `image_size` is named, and they
+        are on this machine. Empty otherwise. Raises CompetitionError with every reference that is no image."""
+        if self.image_size is not None or not self.has_references:
+            return {}
+        try:
+            return self.references().shapes()
+        except MissingPart:
+            return {}
+
+    def size_of(self, image_name: str) -> tuple[int, int] | None:
+        """(width, height) that an image is to have: `image_size`, else its reference's; None where any will do."""
+        if self.image_size is not None:
+            return self.image_size, self.image_size
+        shape = self.reference_shapes.get(image_name)
+        return None if shape is None else (shape[1], shape[0])
+
+    @cached_property
+    def sizes(self) -> frozenset[tuple[int, int] | None]:
+        """What `size_of` says, over all images."""
+        return frozenset(self.size_of(prompt.image_name) for prompt in self.prompts)
+
+    @property
+    def common_size(self) -> tuple[int, int] | None:
+        """(width, height) of all images, None where any will do, or they differ."""
+        return next(iter(self.sizes)) if len(self.sizes) == 1 else None
+
     def statistics(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The precomputed mean (D,) and covariance (D, D) of the references' features, float64; None when not named."""
         if self.files["statistics"] is None:

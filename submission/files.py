@@ -54,11 +54,13 @@ def ignored_note(names: Iterable[str]) -> list[str]:
 class FolderFiles:
     """A folder's files: `names` the readable ones, `problems` what else was found, `notes` what was ignored.
 
-    Raises NotReadable for a folder of more than `max_entries`.
+    Symbolic links are problems, unless the folder is the host's own and they are to be followed (`follow`). Raises
+    NotReadable for a folder of more than `max_entries`.
     """
 
-    def __init__(self, path: Path, max_entries: int | None = None) -> None:
+    def __init__(self, path: Path, max_entries: int | None = None, *, follow: bool = False) -> None:
         self.path = path
+        self._follow = follow
         self.names: list[str] = []
         self.problems: list[Problem] = []
         ignored: list[str] = []
@@ -70,11 +72,14 @@ class FolderFiles:
             for entry in sorted(listed, key=lambda entry: entry.name):
                 if is_junk(entry.name):
                     ignored.append(entry.name)
-                elif entry.is_symlink():
+                elif entry.is_symlink() and not follow:
                     self.problems.append(Problem(entry.name, "is a symbolic link", "put the file itself there"))
-                elif entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=follow):
                     folders.append(entry.name)
-                elif not entry.is_file(follow_symlinks=False):
+                elif follow and not os.path.exists(entry.path):
+                    hint = "bring the file itself here: git annex get, dvc pull, or download it again"
+                    self.problems.append(Problem(entry.name, "is a symbolic link to a file that is not here", hint))
+                elif not entry.is_file(follow_symlinks=follow):
                     self.problems.append(Problem(entry.name, "is not a regular file", "remove it"))
                 else:
                     self.names.append(entry.name)
@@ -88,8 +93,8 @@ class FolderFiles:
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`. Raises NotReadable."""
-        return read_regular(self.path / name, limit)
+        return read_regular(self.path / name, limit, follow=self._follow)
 
     def size(self, name: str) -> int:
         """How many bytes the file `name` has. Raises OSError."""
-        return (self.path / name).lstat().st_size
+        return (self.path / name).stat(follow_symlinks=self._follow).st_size

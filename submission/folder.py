@@ -16,7 +16,7 @@ from submission.errors import Problem, SubmissionError
 from submission.images import ImageProblem, max_file_bytes
 from submission.manifest import max_manifest_bytes
 from submission.progress import track
-from submission.references import content_sha256
+from submission.references import content_sha256, size_problem
 from submission.safe_read import NotReadable
 from submission.zip_directory import max_entries
 
@@ -53,18 +53,23 @@ class Submission:
     ) -> Submission:
         """Open a folder or zip.
 
-        `verify=True` decodes every image and raises SubmissionError with all problems at once. `verify=False` looks at
+        `verify=True` decodes every image, compares sizes with the references' where the competition names none, and
+        raises SubmissionError with all problems at once. `verify=False` looks at
         names, links and the manifest only, keeps what it finds in `problems`, and leaves the images to `read`, so that
         a scorer decodes them once; it must end with `raise_if`.
         """
         submission = cls(path, competition)
         if verify:
             problems = []
+            shapes = competition.reference_shapes
             for name in track(submission.names, "checking images", show=progress):
                 try:
-                    submission.read(name)
+                    shape = submission.read(name)[1].shape
                 except ImageProblem as error:
                     problems.append(error.problem(name))
+                else:
+                    if problem := size_problem(name, shape, shapes.get(name, shape)):
+                        problems.append(problem)
             submission.raise_if(problems)
         return submission
 

@@ -3,32 +3,72 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from submission.archive import open_files
 from submission.errors import CompetitionError, Problem
 from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.names import SUFFIXES, clash_key
+from submission.progress import track
 from submission.safe_read import NotReadable
 
 
+def size_problem(name: str, image: tuple[int, ...], reference: tuple[int, ...]) -> Problem | None:
+    """What is wrong when an image of the shape `image`, (H, W, 3), is compared with a reference of another one."""
+    if image == reference:
+        return None
+    (height, width), (expected_height, expected_width) = image[:2], reference[:2]
+    what = f"is {width}×{height} pixels, but its reference {expected_width}×{expected_height}"
+    return Problem(name, what, "save each image at the size of its reference")
+
+
 class References:
-    """One reference per prompt. `names` is in prompt order; other files in the folder or zip are left alone."""
+    """One reference per prompt. `names` is in prompt order; other files in the folder or zip are left alone.
+
+    They are the host's own, so links are followed (the hub's cache, DVC and git-annex keep files so), and where no file
+    has a prompt's very name, the one that differs in case or in an image's suffix is taken: `1.jpg` for `1.png`.
+    """
 
     def __init__(self, path: Path, names: Sequence[str], size: int | None) -> None:
         self.path, self.names, self.size = path, tuple(names), size
         try:
-            self._files = open_files(path)
+            self._files = open_files(path, follow=True)
         except NotReadable as error:
             raise CompetitionError(f"{path}: the references' file {error}") from None
-        absent = set(self.names) - set(self._files.names)
-        if absent:
-            found = {problem.name: problem for problem in self._files.problems}
-            problems = [found.get(name, Problem(name, "has no reference")) for name in self.names if name in absent]
+        self._file_of: dict[str, str] = {}
+        if problems := list(self._found()):
+            if not self._file_of:
+                problems = [problem for problem in self._files.problems if problem.what == "is a folder"] + problems
             raise CompetitionError(f"{path}: a prompt without a same-named reference image", problems)
+
+    def _found(self) -> Iterator[Problem]:
+        """Fills `_file_of`; what is wrong with the names that have no file."""
+        present = set(self._files.names)
+        broken = {problem.name: problem for problem in self._files.problems}
+        alike: dict[str, list[str]] = {}
+        for file in (*self._files.names, *broken):
+            if file.lower().endswith(SUFFIXES):
+                alike.setdefault(clash_key(PurePath(file).stem), []).append(file)
+        for name in self.names:
+            candidates = alike.get(clash_key(PurePath(name).stem), [])
+            if name in present:
+                self._file_of[name] = name
+            elif name in broken:
+                yield broken[name]
+            elif len(candidates) > 1:
+                yield Problem(name, f"has several that could be its reference: {', '.join(candidates)}", "keep one")
+            elif not candidates:
+                yield Problem(name, "has no reference")
+            elif candidates[0] in broken:
+                yield broken[candidates[0]]
+            else:
+                self._file_of[name] = candidates[0]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -36,16 +76,45 @@ class References:
     def read_bytes(self, name: str) -> bytes:
         """The file of one reference. Raises CompetitionError."""
         try:
-            return self._files.read(name, max_file_bytes(self.size))
-        except NotReadable as error:
+            return self._read_bytes(name)
+        except ImageProblem as error:
             raise CompetitionError(f"{self.path}: {name}: {error}") from None
 
     def read(self, name: str) -> np.ndarray:
         """One reference, uint8 (H, W, 3). Greyscale is repeated to three channels. Raises CompetitionError."""
         try:
-            return read_image(self.read_bytes(name), self.size, grey=True)
+            return self._read(name)
         except ImageProblem as error:
             raise CompetitionError(f"{self.path}: {name}: {error}") from None
+
+    def _read_bytes(self, name: str) -> bytes:
+        try:
+            return self._files.read(self._file_of[name], max_file_bytes(self.size))
+        except NotReadable as error:
+            raise ImageProblem(str(error)) from None
+
+    def _read(self, name: str) -> np.ndarray:
+        return read_image(self._read_bytes(name), self.size, grey=True)
+
+    def shapes(self, *, progress: bool = False) -> dict[str, tuple[int, ...]]:
+        """The shape (H, W, 3) of each reference, for which all are decoded.
+
+        Raises CompetitionError that names every reference which is no image to compare with, and why.
+        """
+
+        def shape(name: str) -> tuple[int, ...] | Problem:
+            try:
+                return self._read(name).shape
+            except ImageProblem as error:
+                return error.problem(name)
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow's decoders release the interpreter's lock
+            done = track(pool.map(shape, self.names), "checking references", total=len(self), show=progress)
+            found = dict(zip(self.names, done, strict=True))
+        if problems := [problem for problem in found.values() if isinstance(problem, Problem)]:
+            count = "1 reference is" if len(problems) == 1 else f"{len(problems)} references are"
+            raise CompetitionError(f"{self.path}: {count} no image that can be compared with", problems)
+        return {name: shape for name, shape in found.items() if not isinstance(shape, Problem)}
 
     @cached_property
     def sha256(self) -> str:

@@ -92,9 +92,11 @@ class SubmissionWriter:
     def _checked(self, files: FolderFiles, name: str) -> str | None:
         """The sha256 of the whole, valid image `name` on disk; None when it has to be drawn."""
         try:
-            return read_checked(files, name, self.competition.image_size, self._listed.get(name))[2]
+            _, image, digest = read_checked(files, name, self.competition.image_size, self._listed.get(name))
         except ImageProblem:
             return None
+        size = self.competition.size_of(name)
+        return digest if size in (None, (image.shape[1], image.shape[0])) else None
 
     def missing(self, names: Sequence[str] | None = None) -> list[str]:
         """Those of `names` (default: all) that are still to be drawn: not there, or damaged, in the given order."""
@@ -115,9 +117,9 @@ class SubmissionWriter:
         """Write one image, uint8 (H, W, 3), atomically. The same pixels give the same bytes. Raises ValueError."""
         if name not in self._known:
             raise ValueError(f"no prompt names the image {name!r}")
-        size = self.competition.image_size
-        if size and image.shape != (size, size, 3):
-            raise ValueError(f"{name}: the image is {image.shape}, the competition asks for {(size, size, 3)}")
+        size = self.competition.size_of(name)
+        if size and image.shape != (size[1], size[0], 3):
+            raise ValueError(f"{name}: the image is {image.shape}, the competition asks for {(size[1], size[0], 3)}")
         data = image_bytes(image, name)
         atomic.write_bytes(self.out / name, data, lasting=False)  # the manifest, which is last, is
         self._good[name] = hashlib.sha256(data).hexdigest()

@@ -15,8 +15,8 @@ SIZE_WHERE_ANY_IS_ALLOWED = 256
 class Noise:
     """Images whose every value is uniform over 0…255."""
 
-    def __init__(self, image_size: int) -> None:
-        self.shape = (image_size, image_size, 3)
+    def __init__(self, width: int, height: int) -> None:
+        self.shape = (height, width, 3)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """(B, H, W, 3) uint8; the prompts change nothing."""
@@ -30,4 +30,4 @@ class Noise:
 
 
 def load(competition: Competition, device: str) -> Noise:
-    return Noise(competition.image_size or SIZE_WHERE_ANY_IS_ALLOWED)
+    return Noise(*(competition.common_size or (SIZE_WHERE_ANY_IS_ALLOWED, SIZE_WHERE_ANY_IS_ALLOWED)))

@@ -197,6 +197,27 @@ def test_another_size_is_resized_with_lanczos_and_written_down(tiny_competition,
     assert np.array_equal(pixels(tmp_path / "a" / prompt.image_name), np.asarray(expected))
 
 
+def test_the_references_decide_the_size_where_the_competition_names_none(
+    tiny_competition, model_file, tmp_path, pixels
+) -> None:
+    competition = tiny_competition(4)
+    file = competition.root / "competition.toml"
+    file.write_text(file.read_text().replace("image_size = 64\n", ""))
+    competition = Competition.load(file)
+    assert drawn(model_file("Model.size = 40\n"), competition, tmp_path / "a").complete
+    assert Submission.open(tmp_path / "a", competition).manifest.resizing == "Pillow Lanczos, 40x40 to 64x64"
+    path = competition.root / "references" / "3_main.png"
+    Image.open(path).resize((96, 72)).save(path)
+    competition = Competition.load(file)
+    assert drawn(model_file("Model.size = 40\n"), competition, tmp_path / "b").complete
+    assert (
+        Submission.open(tmp_path / "b", competition).manifest.resizing
+        == "Pillow Lanczos, 40x40 to its reference's size"
+    )
+    assert pixels(tmp_path / "b" / "3_main.png").shape == (72, 96, 3)
+    assert pixels(tmp_path / "b" / "2_main.png").shape == (64, 64, 3)
+
+
 def test_sizes_that_change_on_the_way_are_refused(tiny_competition, model_file, tmp_path) -> None:
     body = "calls = []\nModel.generate = lambda *_: calls.append(0) or np.zeros((4, 31 + len(calls), 32, 3), np.uint8)"
     with pytest.raises(GeneratorError, match="32x33 to 64x64, earlier Pillow Lanczos, 32x32 to 64x64"):

@@ -17,7 +17,7 @@ from baselines.generate import draw
 from baselines.request import Request
 from baselines.trivial import mean_image
 from baselines.trivial.nearest import CaptionIndex
-from submission import MissingPart, Submission
+from submission import Competition, MissingPart, Submission
 
 SEEDS = [0, 1, 2**63, 2**64 - 1]
 
@@ -34,6 +34,20 @@ def test_noise_is_uniform_and_seeded(tiny_competition) -> None:
     assert 150 < chi_squared < 370, "255 degrees of freedom: mean 255, standard deviation 22.6"
     correlation = np.corrcoef(images.reshape(4, -1).astype(float))
     assert np.abs(correlation - np.eye(4)).max() < 0.05
+
+
+def test_noise_has_the_references_size_where_the_competition_names_none(tiny_competition) -> None:
+    competition = tiny_competition(2)
+    file = competition.root / "competition.toml"
+    file.write_text(file.read_text().replace("image_size = 64\n", ""))
+    for path in (competition.root / "references").iterdir():
+        Image.open(path).resize((80, 48)).save(path)
+    images = baselines.load("noise", Competition.load(file), "cpu").generate(["x"], [0])
+    assert images.shape == (1, 48, 80, 3)
+    for path in (competition.root / "references").iterdir():
+        path.unlink()
+    file.write_text(file.read_text().replace('references = "references"\n', 'statistics = ["mu.npy", "sigma.npy"]\n'))
+    assert baselines.load("noise", Competition.load(file), "cpu").generate(["x"], [0]).shape == (1, 256, 256, 3)
 
 
 def test_mean_image_is_the_mean(tiny_competition, training_set) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from scorer.decoding import Pair, ahead, batches
+from scorer.decoding import Pair, ahead, batches, decoded
 from scorer.rows import Rows
-from submission import image_hashes
+from submission import Competition, CompetitionError, Problem, Submission, SubmissionError, image_hashes
 
 CPU = torch.device("cpu")
 
@@ -81,3 +83,37 @@ def test_many_shapes_lose_nothing_and_stay_bounded() -> None:
         rows.add("value", batch.rows, batch.images[:, 0, 1, 0].float())
     assert most <= 8 * 4
     assert rows.tensors()["value"].tolist() == [i % 256 for i in range(300)]
+
+
+def _decoded(competition: Competition, folder: Path) -> list[Problem]:
+    problems: list[Problem] = []
+    submission = Submission.open(folder, competition, verify=False)
+    names = submission.expected
+    for _ in decoded(submission, competition.references(), names, range(len(names)), problems, 4, False):
+        pass
+    return problems
+
+
+def test_the_scorer_refuses_sizes_as_the_check_does(tiny_competition, tiny_submission) -> None:
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (folder / "submission.json").unlink()
+    file = competition.root / "competition.toml"
+    file.write_text(file.read_text().replace("image_size = 64\n", ""))
+    competition = Competition.load(file)
+    for name in ("0_main.png", "1_main.png"):
+        Image.open(folder / name).resize((48, 40)).save(folder / name)
+    with pytest.raises(SubmissionError) as checked:
+        Submission.open(folder, competition)
+    assert _decoded(competition, folder) == checked.value.problems
+
+
+def test_the_scorer_names_every_bad_reference(tiny_competition, tiny_submission) -> None:
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    for name in ("2_main.png", "5_main.png"):
+        path = competition.root / "references" / name
+        Image.open(path).convert("RGBA").save(path)
+    with pytest.raises(CompetitionError) as caught:
+        _decoded(competition, folder)
+    assert [problem.name for problem in caught.value.problems] == ["2_main.png", "5_main.png"]
