@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +81,27 @@ def tiny_submission(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`start(command, **options)`: a Popen that gives text. What still runs when the test ends or fails is killed.
+
+    Left to itself it would be the warning, and so the error, of a later test. No test has a time limit: how fast a
+    machine is says nothing about the code, and pyproject.toml has pytest say where one hangs.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, **{**pipes, **options}))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        with process:  # closes its pipes and waits for it
+            if process.poll() is None:
+                process.kill()
 
 
 @pytest.fixture

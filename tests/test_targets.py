@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,17 +226,17 @@ def test_the_first_failure_ends_the_word(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not (tmp_path / "there").exists()
 
 
-def test_a_word_that_is_told_to_stop_tells_its_command(tmp_path: Path) -> None:
+def test_a_word_that_is_told_to_stop_tells_its_command(start: Callable[..., subprocess.Popen[str]]) -> None:
     """A scheduler stops a job with SIGTERM: drawing must not go on without it."""
     code = (
         "import sys, targets; targets.WORDS['score'] = lambda v: iter([[sys.executable, '-u', '-c',"
-        " 'import os, time; print(os.getpid()); time.sleep(60)']]); sys.exit(targets.main(['score']))"
+        " 'import os, time; print(os.getpid()); time.sleep(600)']]); sys.exit(targets.main(['score']))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = start([sys.executable, "-c", code], cwd=ROOT, stderr=None)
     assert process.stdout is not None
     child = int(process.stdout.readline())
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate()
     assert process.returncode == 128 + 15
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)

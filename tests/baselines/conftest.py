@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The pixels depend on prompt and seed, as they may, and on the size of the batch, as those of a real kernel do.
 MODEL = """
 import hashlib
+import os
 import time
 import numpy as np
 
@@ -26,10 +27,12 @@ class Model:
     batch_size = 4
     settings = {"sampler": "hash"}
     size = 64
-    pause = 0.0
+    batches, waits_after, until = 0, None, None  # after so many batches it waits until there is the file `until`
 
     def generate(self, prompts, seeds):
-        time.sleep(self.pause)
+        while self.batches == self.waits_after and not os.path.exists(self.until):
+            time.sleep(0.01)
+        self.batches += 1
         return np.stack([self.one(f"{prompt}/{seed}/{len(prompts)}") for prompt, seed in zip(prompts, seeds)])
 
     def one(self, text):
@@ -51,20 +54,14 @@ def model_file(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def command() -> Callable[..., subprocess.Popen[str]]:
+def command(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """`command(*arguments)` starts `python -m baselines` and returns the running process."""
 
-    def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "baselines", *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def begin(*arguments: object, **variables: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "baselines", *map(str, arguments)]
+        return start(words, cwd=ROOT, env={**os.environ, **variables})
 
-    return start
+    return begin
 
 
 @pytest.fixture

@@ -22,27 +22,27 @@ from scorer.parallel import ALONE, Processes
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def launch(words: list[str], count: int = 2) -> list[subprocess.CompletedProcess]:
-    """Python with `words` in `count` processes, with the environment that torchrun gives them."""
+@pytest.fixture
+def launch(start: Callable[..., subprocess.Popen[str]]) -> Callable[[list[str]], list[subprocess.CompletedProcess]]:
+    """`launch(words)`: Python with `words` in two processes, with the environment that torchrun gives them."""
+    return lambda words: _launch(start, words)
+
+
+def _launch(
+    start: Callable[..., subprocess.Popen[str]], words: list[str], count: int = 2
+) -> list[subprocess.CompletedProcess]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error::ResourceWarning", *words]
     processes = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        start(command, cwd=ROOT, env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(count)
     ]
     results = []
     for process in processes:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate()
         results.append(subprocess.CompletedProcess(command, process.returncode, out, err))
     return results
 
@@ -61,7 +61,7 @@ parallel.stop()
 
 
 @pytest.mark.slow
-def test_sums_over_two_processes_are_those_of_one(tmp_path: Path) -> None:
+def test_sums_over_two_processes_are_those_of_one(tmp_path: Path, launch: Callable) -> None:
     features = np.maximum(np.random.default_rng(7).normal(0.3, 1, (1063, 176)), 0).astype(np.float32)
     np.save(tmp_path / "features.npy", features)
     for process in launch(["-c", SUM, str(tmp_path / "features.npy"), str(tmp_path / "sums")]):
@@ -77,7 +77,7 @@ def test_sums_over_two_processes_are_those_of_one(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [13, 180], ids=["fewer images than features", "more"])
 def test_two_processes_give_the_scorecard_of_one(
-    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, n: int
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, launch: Callable, n: int
 ) -> None:
     competition = tiny_competition(n)
     entry = tiny_submission(competition)
@@ -100,7 +100,7 @@ def test_two_processes_give_the_scorecard_of_one(
 
 @pytest.mark.slow
 def test_a_problem_of_the_second_is_a_problem_of_both(
-    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, launch: Callable
 ) -> None:
     competition = tiny_competition(8)
     entry = tiny_submission(competition)

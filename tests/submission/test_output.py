@@ -66,7 +66,7 @@ def test_a_command_whose_reader_leaves_ends_its_work_with_its_own_exit_code(tmp_
         assert process.stdout.readline() == "line 0\n"
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=120) == 7
+        assert process.wait() == 7
     assert (tmp_path / "end").read_text() == "done"
 
 
