@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from leaderboard.row import COLUMNS, Row, from_cells, from_scorecard, to_cells
 from submission import atomic
-from submission.errors import CompetitionError, MissingPart, UsageError, shown
+from submission.errors import CompetitionError, UsageError, shown
+from submission.locking import alone
 from submission.scorecard import Scorecard
 
 SHIPPED = Path(__file__).parent / "baselines.csv"
@@ -80,19 +79,13 @@ def append(
     row = from_scorecard(card, created_at)
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS)
-    try:
-        with lock:
-            data = _bytes(path)
-            for other in _parse(data, path) if data is not None else ():
-                if other.key == row.key:
-                    return AlreadyThere(other)
-            atomic.remove_leftovers(path.parent)
-            atomic.write_bytes(path, (data or _line(COLUMNS)) + _line(to_cells(row)))
-    except Timeout:
-        raise MissingPart(
-            f"another process has held the board for {LOCK_SECONDS} s", looked_for=lock.lock_file, get_it="try again"
-        ) from None
+    with alone(path.with_name(f".{path.name}.lock"), "the board", LOCK_SECONDS, keep=True):
+        data = _bytes(path)
+        for other in _parse(data, path) if data is not None else ():
+            if other.key == row.key:
+                return AlreadyThere(other)
+        atomic.remove_leftovers(path.parent)
+        atomic.write_bytes(path, (data or _line(COLUMNS)) + _line(to_cells(row)))
     return Added(row)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from submission import atomic
 from submission.checks import read_checked
@@ -17,6 +16,7 @@ from submission.competition import Competition
 from submission.errors import UsageError, shown
 from submission.files import LOCK_NAME, FolderFiles, is_junk
 from submission.images import ImageProblem, image_bytes
+from submission.locking import alone
 from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.safe_read import NotReadable
 
@@ -45,16 +45,9 @@ class SubmissionWriter:
         with self._alone():
             self._listed = self._claim()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One shard at a time. The lock's file goes before the lock, for it is no image; `filelock` sees when a file
-        that it waited for is gone."""
-        with FileLock(self.out / LOCK_NAME) as lock:
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):  # Windows removes no open file
-                    Path(lock.lock_file).unlink()
+    def _alone(self) -> AbstractContextManager[None]:
+        """One shard at a time."""
+        return alone(self.out / LOCK_NAME, f"the folder {self.out}", seconds=-1)
 
     def _claim(self) -> dict[str, str]:
         """Make the folder ours or refuse it. Returns the image hashes that a finished manifest lists."""
