@@ -99,7 +99,8 @@ def module(name: str, *arguments: str) -> Command:
 
 
 def data(v: Variables) -> Iterator[Command]:
-    name = Competition.load(v["COMPETITION"]).name
+    competition = Competition.load(v["COMPETITION"])
+    name = competition.name if competition.is_shipped else ""  # a path to one's own is never made
     if name == "bestiary":
         yield module("submission.bestiary", *v.words("ARGS"))
     elif name == "coco2014":
@@ -152,7 +153,7 @@ def _changed_since(submission: Path, scorecard: Path) -> bool:
 
 
 def validate(v: Variables) -> Iterator[Command]:
-    yield module("submission", "check", v.submission, *v.competition, *v.words("ARGS"))
+    yield module("submission", "validate", v.submission, *v.competition, *v.words("ARGS"))
 
 
 def table(v: Variables) -> Iterator[Command]:

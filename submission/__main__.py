@@ -1,4 +1,4 @@
-"""python -m submission check | pack | sheet: what a participant does with a folder of images before handing it in.
+"""python -m submission validate | pack | sheet: what a participant does with a folder of images before handing it in.
 
 `data` says what of a competition's data is on this machine.
 """
@@ -32,17 +32,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
         epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | pack | sheet | data | hashes")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="validate | pack | sheet | data | hashes")
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
+    def command(name: str, text: str, *aliases: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text, aliases=aliases)
         made.add_argument("submission", metavar="DIR", type=Path, help="the folder of images, or a zip of it")
         return made
 
-    check = command("check", "report every problem of a submission at once")
-    check.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+    # `check` is its old name: `make check` and `python -m leaderboard check` are the gate, which is another thing.
+    validate = command("validate", "report every problem of a submission at once", "check")
+    validate.add_argument("--competition", "-c", required=True, metavar="C", help=where)
 
     pack = command("pack", "write a submission as a zip; equal images give equal bytes")
     pack.add_argument(
@@ -96,7 +97,7 @@ def _outside(out: Path, submission: Path) -> Path:
     return out
 
 
-def _check(options: argparse.Namespace) -> None:
+def _validate(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     read = check_data(competition, progress=True)
     submission = Submission.open(options.submission, competition, progress=True)
@@ -144,7 +145,7 @@ def _unchecked(path: Path) -> FolderFiles:
     except NotReadable as error:
         raise SubmissionError([Problem("", str(error), "a submission is a folder of images")], str(path)) from None
     if not isinstance(files, FolderFiles):
-        raise UsageError(f"{path} is a zip already; `check` checks it")
+        raise UsageError(f"{path} is a zip already; `validate` checks it")
     problems = list(files.problems)
     images = [name for name in files.names if name != MANIFEST_NAME]
     problems += [
@@ -170,9 +171,7 @@ def _sheet(options: argparse.Namespace) -> None:
     atomic.write_bytes(out, sheet_bytes(page, small=options.small))
     print(f"sheet: {out} ({page.width}×{page.height} pixels)")
     if submission.problems:
-        print(
-            f"  the submission has problems: python -m submission check {options.submission} -c {options.competition}"
-        )
+        print("  the submission has problems: `make validate`, or python -m submission validate, names every one")
 
 
 def _data(options: argparse.Namespace) -> None:
@@ -201,7 +200,9 @@ def _hashes(options: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = _parser().parse_args(argv)
-    {"check": _check, "pack": _pack, "sheet": _sheet, "data": _data, "hashes": _hashes}[options.command](options)
+    {"validate": _validate, "check": _validate, "pack": _pack, "sheet": _sheet, "data": _data, "hashes": _hashes}[
+        options.command
+    ](options)
     return 0
 
 

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +26,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from submission import atomic, paths, strict_json
+from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, run
 from submission.images import image_bytes
 from submission.names import clash_key, why_unsafe
 from submission.progress import track
+from submission.prompts import read_prompts
 from submission.safe_read import NotReadable, read_regular
 
 SIZE = 256
@@ -203,13 +206,53 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
 
 def claim(out: Path, source: dict[str, object]) -> None:
     """Marks `out` as made from `source`; one folder never mixes two selections. Raises UsageError for another one."""
-    mark = out / "source.json"
-    found = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else None
-    if found != source and any((out / part).exists() for part in ("references", "test.json")):
-        differs = ", ".join(key for key in source if (found or {}).get(key) != source[key])
+    if differs := _differs(out, source):
         raise UsageError(f"{out} holds another selection ({differs} differ): remove the folder, or choose another")
     out.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(mark, source)
+    atomic.write_json(out / "source.json", source)
+
+
+def _differs(out: Path, source: dict[str, object]) -> str:
+    """In what the selection in `out` is another one than `source`; "" when it is the same, or there is none."""
+    mark = out / "source.json"
+    found = json.loads(mark.read_text(encoding="utf-8")) if mark.exists() else {}
+    if found == source or not any((out / part).exists() for part in ("references", "test.json")):
+        return ""
+    return ", ".join(key for key in source if found.get(key) != source[key])
+
+
+def name_of(n: int, seed: int) -> str:
+    """The name of the competition of another selection than the one that `coco2014` names."""
+    return f"coco2014-n{n}{f'-seed{seed}' if seed else ''}"
+
+
+def competition_toml(n: int, seed: int) -> str:
+    """The competition.toml of a selection with a folder of its own: the shipped one's rules, its own name and data."""
+    lines = []
+    for line in (Competition.load("coco2014").root / "competition.toml").read_text(encoding="utf-8").splitlines():
+        if line.startswith(("#", "data_help")):
+            continue
+        line = re.sub(r'^name = "coco2014"$', f'name = "{name_of(n, seed)}"', line)
+        line = re.sub(r'^(title = ".*)"$', rf'\1 ({n:,} images, seed {seed})"', line)
+        lines.append(line.replace("{data}/", ""))
+    return "\n".join(lines) + "\n"
+
+
+def _selections() -> list[Path]:
+    """The folders of finished selections in the data folder."""
+    return sorted(path.parent for path in paths.data_home().glob("coco2014*/source.json") if _is_finished(path.parent))
+
+
+def _is_finished(out: Path) -> bool:
+    return (out / "test.json").exists()
+
+
+def _tell(out: Path) -> None:
+    source = json.loads((out / "source.json").read_text(encoding="utf-8"))
+    own = out != paths.data_home() / "coco2014"
+    count = len(read_prompts(out / "test.json"))
+    print(f"{count:,} prompts and references of {SIZE} pixels, seed {source['seed']}, in {out}")
+    print(f"  make score COMPETITION={shlex.quote(str(paths.readable(out))) if own else 'coco2014'}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -222,8 +265,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, metavar="DIR", help="val2014/")
     parser.add_argument("--n", type=int, default=10_000, help="how many images")
     parser.add_argument("--seed", type=int, default=0, help="chooses images and captions")
-    parser.add_argument("--out", type=Path, default=paths.data_home() / "coco2014", help="where the data go")
+    default = paths.data_home() / "coco2014"
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"where the data go ({default}; when that holds another selection, a folder beside it)",
+        default=argparse.SUPPRESS,
+    )
     args = parser.parse_args(argv)
+    if args.captions is None and args.images is None and "out" not in args and (made := _selections()):
+        for out in made:
+            _tell(out)
+        print("another selection: CAPTIONS=captions_val2014.json IMAGES=val2014/ N=… SEED=…; it gets a folder beside")
+        return 0
     if args.captions is None or args.images is None:
         raise UsageError(
             "which captions and images? make data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/\n"
@@ -237,12 +291,18 @@ def main(argv: list[str] | None = None) -> int:
     # What was chosen tells of the captions' content, whatever the order and form of their file.
     lines = "".join(f"{one.image_id} {one.caption_id} {one.file_name} {one.caption}\n" for one in chosen)
     digest = hashlib.sha256(lines.encode()).hexdigest()
-    claim(args.out, {"version": VERSION, "n": args.n, "seed": args.seed, "captions": digest})
-    if (args.out / "test.json").exists():
-        print(f"already made: {args.out} (remove the folder to make it again)")
-        return 0
-    write(chosen, args.images, args.out)
-    print(f"{len(chosen)} prompts and references of {SIZE} pixels in {args.out}")
+    source = {"version": VERSION, "n": args.n, "seed": args.seed, "captions": digest}
+    out = getattr(args, "out", default)
+    if "out" not in args and _differs(default, source):
+        out = default.with_name(name_of(args.n, args.seed))
+    claim(out, source)
+    if out.absolute() != default:
+        atomic.write_text(out / "competition.toml", competition_toml(args.n, args.seed))
+    if _is_finished(out):
+        print(f"already made: {out} (remove the folder to make it again)")
+    else:
+        write(chosen, args.images, out)
+    _tell(out)
     return 0
 
 

@@ -161,9 +161,19 @@ class Competition:
             raise MissingPart(f"the {what} of the competition {self.name!r}", looked_for=path, get_it=get_it)
         return path
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it came with this package, so that `make data` knows its data."""
+        return self.root == _SHIPPED / self.name
+
     def how_to_get_data(self) -> str:
         """What to do when a file in the data folder is missing."""
-        return (self.data_help or f"make data COMPETITION={self.name}").replace("{data}", str(self.data))
+        if self.data_help is not None:
+            return self.data_help.replace("{data}", str(self.data))
+        if self.is_shipped:
+            return f"make data COMPETITION={self.name}"
+        missing = ", ".join(str(path) for _, path in self.data_files() if not path.exists())
+        return f"ask the host of the competition for what is not here, and put it there: {missing}"
 
     def data_files(self) -> list[tuple[str, Path]]:
         """The files that the toml names, each with what it is; they need not exist."""

@@ -137,8 +137,8 @@ def test_the_gate_scores_what_was_not_scored_or_changed(tmp_path: Path) -> None:
 def test_more_options_are_quoted_as_in_a_shell() -> None:
     (check,) = commands("validate", SUBMISSION="-x", ARGS="--a 'my file' \"$HOME\" ~/b $(c)")
     assert check == [
-        "submission", "check", "./-x", "--competition=bestiary", "--a", "my file", "$HOME", os.path.expanduser("~/b"),
-        "$(c)",
+        "submission", "validate", "./-x", "--competition=bestiary", "--a", "my file", "$HOME",
+        os.path.expanduser("~/b"), "$(c)",
     ]  # fmt: skip
     with pytest.raises(UsageError, match="No closing quotation"):
         commands("validate", SUBMISSION="x", ARGS="it's")
@@ -164,6 +164,14 @@ def test_what_data_means_depends_on_the_competition() -> None:
     coco = commands("data", COMPETITION="coco2014", CAPTIONS="c d.json", IMAGES="i", N="9", SEED="1")
     assert coco == [["submission.coco", "--captions=c d.json", "--images=i", "--n=9", "--seed=1"]]
     assert commands("data", COMPETITION="brainrot") == [["submission", "data", "--competition=brainrot"]]
+
+
+def test_a_path_is_never_taken_for_a_shipped_competition(tmp_path) -> None:
+    for name in ("bestiary", "coco2014"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "competition.toml").write_text(f'[competition]\nname = "{name}"\nprompts = "p.csv"\n')
+        path = str(tmp_path / name)
+        assert commands("data", COMPETITION=path) == [["submission", "data", f"--competition={path}"]]
 
 
 def test_training_makes_its_data_first() -> None:

@@ -144,6 +144,35 @@ def test_an_interrupted_run_goes_on_and_another_selection_is_refused(made, sourc
     assert "another selection (seed, captions differ)" in capsys.readouterr().err
 
 
+def test_complete_data_are_said_to_be_there_and_the_command_succeeds(made, capsys) -> None:
+    out = made()
+    capsys.readouterr()
+    assert run(coco.main, ["--n", "10000", "--seed", "0"]) == 0  # what `make data COMPETITION=coco2014` runs
+    assert f"6 prompts and references of 256 pixels, seed 0, in {out}" in capsys.readouterr().out
+    (out / "test.json").unlink()
+    assert run(coco.main, []) == 2
+    assert "which captions and images?" in capsys.readouterr().err
+
+
+def test_two_selections_stand_side_by_side(made, source: Path, capsys) -> None:
+    first = made()
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    sources = ["--captions", str(source / "captions_val2014.json"), "--images", str(source / "val2014")]
+    for n, seed, name in ((3, 0, "coco2014-n3"), (6, 1, "coco2014-n6-seed1")):
+        for _ in range(2):  # the second time it is there already
+            assert run(coco.main, [*sources, "--n", str(n), "--seed", str(seed)]) == 0
+        out = first.with_name(name)
+        assert f"make score COMPETITION={out}" in capsys.readouterr().out
+        other, shipped = Competition.load(out), Competition.load("coco2014")
+        assert other.name == name
+        assert len(other.prompts) == len(other.references()) == n
+        assert (other.backbones, other.tiers, other.baselines) == (shipped.backbones, shipped.tiers, shipped.baselines)
+        assert other.references().shapes()
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+    assert run(coco.main, []) == 0
+    assert capsys.readouterr().out.count("prompts and references of 256 pixels") == 3
+
+
 def change(source: Path, edit: Callable[[dict], object]) -> Path:
     file = source / "captions_val2014.json"
     value = json.loads(file.read_text())

@@ -17,10 +17,11 @@ def _run(*words):
     return run(main, [str(word) for word in words])
 
 
-def test_check_says_ok(tiny_competition, tiny_submission, capsys):
+@pytest.mark.parametrize("word", ["validate", "check"])  # the second is its old name
+def test_validate_says_ok(tiny_competition, tiny_submission, capsys, word):
     competition = tiny_competition()
     folder = tiny_submission(competition)
-    assert _run("check", folder, "--competition", competition.root) == 0
+    assert _run(word, folder, "--competition", competition.root) == 0
     out = capsys.readouterr().out
     assert out.startswith("ok: ")
     assert Submission.open(folder, competition).sha256 in out

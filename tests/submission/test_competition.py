@@ -122,7 +122,9 @@ def test_absent_data_matters_only_when_it_is_needed(tiny_competition, monkeypatc
     with pytest.raises(MissingPart) as caught:
         competition.references()
     assert str(tmp_path / "data" / "tiny" / "test") in str(caught.value)
-    assert "make data COMPETITION=tiny" in str(caught.value)
+    # `make data COMPETITION=tiny` would find no competition of that name.
+    assert f"ask the host of the competition for what is not here, and put it there: {tmp_path}" in str(caught.value)
+    assert "make data" not in str(caught.value)
 
 
 def test_references_from_folder_and_zip_are_the_same(tiny_competition):
