@@ -169,7 +169,10 @@ def write_zip(
     Raises UsageError when `out` exists, unless `overwrite`.
     """
     if not overwrite and os.path.lexists(out):
-        raise UsageError(f"{out} exists already; remove it, choose another --out, or add --overwrite")
+        raise UsageError(
+            f"{out} exists already; the same command with --overwrite replaces it (with make: ARGS=--overwrite),"
+            " another --out keeps it"
+        )
     with atomic.replacing(out) as file, zipfile.ZipFile(file, "w") as archive:
         for name in sorted(names):
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))

@@ -62,13 +62,19 @@ class Manifest(BaseModel):
     images: dict[str, Sha256] = Field(default_factory=dict)
 
     def differences(self, other: Manifest) -> list[str]:
-        """What would draw other bytes in `other` than in `self`, each as "key: ours -> theirs"."""
+        """What would draw other bytes in `other` than in `self`: files that changed by name, the rest as
+        "key: ours -> theirs"."""
         found = []
         for key in ("competition", "model", "seed", "resizing"):
             ours, theirs = getattr(self, key), getattr(other, key)
             if ours != theirs:
                 found.append(f"{key}: {ours!r} -> {theirs!r}")
-        for group in ("weights", "settings", "versions"):
+        for file in sorted(self.weights.keys() | other.weights.keys()):
+            ours, theirs = self.weights.get(file), other.weights.get(file)
+            if ours != theirs:
+                what = "the file changed" if ours and theirs else "the file is no longer used" if ours else "is new"
+                found.append(f"weights.{file}: {what}")
+        for group in ("settings", "versions"):
             ours, theirs = getattr(self, group), getattr(other, group)
             for key in sorted(ours.keys() | theirs.keys()):
                 if ours.get(key) != theirs.get(key):

@@ -20,6 +20,10 @@ from submission.locking import alone
 from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.safe_read import NotReadable
 
+_DRAW_AGAIN = (
+    "the same command with --overwrite draws it again (with make: ARGS=--overwrite); another --out keeps what is there"
+)
+
 
 class SubmissionWriter:
     """Writes the images of `competition` to the folder `out`, with `manifest` saying what draws them.
@@ -64,13 +68,15 @@ class SubmissionWriter:
                 refusal = f"its {MANIFEST_NAME} cannot be read: {shown(str(error), 400)}"
             else:
                 if differences := found.differences(self.manifest):
-                    refusal = "other settings drew it:\n  " + "\n  ".join(shown(line, 400) for line in differences)
+                    refusal = "it was drawn before something changed:\n  " + "\n  ".join(
+                        shown(line, 400) for line in differences
+                    )
                 elif not self._overwrite:
                     return dict(found.images)
         else:
             refusal = "it holds images without a manifest" if entries else ""
         if refusal and not self._overwrite:
-            raise UsageError(f"{self.out} is there already, and {refusal}\nchoose another --out, or add --overwrite")
+            raise UsageError(f"{self.out} is there already, and {refusal}\n{_DRAW_AGAIN}")
         if refusal:
             # The old manifest goes last: a kill in between leaves a folder that is refused again, never a mixture.
             for name in self._known.intersection(entries):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -172,6 +173,22 @@ def test_other_settings_need_overwrite(tiny_competition, model_file, tmp_path, r
     assert drawn(model, competition, tmp_path / "a", overwrite=True, seed=1).complete
     drawn(model, competition, tmp_path / "b", seed=1)
     assert read_all(tmp_path / "a") == read_all(tmp_path / "b")
+
+
+def test_an_edited_file_is_named_with_what_draws_it_again(tiny_competition, model_file, tmp_path, command) -> None:
+    competition = tiny_competition(4)
+    drawn(model_file(), competition, tmp_path / "a")
+    model = model_file("# a thought\n")
+    arguments = [model, "--competition", competition.root, "--out", tmp_path / "a"]
+    refused = command(*arguments)
+    said = refused.communicate()[1]
+    assert refused.returncode == 2
+    assert "weights.my_model.py: the file changed\n" in said
+    assert "--overwrite draws it again (with make: ARGS=--overwrite)" in said
+    assert not re.search("[0-9a-f]{64}", said)
+    again = command(*arguments, "--overwrite")
+    assert "complete, 4 drawn now" in again.communicate()[0]
+    drawn(model, competition, tmp_path / "a")
 
 
 def test_a_folder_of_someone_elses_images_is_left_alone(tiny_competition, model_file, tmp_path, read_all) -> None:
