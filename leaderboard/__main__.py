@@ -1,4 +1,4 @@
-"""`python -m leaderboard show | table | check`."""
+"""`python -m leaderboard show | table | check | rename | remove`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from leaderboard import board, comparison, report, table
+from leaderboard import board, comparison, editing, outputs, report, table
 from leaderboard.entry import measured
 from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.ranking import rank
 from submission import atomic
 from submission.competition import Competition
-from submission.errors import CompetitionError, MissingPart, SubmissionError, run
+from submission.errors import CompetitionError, MissingPart, SubmissionError, run, shown
 
+TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,
 2 wrong usage, 3 invalid submission or competition, 4 something needed is missing"""
 
@@ -38,6 +39,13 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="print the board: shipped baselines and local entries together")
     show.add_argument("--all", action="store_true", help="every entry, not only each name's best")
+    show.add_argument(
+        "--top",
+        type=_count,
+        default=TOP,
+        metavar="N",
+        help="the first N entries of each table, 0: all of them (default: %(default)s)",
+    )
     show.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
     show.set_defaults(command=_show)
 
@@ -69,7 +77,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
     check.set_defaults(command=_check)
 
-    for command in (show, compare, check):
+    rename = commands.add_parser("rename", help="give an entry of the local board another name")
+    rename.add_argument("old", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+    rename.set_defaults(command=_rename)
+
+    remove = commands.add_parser("remove", help="take an entry off the local board; its history keeps it")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--submission", metavar="SHA256", help="only those whose hash begins so (default: all)")
+    remove.set_defaults(command=_remove)
+    for command in (rename, remove):
+        command.add_argument("--competition", metavar="C", help="only in this competition (default: in all)")
+
+    for command in (show, compare, check, rename, remove):
         command.add_argument(
             "--leaderboard",
             type=Path,
@@ -80,12 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
 def _show(arguments: argparse.Namespace) -> int:
     competitions = _competitions(arguments.competition)
-    entries = board.entries(arguments.leaderboard)
+    entries = board.frames(arguments.leaderboard)
     if arguments.competition is not None:
-        entries = [entry for entry in entries if entry.row.competition in competitions]
-    groups = rank(entries, {name: found.tiers for name, found in competitions.items()}, every=arguments.all)
+        entries = entries[entries["competition"].isin(competitions)]
+    tiers = {name: found.tiers for name, found in competitions.items()}
+    groups = rank(entries, tiers, every=arguments.all, top=arguments.top or None)
     if not groups:
         print("The board is empty. `make score` puts an entry on it.")
     table.show(Console(highlight=False), groups, competitions)
@@ -94,7 +121,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     competition = Competition.load(arguments.competition)
-    entries = [one for one in board.entries(arguments.leaderboard) if one.row.competition == competition.name]
+    outputs.check({"--out": arguments.out}, {"the board": arguments.leaderboard})
+    entries = board.frames(arguments.leaderboard)
+    entries = entries[entries["competition"] == competition.name]
     groups = rank(entries, {competition.name: competition.tiers}, every=arguments.all)
     if not groups:
         raise MissingPart(
@@ -109,6 +138,27 @@ def _compare(arguments: argparse.Namespace) -> int:
         atomic.write_text(arguments.out, text)
         print(f"table: {arguments.out}")
     return 0
+
+
+def _rename(arguments: argparse.Namespace) -> int:
+    count = editing.rename(arguments.leaderboard, arguments.old, arguments.new, _name_of(arguments.competition))
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    print(f"Renamed {entries} of {shown(arguments.old)} to {shown(arguments.new)}")
+    print(f"As they were: {editing.history_path(arguments.leaderboard)}")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    competition = _name_of(arguments.competition)
+    count = editing.remove(arguments.leaderboard, arguments.name, competition, arguments.submission)
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    print(f"Removed {entries} of {shown(arguments.name)}")
+    print(f"As they were: {editing.history_path(arguments.leaderboard)}")
+    return 0
+
+
+def _name_of(competition: str | None) -> str | None:
+    return None if competition is None else Competition.load(competition).name
 
 
 def _check(arguments: argparse.Namespace) -> int:

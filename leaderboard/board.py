@@ -1,25 +1,30 @@
-"""The board's files: CSV, appended to under a lock, replaced as a whole, read strictly."""
+"""The board's files: CSV, appended to under a lock, replaced as a whole, read strictly and by column name."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from leaderboard.row import COLUMNS, Row, from_cells, from_scorecard, to_cells
+import pandas as pd
+
+from leaderboard import alike, frame, names
+from leaderboard.row import COLUMNS, Row, from_scorecard, plain, to_cells
 from submission import atomic
-from submission.errors import CompetitionError, UsageError, shown
+from submission.errors import CompetitionError, shown
 from submission.locking import alone
 from submission.scorecard import Scorecard
 
 SHIPPED = Path(__file__).parent / "baselines.csv"
 LOCAL = Path(__file__).parent / "leaderboard.csv"
 LOCK_SECONDS = 60
-_BYTES_LIMIT = 64 * 2**20
+_BYTES_LIMIT = 512 * 2**20
+_MARK = b"\xef\xbb\xbf"  # what spreadsheets put before UTF-8
 
 
 class BoardError(CompetitionError):
@@ -28,14 +33,20 @@ class BoardError(CompetitionError):
 
 @dataclass(frozen=True)
 class Added:
-    """The scorecard is a new row of the board."""
+    """The scorecard is a new row of the board.
+
+    `alike` are the earlier entries under other names with the same images or nearly the same ones; `last` is the newest
+    earlier row of the same name that was measured alike.
+    """
 
     row: Row
+    alike: tuple[alike.Alike, ...] = ()
+    last: Row | None = None
 
 
 @dataclass(frozen=True)
 class AlreadyThere:
-    """These bytes, measured in the same way, are on the board already as `row`; nothing was written."""
+    """These bytes, measured alike, are on the board already under this name, as `row`; nothing was written."""
 
     row: Row
 
@@ -55,13 +66,21 @@ class Entry:
     shipped: bool
 
 
+@dataclass(frozen=True)
+class Content:
+    """A board as it lies on the disk: its `columns` and `lines` (each ended by a line feed), and what they say."""
+
+    columns: list[str]
+    lines: bytes
+    rows: pd.DataFrame
+
+
 def read(path: str | os.PathLike[str]) -> list[Row]:
     """The rows of the board at `path` in the file's order; none when there is no such file.
 
     Raises BoardError that names the first broken line: a board is never read in part.
     """
-    data = _bytes(Path(path))
-    return [] if data is None else _parse(data, path)
+    return frame.to_rows(content(Path(path)).rows)
 
 
 def append(
@@ -70,28 +89,104 @@ def append(
     """Add a scorecard to the board at `path`, which is made when it is missing.
 
     Safe with any number of processes at once, and with a kill at any moment: the file is whole, before or after.
-    Raises BoardError, leaving the file as it is, when it is broken.
+    Raises BoardError, leaving the file as it is, when it is broken, and UsageError for a name that no entry can have.
     """
     if not card.ranks:
         return NotAdded("only a part of the prompts was scored, which is for trying out")
-    if not card.name.strip():
-        raise UsageError("an entry of the board needs a name")
+    names.check(plain(card.name), card.name, ())
     row = from_scorecard(card, created_at)
+    with changing(path) as board:
+        found = content(board)
+        others = found.rows[found.rows["competition"] == row.competition]
+        same_name = others[(others["name"] == row.name) & (others["fingerprint"] == row.fingerprint)]
+        if len(already := same_name[same_name["submission_sha256"] == row.submission_sha256]):
+            return AlreadyThere(frame.to_rows(already)[0])
+        shipped = _shipped(board, row.competition)
+        names.check(row.name, card.name, others["name"], shipped["name"])
+        resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
+        row = alike.noted(row, resembled)
+        _write(board, found.columns, found.lines, [row])
+    last = frame.to_rows(same_name.iloc[-1:])
+    return Added(row, tuple(resembled), last[0] if last else None)
+
+
+def check_name(path: str | os.PathLike[str], competition: str, name: str) -> None:
+    """Raises UsageError when no entry of the competition can have the name, for which `append` would refuse it."""
     path = Path(path).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with alone(path.with_name(f".{path.name}.lock"), "the board", LOCK_SECONDS, keep=True):
-        data = _bytes(path)
-        for other in _parse(data, path) if data is not None else ():
-            if other.key == row.key:
-                return AlreadyThere(other)
-        atomic.remove_leftovers(path.parent)
-        atomic.write_bytes(path, (data or _line(COLUMNS)) + _line(to_cells(row)))
-    return Added(row)
+    rows = content(path).rows
+    local = rows["name"][rows["competition"] == competition]
+    names.check(plain(name), name, local, _shipped(path, competition)["name"])
 
 
 def entries(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> list[Entry]:
     """The shipped rows, then the local ones."""
     return [Entry(row, True) for row in read(shipped)] + [Entry(row, False) for row in read(local)]
+
+
+def frames(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> pd.DataFrame:
+    """`entries` as a frame: the columns of `leaderboard.frame` and `shipped`."""
+    parts = [
+        content(Path(path)).rows.assign(shipped=is_shipped) for path, is_shipped in ((shipped, True), (local, False))
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def content(path: Path) -> Content:
+    """The board at `path`, empty when there is no such file. Raises BoardError."""
+    data = _bytes(path)
+    if data is None:
+        return Content(list(COLUMNS), b"", frame.of_rows([]))
+    try:
+        data = data.removeprefix(_MARK)
+        if b"\r\n" in data:
+            data = data.replace(b"\r\n", b"\n")
+        if not data.endswith(b"\n"):
+            raise frame.BrokenLine(data.count(b"\n") + 1, "cut off: there is no line end")
+        first, lines = data.split(b"\n", 1)
+        columns = frame.header(first)
+        return Content(columns, lines, frame.parse(lines, columns))
+    except frame.BrokenLine as broken:
+        mend = "mend or delete that line"
+        if broken.line == 1:
+            mend = f"put the header back, which is the first line; that of a new board is\n  {','.join(COLUMNS)}"
+        raise BoardError(f"{shown(str(path))}, line {broken.line}: {broken.what}\n  {mend}") from None
+
+
+@contextlib.contextmanager
+def changing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The board's own file, alone: a link is followed, and nobody else changes what it leads to in the meantime."""
+    board = Path(path).resolve()
+    board.parent.mkdir(parents=True, exist_ok=True)
+    with alone(board.with_name(f".{board.name}.lock"), "the board", LOCK_SECONDS, keep=True):
+        atomic.remove_leftovers(board.parent)
+        yield board
+
+
+def _write(path: Path, columns: Sequence[str], lines: bytes, more: Sequence[Row]) -> None:
+    """Write the board with `more` rows after its `lines`; columns that these need and the board lacks come last."""
+    ours = [to_cells(row) for row in more]
+    new = [name for name, *cells in zip(COLUMNS, *ours, strict=True) if name not in columns and any(cells)]
+    if new:
+        lines = lines.replace(b"\n", b"," * len(new) + b"\n")
+        columns = [*columns, *new]
+    rows = b"".join(csv_line(to_cells(row, columns)) for row in more)
+    with atomic.replacing(path) as file:
+        file.write(csv_line(columns))
+        file.write(lines)
+        file.write(rows)
+
+
+def csv_line(cells: Sequence[str]) -> bytes:
+    """A line of a board."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue().encode("utf-8")
+
+
+def _shipped(board: Path, competition: str) -> pd.DataFrame:
+    """The shipped rows of a competition; none for the shipped board itself."""
+    rows = content(SHIPPED).rows
+    return rows[rows["competition"] == competition] if board != SHIPPED.resolve() else rows[:0]
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -101,47 +196,3 @@ def _bytes(path: Path) -> bytes | None:
         return path.read_bytes() or None  # an empty file is a board that nobody wrote to yet
     except FileNotFoundError:
         return None
-
-
-def _parse(data: bytes, path: str | os.PathLike[str]) -> list[Row]:
-    def broken(line: int, what: object) -> BoardError:
-        return BoardError(f"{shown(str(path))}, line {line}: {shown(str(what), 400)}\n  mend or delete that line")
-
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise broken(data.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
-    if not text.endswith("\n"):
-        raise broken(text.count("\n") + 1, "cut off: there is no line end")
-    rows: list[Row] = []
-    lines: dict[tuple[str, str], int] = {}
-    for number, cells in _records(text, broken):
-        if number == 1:
-            if tuple(cells) != COLUMNS:
-                raise broken(1, "the header is not that of a board of this version")
-            continue
-        try:
-            row = from_cells(cells)
-        except ValueError as error:
-            raise broken(number, error) from None
-        if row.key in lines:
-            raise broken(number, f"the same submission and fingerprint as line {lines[row.key]}")
-        lines[row.key] = number
-        rows.append(row)
-    return rows
-
-
-def _records(text: str, broken: Callable[[int, object], BoardError]) -> Iterator[tuple[int, list[str]]]:
-    # Every cell is on one line, so that a line of the file is a row, and a quote left open is found where it is.
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-        try:
-            records = list(csv.reader([line], strict=True))
-        except csv.Error as error:
-            raise broken(number, error) from None
-        yield number, records[0] if records else []
-
-
-def _line(cells: Sequence[str]) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue().encode("utf-8")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+import pandas as pd
+
+from leaderboard import alike, frame
 from leaderboard.board import Entry
 from leaderboard.row import NUMBERS, Row
 from submission.competition import Tier
-from submission.scorecard import METRICS, Score, judge
+from submission.scorecard import METRICS
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Ranked:
     """An entry in its group: its `place` from 1, or None with `unranked` saying why; `tiers_passed` of `tiers`.
 
     `places` are the first and the last place that it may have as far as the 95 % intervals tell: (1, 2) for each of two
-    whose intervals overlap. `reproduced` says that the same bytes, measured alike, are on the other board too.
+    whose intervals overlap. `reproduced` says that the same bytes, measured alike, are on the other board too; `alike`
+    that an entry under another name has the same images or nearly the same ones.
     """
 
     row: Row
@@ -28,6 +33,7 @@ class Ranked:
     unranked: str = ""
     reproduced: bool = False
     places: tuple[int, int] | None = None
+    alike: bool = False
 
     @property
     def rank_range(self) -> str:
@@ -40,12 +46,17 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Group:
-    """Entries that one protocol measured: the only ones that may be compared. Best first, unranked ones last."""
+    """Entries that one protocol measured: the only ones that may be compared. Best first, unranked ones last.
+
+    `hidden` entries are not the best of their names, `more` came after those that were asked for.
+    """
 
     competition: str
     fingerprint: str
     ranked: list[Ranked]
     hidden: int = 0
+    more: int = 0
+    pairs: list[alike.Pair] = field(default_factory=list)
 
     @property
     def measured_by(self) -> Mapping[str, str | int]:
@@ -59,106 +70,153 @@ class Group:
 
 
 def rank(
-    entries: Iterable[Entry], tiers: Mapping[str, Sequence[Tier]] | None = None, *, every: bool = False
+    entries: Iterable[Entry] | pd.DataFrame,
+    tiers: Mapping[str, Sequence[Tier]] | None = None,
+    *,
+    every: bool = False,
+    top: int | None = None,
 ) -> list[Group]:
     """Rank the entries within each fingerprint.
 
     More tiers passed come first, then the lower FID, then the earlier entry, then the smaller hash. `tiers` maps a
     competition to its tiers as they are now; where it is not in there, what was passed when it was scored counts.
     Each name's best entry of each board is kept; `every` keeps all. Groups come in the order of their first entry.
+    `entries` may be a frame (`board.frames`); of each group the first `top` that rank and the first `top` that do not
+    are returned, by default all.
     """
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault(entry.row.fingerprint, []).append(entry)
-    return [_group(members, (tiers or {}).get(members[0].row.competition), every) for members in groups.values()]
+    if not isinstance(entries, pd.DataFrame):
+        entries = list(entries)
+        rows = frame.of_rows(entry.row for entry in entries)
+        entries = rows.assign(shipped=np.array([entry.shipped for entry in entries], bool))
+    groups = entries.groupby("fingerprint", sort=False)
+    return [_group(rows, (tiers or {}).get(rows["competition"].iloc[0]), every, top) for _, rows in groups]
 
 
-def why_unranked(row: Row, needs_fid: bool = True) -> str:
-    """The reason why a row does not rank, or nothing. `needs_fid`: False where the competition cannot measure FID."""
-    if row.status == "suspect":
-        return "suspect: it breaks a rule of the competition, its scorecard says which"
-    if row.status != "ok":
-        return f"marked {row.status}"
-    for column in NUMBERS:
-        value = row.numbers[column]
-        if value is not None and not math.isfinite(value):
-            return f"{column} is {value}"
-    return "no FID" if needs_fid and row.numbers["fid"] is None else ""
+def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: int | None) -> Group:
+    unranked = _why_unranked(rows)
+    passed, of = _passed(rows, tiers, {name: _finite(rows[name]) for name in METRICS})
+    fid = _or_infinite(_finite(rows["fid"]))
+    hashes = _numbers_of(rows["submission_sha256"])
+    time = rows["created_at"].to_numpy().astype(np.int64)
+    order = np.lexsort([hashes[:, 1], hashes[:, 0], time, fid, -passed, unranked != ""])
+    rows = rows.assign(unranked=unranked, passed=passed, of=of).iloc[order]
 
-
-def passed(row: Row, tiers: Sequence[Tier] | None) -> tuple[int, int]:
-    """How many tiers the row passes, of how many."""
-    if tiers is None:
-        return row.tiers_passed, row.tiers
-    verdicts = judge({metric: row.score(metric) for metric in METRICS}, tiers)
-    return sum(verdict.passed for verdict in verdicts), len(verdicts)
-
-
-def _group(entries: Sequence[Entry], tiers: Sequence[Tier] | None, every: bool) -> Group:
-    needs_fid = any(entry.row.numbers["fid"] is not None for entry in entries)
-
-    def order(entry: Entry) -> tuple[bool, int, float, float, str]:
-        row = entry.row
-        fid = row.score("fid").value
-        return (
-            bool(why_unranked(row, needs_fid)),
-            -passed(row, tiers)[0],
-            math.inf if fid is None else fid,
-            row.created_at.timestamp(),
-            row.submission_sha256,
-        )
-
-    shipped = {(entry.row.name, entry.row.key) for entry in entries if entry.shipped}
-    local = {(entry.row.name, entry.row.key) for entry in entries if not entry.shipped}
+    key = rows["name"] + "\n" + rows["submission_sha256"]
+    shipped = rows["shipped"]
+    rows = rows.assign(reproduced=shipped & key.isin(key[~shipped]))
     # What reproduces a shipped row is that row's mark, not a line of its own.
-    once = [entry for entry in entries if entry.shipped or (entry.row.name, entry.row.key) not in shipped]
-    best: dict[tuple[str, bool, int], Entry] = {}
-    for number, entry in enumerate(sorted(once, key=order)):
-        best.setdefault((entry.row.name, entry.shipped, number if every else 0), entry)
-    places = _places([entry.row for entry in best.values() if not why_unranked(entry.row, needs_fid)], tiers)
-    ranked = []
-    for number, entry in enumerate(best.values(), start=1):
-        row = entry.row
-        unranked = why_unranked(row, needs_fid)
-        reproduced = entry.shipped and (row.name, row.key) in local
-        place, range_of_places = (None, None) if unranked else (number, places[number - 1])
-        counts = passed(row, tiers)
-        ranked.append(Ranked(row, entry.shipped, place, *counts, unranked, reproduced, range_of_places))
-    return Group(entries[0].row.competition, entries[0].row.fingerprint, ranked, hidden=len(once) - len(ranked))
+    once = rows[shipped | ~key.isin(key[shipped])]
+    best = once if every else once.drop_duplicates(["name", "shipped"])
+    hidden = len(once) - len(best)
+    pairs = alike.pairs(once)
+    ranks, does_not = best[best["unranked"] == ""], best[best["unranked"] != ""]
+    first, last = _places(ranks, tiers)
+    shown = pd.concat([ranks[:top], does_not[:top]])
+    related = shown["submission_sha256"].isin(alike.involved(once))
+    ranked = [
+        Ranked(
+            row,
+            shipped=bool(shipped),
+            place=place if not why else None,
+            tiers_passed=int(passed),
+            tiers=int(of),
+            unranked=why,
+            reproduced=bool(reproduced),
+            places=(int(first[place - 1]), int(last[place - 1])) if not why else None,
+            alike=bool(alike_),
+        )
+        for place, (row, shipped, passed, of, why, reproduced, alike_) in enumerate(
+            zip(
+                frame.to_rows(shown),
+                *(shown[name] for name in ("shipped", "passed", "of", "unranked", "reproduced")),
+                related,
+                strict=True,
+            ),
+            start=1,
+        )
+    ]
+    fingerprint, competition = rows["fingerprint"].iloc[0], rows["competition"].iloc[0]
+    return Group(competition, fingerprint, ranked, hidden, len(best) - len(shown), pairs)
 
 
-def _places(rows: Sequence[Row], tiers: Sequence[Tier] | None) -> list[tuple[int, int]]:
+def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
+    """For each row the reason why it does not rank, or nothing; FID is not needed where nobody has one."""
+    why = np.full(len(rows), "", object)
+    if rows["fid"].notna().any():
+        why[rows["fid"].isna().to_numpy()] = "no FID"
+    for column in reversed(NUMBERS):
+        values = rows[column].to_numpy()
+        for place in np.flatnonzero(np.isinf(values)):
+            why[place] = f"{column} is {values[place]}"
+    for place in np.flatnonzero((rows["nan"] != "").to_numpy()):
+        why[place] = f"{rows['nan'].iloc[place].split(',')[0]} is nan"
+    status, broken = rows["status"].to_numpy(), rows["broken"].to_numpy()
+    for place in np.flatnonzero(status != "ok"):
+        why[place] = f"marked {status[place]}"
+        if status[place] == "suspect":
+            rule = broken[place] or "a rule of the competition, its scorecard says which"
+            why[place] = f"suspect: it breaks {rule}"
+    return why
+
+
+def _passed(
+    rows: pd.DataFrame, tiers: Sequence[Tier] | None, values: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many tiers each row passes with these `values` (NaN passes nothing), of how many."""
+    if tiers is None:
+        return rows["tiers_passed"].to_numpy(), rows["tiers"].to_numpy()
+    passed = np.zeros(len(rows), np.int64)
+    for tier in tiers:
+        all_of_it = np.ones(len(rows), bool)
+        for name, threshold in tier.thresholds.items():
+            reached = values[name] >= threshold if METRICS[name].higher_is_better else values[name] <= threshold
+            all_of_it &= reached
+        passed += all_of_it
+    return passed, np.full(len(rows), len(tiers))
+
+
+def _places(rows: pd.DataFrame, tiers: Sequence[Tier] | None) -> tuple[np.ndarray, np.ndarray]:
     """For each row the first and the last place that it may have: behind those that are surely better, before those
     that are surely worse. Surely better is who passes at least as many tiers at the worse ends of the intervals as the
     other at the better ends, and more of them or with an FID whose interval lies below the other's.
     """
-    worst = [_at_ends(row, tiers, better=False) for row in rows]
-    best = [_at_ends(row, tiers, better=True) for row in rows]
-
-    def surely_better(a: int, b: int) -> bool:
-        (tiers_a, fid_a), (tiers_b, fid_b) = worst[a], best[b]
-        return tiers_a > tiers_b or (tiers_a == tiers_b and fid_a < fid_b)
-
-    everyone = range(len(rows))
-    return [
-        (
-            1 + sum(surely_better(other, row) for other in everyone),
-            len(rows) - sum(surely_better(row, other) for other in everyone),
-        )
-        for row in everyone
-    ]
+    n = len(rows)
+    tiers_passed, fid = zip(*(_at_ends(rows, tiers, better=better) for better in (False, True)), strict=True)
+    # The place of each row's worse and better end among all ends, equal ones sharing theirs: better ends come first.
+    order = np.lexsort([np.concatenate(fid), -np.concatenate(tiers_passed)])
+    keys = np.stack([-np.concatenate(tiers_passed)[order], np.concatenate(fid)[order]])
+    steps = np.concatenate([[0], np.cumsum((keys[:, 1:] != keys[:, :-1]).any(axis=0))]) if n else np.zeros(0)
+    place = np.empty(2 * n, np.int64)
+    place[order] = steps
+    worse, better = place[:n], place[n:]
+    first = 1 + np.searchsorted(np.sort(worse), better, "left")
+    last = np.searchsorted(np.sort(better), worse, "right")
+    return first, last
 
 
-def _at_ends(row: Row, tiers: Sequence[Tier] | None, *, better: bool) -> tuple[int, float]:
-    """The tiers that the row passes and its FID, were each metric at the better or worse end of its interval.
+def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The tiers that each row passes and its FID, were each metric at the better or worse end of its interval.
 
     A row without intervals, as earlier versions wrote them, is taken at its values.
     """
     ends = {}
     for metric in METRICS.values():
-        score = row.score(metric.name)
-        end = score.high if metric.higher_is_better == better else score.low
-        ends[metric.name] = Score(score.value if end is None else end, reason=score.reason)
-    count = row.tiers_passed if tiers is None else sum(verdict.passed for verdict in judge(ends, tiers))
-    fid = ends["fid"].value
-    return count, math.inf if fid is None else fid
+        value = _finite(rows[metric.name])
+        end = _finite(rows[f"{metric.name}_{'high' if metric.higher_is_better == better else 'low'}"])
+        ends[metric.name] = np.where(np.isnan(end) & ~np.isnan(value), value, end)
+    return _passed(rows, tiers, ends)[0], _or_infinite(ends["fid"])
+
+
+def _finite(values: pd.Series) -> np.ndarray:
+    array = values.to_numpy()
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def _or_infinite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), math.inf, values)
+
+
+def _numbers_of(hashes: pd.Series) -> np.ndarray:
+    """The first 16 hexadecimal digits of each hash as two numbers, (N, 2), for sorting."""
+    digits = np.frombuffer("".join(hashes.str[:16]).encode(), np.uint8).reshape(-1, 16)
+    return digits.copy().view(">u8").astype(np.uint64)

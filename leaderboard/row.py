@@ -43,14 +43,23 @@ COLUMNS = (
     *MEASURED_BY,
     "created_at",
     "status",
+    "mark",
+    "broken",
+    "look",
+    "alike",
 )
+# Without these a row is nobody's; every other column may be missing, as in the board of another version.
+NEEDED = ("name", "competition", "n", "submission_sha256", "fingerprint", "created_at")
+STATUSES = ("ok", "suspect", "invalid")
 
 # A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"-?(\d{1,20}(\.\d{1,25})?(e[+-]?\d{1,3})?|inf)|nan")
+_NUMBER = re.compile(r"-?(\d{1,20}(\.\d{0,25})?([eE][+-]?\d{1,3})?|inf)|nan")
 _COUNT = re.compile(r"\d{1,18}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LOOK = re.compile(r"([a-z][A-Za-z0-9+/]{0,1000})?")  # a letter for what made it, then base64
 _TEXT_LIMIT = 200
+_BROKEN_LIMIT = 600
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,9 @@ class Row:
     `numbers` maps each column of `NUMBERS` to its value: None where there is none, NaN or infinite only in a file that
     something else wrote. `measured_by` is the fingerprint without `competition` and `n`. `tiers` is how many tiers
     there were when it was scored, `created_at` is UTC, `status` is "ok", "suspect" (it breaks
-    a rule of the competition) or "invalid".
+    a rule of the competition) or "invalid". `mark` is in percent, None where the competition gives none; `broken` says
+    which rules a suspect broke; `look` is the submission's (`submission.looks`), "" where it is not known; `alike` is
+    the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is none.
     """
 
     name: str
@@ -75,22 +86,31 @@ class Row:
     measured_by: dict[str, str | int]
     created_at: datetime
     status: str = "ok"
+    mark: float | None = None
+    broken: str = ""
+    look: str = ""
+    alike: str = ""
 
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits of the sha256 over everything that decides whether two rows may be compared."""
-        fields = {**self.measured_by, "competition": self.competition, "n": self.n}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+        return fingerprint(self.competition, self.n, self.measured_by)
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What makes two rows the same result: the submission's bytes and what measured them."""
-        return self.submission_sha256, self.fingerprint
+    def key(self) -> tuple[str, str, str]:
+        """What makes two rows the same entry: the name, the submission's bytes and what measured them."""
+        return self.name, self.submission_sha256, self.fingerprint
 
     def score(self, metric: str) -> Score:
         """The metric as a Score; a value that is not finite is one that is missing."""
         value, low, high = (finite(self.numbers[column]) for column in (metric, f"{metric}_low", f"{metric}_high"))
         return Score(value, low, high, None if value is not None else "not on the board")
+
+
+def fingerprint(competition: str, n: int, measured_by: Mapping[str, str | int]) -> str:
+    """Twelve hex digits of the sha256 over everything that decides whether two rows may be compared."""
+    fields = {**measured_by, "competition": competition, "n": n}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
 
 def finite(value: float | None) -> float | None:
@@ -123,6 +143,9 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
         measured_by=measured_by,
         created_at=(created_at or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0),
         status="suspect" if card.suspect else "ok",
+        mark=(0.0 if card.suspect else card.mark.value) if card.mark is not None else None,
+        broken=_broken(card),
+        look=card.look or "",
     )
     for metric, score in card.scores.items():
         row.numbers.update({metric: score.value, f"{metric}_low": score.low, f"{metric}_high": score.high})
@@ -130,19 +153,27 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
     return row
 
 
-def plain(text: str) -> str:
+def plain(text: str, limit: int = _TEXT_LIMIT) -> str:
     """`text` on one line: runs of blanks, control, bidirectional and invisible characters become one space."""
-    visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * _TEXT_LIMIT])
-    return " ".join(visible.split())[:_TEXT_LIMIT].rstrip()
+    text = text[: 4 * limit]
+    if not text.isprintable():  # which it is when there is nothing to replace
+        text = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+    return " ".join(text.split())[:limit].rstrip()
 
 
-def to_cells(row: Row) -> list[str]:
-    """The row as CSV cells in the order of `COLUMNS`; numbers keep every digit."""
+def _broken(card: Scorecard) -> str:
+    if card.suspicions is None:
+        return ""
+    return plain("; ".join(f"{check.rule}: {check.reason}" for check in card.suspicions.broken), _BROKEN_LIMIT)
+
+
+def to_cells(row: Row, columns: Sequence[str] = COLUMNS) -> list[str]:
+    """The row as CSV cells in the order of `columns`, "" in those that it has nothing for; numbers keep every digit."""
     cells = {
         "schema": SCHEMA,
-        "name": _guard(row.name),
-        "competition": _guard(row.competition),
-        "model": _guard(row.model),
+        "name": guard(row.name),
+        "competition": guard(row.competition),
+        "model": guard(row.model),
         "seed": row.seed,
         "n": row.n,
         **row.numbers,
@@ -150,63 +181,100 @@ def to_cells(row: Row) -> list[str]:
         "tiers": row.tiers,
         "submission_sha256": row.submission_sha256,
         "fingerprint": row.fingerprint,
-        **{key: _guard(str(value)) for key, value in row.measured_by.items()},
+        **{key: guard(str(value)) for key, value in row.measured_by.items()},
         "created_at": row.created_at.strftime(TIME_FORMAT),
         "status": row.status,
+        "mark": row.mark,
+        "broken": guard(row.broken),
+        "look": row.look,
+        "alike": row.alike,
     }
-    return ["" if cells.get(column) is None else str(cells[column]) for column in COLUMNS]
+    return ["" if cells.get(column) is None else str(cells[column]) for column in columns]
 
 
-def from_cells(values: Sequence[str]) -> Row:
-    """The row in the cells of one line. Raises ValueError that says which column is wrong, and how."""
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"has {len(values)} columns, not {len(COLUMNS)}")
-    cells = dict(zip(COLUMNS, values, strict=True))
-    if cells["schema"] != str(SCHEMA):
-        raise ValueError(f"schema is {cells['schema']!r}; this version of drawoff reads {SCHEMA}")
-    fields = {key: _text(cells, key) for key in MEASURED_BY if cells[key]}
+def from_cells(values: Sequence[str], columns: Sequence[str] = COLUMNS) -> Row:
+    """The row in the cells of one line, which are those of `columns`; unknown columns are not looked at.
+
+    Raises ValueError that says which column is wrong, and how.
+    """
+    if len(values) != len(columns):
+        raise ValueError(f"has {len(values)} columns, not {len(columns)}")
+    cells = dict.fromkeys(COLUMNS, "") | dict(zip(columns, values, strict=True))
     row = Row(
-        name=_text(cells, "name", needed=True),
-        competition=_text(cells, "competition", needed=True),
-        model=_text(cells, "model"),
-        seed=_count(cells, "seed") if cells["seed"] else None,
-        n=_count(cells, "n"),
+        name=text_cell(cells, "name", needed=True),
+        competition=text_cell(cells, "competition", needed=True),
+        model=text_cell(cells, "model"),
+        seed=count_cell(cells, "seed") if cells["seed"] else None,
+        n=count_cell(cells, "n"),
         numbers={column: _number(cells, column) for column in NUMBERS},
-        tiers_passed=_count(cells, "tiers_passed"),
-        tiers=_count(cells, "tiers"),
+        tiers_passed=count_cell(cells, "tiers_passed") if cells["tiers_passed"] else 0,
+        tiers=count_cell(cells, "tiers") if cells["tiers"] else 0,
         submission_sha256=cells["submission_sha256"],
-        measured_by={**fields, **({"protocol": _count(cells, "protocol")} if cells["protocol"] else {})},
+        measured_by=measured_by_cells(cells),
         created_at=_time(cells),
-        status=cells["status"],
+        status=status_cell(cells),
+        mark=_number(cells, "mark"),
+        broken=text_cell(cells, "broken", limit=_BROKEN_LIMIT),
+        look=look_cell(cells),
+        alike=cells["alike"],
     )
+    schema_cell(cells)
     if row.tiers_passed > row.tiers:
         raise ValueError(f"tiers_passed is {row.tiers_passed} of {row.tiers}")
-    if not _SHA256.fullmatch(row.submission_sha256):
-        raise ValueError("submission_sha256 is not 64 hexadecimal digits")
-    if row.status not in ("ok", "suspect", "invalid"):
-        raise ValueError(f"status is {row.status!r}, not one of 'ok', 'suspect', 'invalid'")
+    for column in ("submission_sha256", "alike"):
+        if not _SHA256.fullmatch(cells[column]) and (column == "submission_sha256" or cells[column]):
+            raise ValueError(f"{column} is not 64 hexadecimal digits")
     if cells["fingerprint"] != row.fingerprint:
         raise ValueError(f"fingerprint is {cells['fingerprint']!r}, but the line's own fields make {row.fingerprint!r}")
     return row
 
 
-def _guard(text: str) -> str:
+def measured_by_cells(cells: Mapping[str, str]) -> dict[str, str | int]:
+    """The fingerprint without `competition` and `n`. Raises ValueError, as the next ones do."""
+    fields: dict[str, str | int] = {key: text_cell(cells, key) for key in MEASURED_BY if cells[key]}
+    return {**fields, **({"protocol": count_cell(cells, "protocol")} if cells["protocol"] else {})}
+
+
+def schema_cell(cells: Mapping[str, str]) -> None:
+    """Checks that this version can read the row."""
+    if cells["schema"] not in (str(SCHEMA), ""):
+        raise ValueError(f"schema is {cells['schema'][:40]!r}; this version of drawoff reads {SCHEMA}")
+
+
+def status_cell(cells: Mapping[str, str]) -> str:
+    """The status; a row without one is "ok"."""
+    if cells["status"] not in (*STATUSES, ""):
+        raise ValueError(f"status is {cells['status'][:40]!r}, not one of {', '.join(map(repr, STATUSES))}")
+    return cells["status"] or "ok"
+
+
+def look_cell(cells: Mapping[str, str]) -> str:
+    """The look of the submission, or nothing."""
+    if not _LOOK.fullmatch(cells["look"]):
+        raise ValueError("look is not a letter and base64")
+    return cells["look"]
+
+
+def guard(text: str) -> str:
+    """A cell with this text, which no spreadsheet runs."""
     return f"'{text}" if text.startswith((*FORMULA, "'")) else text
 
 
-def _text(cells: Mapping[str, str], column: str, needed: bool = False) -> str:
+def text_cell(cells: Mapping[str, str], column: str, needed: bool = False, limit: int = _TEXT_LIMIT) -> str:
+    """Text without what a spreadsheet runs or a terminal acts on."""
     cell = cells[column]
     if cell.startswith(FORMULA):
         raise ValueError(f"{column} begins with {cell[0]!r}, which a spreadsheet runs; put a ' before it")
     text = cell.removeprefix("'")
-    if text != plain(text):
-        raise ValueError(f"{column} has control characters or stray blanks, or is longer than {_TEXT_LIMIT}")
+    if text != plain(text, limit):
+        raise ValueError(f"{column} has control characters or stray blanks, or is longer than {limit}")
     if needed and not text:
         raise ValueError(f"{column} is empty")
     return text
 
 
-def _count(cells: Mapping[str, str], column: str) -> int:
+def count_cell(cells: Mapping[str, str], column: str) -> int:
+    """A whole number from 0."""
     if not _COUNT.fullmatch(cells[column]):
         raise ValueError(f"{column} is {cells[column][:40]!r}, not a whole number")
     return int(cells[column])

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from leaderboard import board
+from leaderboard import better, board, editing, outputs, table
 from scorer import cache, protocols
-from submission import Scorecard, SubmissionError, atomic
+from submission import Competition, Scorecard, SubmissionError, atomic
 from submission.errors import UsageError, run
 
 if TYPE_CHECKING:
     from scorer.parallel import Processes
+
+ALIKE_SHOWN = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{path} is a folder; name the file to write")
         if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent}")
+    competition = Competition.load(arguments.competition)
+    outputs.check({"--json": arguments.json, "--csv": arguments.csv}, _kept(arguments, competition))
     if not arguments.no_leaderboard:
-        board.read(arguments.leaderboard)
+        board.content(arguments.leaderboard)
+        if arguments.name is not None:
+            board.check_name(arguments.leaderboard, competition.name, arguments.name)
     from scorer import parallel  # imports torch
 
     processes = parallel.start()
@@ -74,22 +80,48 @@ def _score(arguments: argparse.Namespace, processes: Processes) -> int:
         return 3  # the first process tells, for all
     if not processes.first:
         return 0
-    if arguments.json is not None:
-        atomic.write_text(arguments.json, card.to_json())
     console = Console()
-    print_scorecard(console, card)
-    if not arguments.no_leaderboard:
-        console.print(_to_board(arguments.leaderboard, card), highlight=False, markup=False, soft_wrap=True)
+    # The files and the row first, for a reader of what is printed may leave; the scores are printed whatever happens.
+    lines: list[str] = []
+    try:
+        try:
+            if arguments.json is not None:
+                atomic.write_text(arguments.json, card.to_json())
+        finally:
+            if not arguments.no_leaderboard:
+                lines = _to_board(arguments.leaderboard, card)
+    finally:
+        print_scorecard(console, card)
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
-def _to_board(path: Path, card: Scorecard) -> str:
+def _to_board(path: Path, card: Scorecard) -> list[str]:
+    """Add the row; what happened, in lines."""
     added = board.append(path, card)
-    if isinstance(added, board.Added):
-        return f"Added to the board {path}"
+    if isinstance(added, board.NotAdded):
+        return [f"Not added to the board: {added.reason}"]
     if isinstance(added, board.AlreadyThere):
-        return f"These images are already on the board {path}, as {added.row.name}"
-    return f"Not added to the board: {added.reason}"
+        return [f"These images are already on the board {path}, as {added.row.name}"]
+    lines = [f"Added to the board {path}, as {added.row.name}"]
+    lines += [f"{table.ALIKE} {entry.words}: the board says so on both" for entry in added.alike[:ALIKE_SHOWN]]
+    if len(added.alike) > ALIKE_SHOWN:
+        lines.append(f"{table.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
+    return lines + ([better.than(added.row, added.last)] if added.last is not None else [])
+
+
+def _kept(arguments: argparse.Namespace, competition: Competition) -> dict[str, Path | None]:
+    """What no output may replace, in words."""
+    return {
+        "the board": arguments.leaderboard,
+        "the board's history": editing.history_path(arguments.leaderboard),
+        "the submission": arguments.submission,
+        "the competition's own file": competition.root / "competition.toml",
+        **{f"the competition's {what}": path for what, path in competition.data_files()},
+        "the file of Inception's weights": arguments.inception_weights,
+        "the file of CLIP's weights": arguments.clip_weights,
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     for tier in card.tiers:
         console.print(_tier(tier, card))
     if card.mark is not None:
-        console.print(_mark(card.mark))
+        console.print(_mark(card.mark, card.suspect))
     if card.accuracy:
         console.print(_accuracy(card.accuracy))
     if card.suspicions is not None:
@@ -108,7 +108,9 @@ def _tier(tier: TierResult, card: Scorecard) -> Table:
     return table
 
 
-def _mark(mark: Mark) -> Text:
+def _mark(mark: Mark, suspect: bool) -> Text:
+    if suspect:
+        return Text("Mark: none, for the submission is suspect: it breaks a rule of the competition\n", "bold red")
     text = Text.assemble("Mark: ", (f"{mark.value:g} %", "bold"))
     text.append(", ".join(f" {METRICS[name].label} earns {earned:g} %" for name, earned in mark.earned.items()), "dim")
     text.append("\n")

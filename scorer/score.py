@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -24,8 +25,10 @@ from scorer.per_image import write_per_image
 from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError
+from submission.image_hashes import split
+from submission.looks import look_of
 from submission.references import content_sha256
-from submission.scorecard import judge, mark
+from submission.scorecard import TIME_FORMAT, judge, mark, no_mark
 
 
 def score(
@@ -123,7 +126,11 @@ def score(
         if processes.first:
             notes = _notes(submission, inception, clip, texts, limit)
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
-            card = replace(card, suspicions=found)
+            card = replace(
+                card, suspicions=found, look=look_of(split(tables.measured["hashes"].cpu().numpy())[1][:, 0])
+            )
+            if card.mark is not None and card.suspect:
+                card = replace(card, mark=no_mark(card.mark))
             columns = results.columns()
             if kept_in is not None:
                 result_cache.write(kept_in, card, columns)
@@ -159,6 +166,7 @@ def _scorecard(
         ranks=ranks,
         manifest=manifest.model_dump(include={"model", "seed", "settings"}) if manifest else None,
         extra=results.extra,
+        created_at=datetime.now(UTC).strftime(TIME_FORMAT),
     )
 
 

@@ -58,6 +58,11 @@ def split(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return queries[:, :PIXEL_BYTES], queries[:, PIXEL_BYTES:].reshape(len(queries), VARIANTS, LOOK_BYTES)
 
 
+def mirror_signs() -> np.ndarray:
+    """For each of a look's 192 bits −1 where it turns over when the picture is mirrored, else 1."""
+    return np.where(_V % 2 == 1, -1, 1)
+
+
 def _looks(image: np.ndarray, shift: int) -> np.ndarray:
     factor = min(image.shape[:2]) // _SIDE
     if factor > 1:

@@ -7,9 +7,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from submission import strict_json
 from submission.suspicions import FINDINGS, Suspicions
@@ -62,7 +62,12 @@ EXTRA_METRICS: dict[str, Metric] = {
     )
 }
 
+SCHEMA_VERSION = 1
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+_Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+_Look = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9+/]{0,1000}$")]
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,11 @@ def mark(scores: Mapping[str, Score], tiers: Iterable[Tier], shares: Mapping[str
     return Mark(sum(earned.values()), earned)
 
 
+def no_mark(mark: Mark) -> Mark:
+    """The mark of a submission that breaks a rule of the competition, whatever its scores: it earns none."""
+    return Mark(0.0, dict.fromkeys(mark.earned, 0.0))
+
+
 @dataclass(frozen=True)
 class Scorecard:
     """The result of scoring one submission.
@@ -156,7 +166,9 @@ class Scorecard:
     for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
     part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
     where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` what speaks
-    against the images, None in a scorecard of a version that did not look.
+    against the images, None in a scorecard of a version that did not look, `look` a digest of the images that near
+    copies share (`submission.looks`), `created_at` when it was measured, in UTC: the same images measured alike are the
+    same scorecard whenever that was.
     """
 
     competition: str
@@ -174,6 +186,9 @@ class Scorecard:
     extra: dict[str, Score] | None = None
     mark: Mark | None = None
     suspicions: Suspicions | None = None
+    look: _Look | None = None
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created_at: _Time | None = field(default=None, compare=False)
     __pydantic_config__ = _STRICT
 
     @property
@@ -192,7 +207,7 @@ class Scorecard:
         for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        for name in ("accuracy", "extra", "mark", "suspicions"):
+        for name in ("accuracy", "extra", "mark", "suspicions", "look", "created_at"):
             if result[name] is None:
                 del result[name]
         return result

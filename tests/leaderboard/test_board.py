@@ -76,7 +76,7 @@ def test_the_same_bytes_measured_alike_are_added_once(tmp_path: Path, make_card:
     board = tmp_path / "board.csv"
     append(board, make_card())
     before = board.read_bytes()
-    outcome = append(board, make_card(name="another name"))
+    outcome = append(board, make_card())
     assert isinstance(outcome, AlreadyThere)
     assert outcome.row.name == "monster"
     assert board.read_bytes() == before
@@ -171,11 +171,13 @@ def test_a_tampered_cell_is_named_with_its_line(
         (lambda lines: [*lines, lines[1]], 5),
         (lambda lines: lines[1:], 1),
         (lambda lines: [lines[0].replace("fid", "FID"), *lines[1:]], 1),
-        (lambda lines: ["\ufeff" + lines[0], *lines[1:]], 1),
+        (lambda lines: [lines[0].replace(",", ";"), *lines[1:]], 1),
+        (lambda lines: [lines[0].replace(",fid,", ",fid,fid,"), *lines[1:]], 1),
+        (lambda lines: [*lines[:2], lines[2].rstrip("\n") + ",\n", lines[3]], 3),
         (lambda lines: [*lines[:2], '"' + lines[2], lines[3]], 3),
         (lambda lines: [*lines[:2], "\0" + lines[2], lines[3]], 3),
     ],
-    ids=["short", "torn", "blank", "repeated", "headless", "header", "mark", "quote", "nul"],
+    ids=["short", "torn", "blank", "repeated", "headless", "header", "semicolons", "twice", "long", "quote", "nul"],
 )
 def test_a_broken_line_is_named_never_dropped(tmp_path: Path, make_card: MakeCard, tamper, line: int) -> None:
     board, lines = board_lines(tmp_path, make_card)

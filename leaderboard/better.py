@@ -1,0 +1,39 @@
+"""An entry against the newest earlier one of its name: what got better, what worse, and whether that can be told."""
+
+from __future__ import annotations
+
+from leaderboard.row import Row
+from submission.scorecard import METRICS, Metric, Score
+
+
+def than(row: Row, last: Row) -> str:
+    """Such as "Than your last (2026-11-25): FID better by 2.10 (81.20 -> 79.10), CLIP-T worse by 0.0100 (…)"."""
+    parts = [
+        sentence
+        for metric in METRICS.values()
+        if (sentence := _difference(metric, row.score(metric.name), last.score(metric.name)))
+    ]
+    verdict = "Better than your last" if _ahead(row, last) else "Not better than your last"
+    return f"{verdict} of {last.created_at:%Y-%m-%d %H:%M} UTC: {'; '.join(parts) or 'no score in common'}"
+
+
+def _ahead(row: Row, last: Row) -> bool:
+    """Whether the row would rank before the other: by tiers, then by FID."""
+    fids = row.score("fid").value, last.score("fid").value
+    closer = fids[0] is not None and (fids[1] is None or fids[0] < fids[1])
+    return (row.tiers_passed, closer) > (last.tiers_passed, False)
+
+
+def _difference(metric: Metric, new: Score, old: Score) -> str:
+    if new.value is None or old.value is None:
+        return ""
+    digits = metric.digits
+    change = f"{old.value:.{digits}f} -> {new.value:.{digits}f}"
+    if f"{old.value:.{digits}f}" == f"{new.value:.{digits}f}":
+        return f"{metric.label} the same ({new.value:.{digits}f})"
+    better = (new.value > old.value) == metric.higher_is_better
+    # The two intervals say nothing surer: the prompts are the same, so the difference's own is narrower than both.
+    close = " within the 95 % interval" if old.too_close(new.value) or new.too_close(old.value) else ""
+    return (
+        f"{metric.label} {'better' if better else 'worse'} by {abs(new.value - old.value):.{digits}f}{close} ({change})"
+    )
