@@ -41,6 +41,7 @@ from leaderboard.row import (
 from submission.errors import shown
 
 _COUNTS = ("n", "tiers", "tiers_passed")
+_WHOLE = ("schema", "seed", *_COUNTS, "protocol")
 _FLOATS = (*NUMBERS, "mark")
 # Nearly every row has another text there; in the other columns of text few texts come again and again.
 _DISTINCT = ("name", "submission_sha256", "created_at", "look", "alike")
@@ -210,9 +211,11 @@ def _odd_lines(body: bytes, columns: Sequence[str]) -> np.ndarray | None:
     begins = digit.copy()
     begins[ord("-")] = True
     for place, column in enumerate(columns):
-        if column in _FLOATS:
+        # pandas takes more for a number than a board's: blanks around it, True, a sign, names of infinity.
+        if column in _FLOATS or column in _WHOLE:
+            first_sign, longest = (begins, _CELL_BYTES) if column in _FLOATS else (digit, 18)
             start, end = bounds[:, place] + 1, bounds[:, place + 1]
-            fits = begins[array[start]] & digit[array[end - 1]] & (end - start <= _CELL_BYTES)
+            fits = first_sign[array[start]] & digit[array[end - 1]] & (end - start <= longest)
             odd[even[~(fits | (start == end))]] = True
     return np.flatnonzero(odd)
 

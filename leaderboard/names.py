@@ -34,12 +34,12 @@ def check(name: str, written: str, local: Iterable[str], shipped: Iterable[str] 
         raise UsageError("an entry of the board needs a name that can be seen: --name NAME")
     if name.endswith(_REMARKS) or _is_mark(name[-1]):
         raise UsageError(f"{shown(name)!r} ends in a mark that the board itself puts after names: --name NAME")
-    wanted, hidden = skeleton(name), any(_is_unseen(char) for char in written)
+    wanted, hidden = {skeleton(name), skeleton(written)}, any(_is_unseen(char) for char in written)
     for others, whose in ((shipped, "a shipped baseline"), (local, "an entry of the board")):
         for other in set(others):
             if other == name and not hidden:
                 continue
-            if (other.casefold() if other.isascii() else skeleton(other)) == wanted:
+            if (other.casefold() if other.isascii() else skeleton(other)) in wanted:
                 raise UsageError(
                     f"{shown(written)!r} reads as {shown(other)!r}, which is {whose}, but is written otherwise: "
                     "write it in the same way when it is the same entry, else choose another --name"

@@ -5,10 +5,6 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 # Signs of ours in ASCII. Never "?", which the board and the gate print for "cannot tell".
 _ASCII = {
@@ -55,7 +51,7 @@ class _Patient(io.FileIO):
     So a command that is piped into `head` does its work to the end, and its exit code is its own.
     """
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:

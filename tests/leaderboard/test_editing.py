@@ -1,0 +1,138 @@
+"""Renamed and removed entries: the board changes, the history keeps the lines, nothing is lost in between."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from leaderboard import append, editing, read
+from leaderboard.__main__ import main
+from submission import Scorecard, atomic
+from submission.errors import run
+
+
+@pytest.fixture
+def path(tmp_path: Path, make_card: Callable[..., Scorecard]) -> Path:
+    """A board with two entries of alice and one of bob."""
+    for name, content in (("alice", "1"), ("bob", "2"), ("alice", "3")):
+        append(tmp_path / "board.csv", make_card(name=name, content=content))
+    return tmp_path / "board.csv"
+
+
+def history(path: Path) -> list[dict[str, str]]:
+    with editing.history_path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def names(path: Path) -> list[str]:
+    return [row.name for row in read(path)]
+
+
+def test_rename(path: Path, capsys) -> None:
+    before = read(path)
+    assert run(main, ["rename", "alice", "Alice B.", "--leaderboard", str(path)]) == 0
+    assert "2 entries of alice to Alice B." in capsys.readouterr().out
+    assert names(path) == ["Alice B.", "bob", "Alice B."]
+    assert [row.numbers for row in read(path)] == [row.numbers for row in before]
+    kept = history(path)
+    assert [(line["name"], line["change"]) for line in kept] == [("alice", "renamed to Alice B.")] * 2
+    assert [line["submission_sha256"] for line in kept] == [before[0].submission_sha256, before[2].submission_sha256]
+
+
+def test_remove_all_or_one(path: Path, capsys) -> None:
+    first, _, third = read(path)
+    line = path.read_text().splitlines()[3]
+    command = ["remove", "alice", "--leaderboard", str(path), "--submission"]
+    assert run(main, [*command, third.submission_sha256[:12]]) == 0
+    assert names(path) == ["alice", "bob"]
+    assert editing.history_path(path).read_text().splitlines()[1].endswith(f",removed,{line}")
+    assert run(main, command[:-1]) == 0
+    assert names(path) == ["bob"]
+    assert [line["submission_sha256"] for line in history(path)] == [third.submission_sha256, first.submission_sha256]
+    assert "As they were" in capsys.readouterr().out
+
+
+def test_what_was_removed_can_come_again(path: Path, make_card: Callable[..., Scorecard]) -> None:
+    editing.remove(path, "bob")
+    append(path, make_card(name="bob", content="2"))
+    editing.remove(path, "bob")
+    assert len(history(path)) in (1, 2)  # one, when both were added within a second
+    assert names(path) == ["alice", "alice"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["remove", "alcie"], "there is alice"),
+        (["remove", "alice", "--submission", "zz"], "no such entry"),
+        (["remove", "monster"], "no such entry"),  # it ships
+        (["rename", "nobody", "x"], "no such entry"),
+        (["rename", "alice", "bob*"], "mark"),
+        (["rename", "alice", "BOB"], "reads as"),
+        (["rename", "alice", " "], "needs a name"),
+        (["remove", "alice", "--competition", "bestiary"], "no such entry"),
+    ],
+)
+def test_what_cannot_be_done_changes_nothing(path: Path, words: list[str], says: str, capsys) -> None:
+    before = path.read_bytes()
+    assert run(main, [*words, "--leaderboard", str(path)]) == 2
+    assert says in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert not editing.history_path(path).exists()
+
+
+def test_two_entries_with_the_same_images_do_not_become_one(path: Path, make_card, capsys) -> None:
+    append(path, make_card(name="carol", content="2"))
+    assert run(main, ["rename", "carol", "bob", "--leaderboard", str(path)]) == 2
+    assert "remove one of the two" in capsys.readouterr().err
+    assert names(path).count("carol") == 1
+
+
+def test_entries_may_join_others(path: Path) -> None:
+    editing.rename(path, "bob", "alice")
+    assert names(path) == ["alice"] * 3
+
+
+@pytest.mark.parametrize(
+    "command", [lambda path: editing.rename(path, "alice", "x"), lambda path: editing.remove(path, "alice")]
+)
+def test_killed_between_the_two_files_nothing_is_lost_or_twice(path: Path, command, monkeypatch) -> None:
+    replacing = atomic.replacing
+
+    def dying(target, **options):
+        if target == path:
+            raise KeyboardInterrupt
+        return replacing(target, **options)
+
+    before = path.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "replacing", dying)
+        with pytest.raises(KeyboardInterrupt):
+            command(path)
+    assert path.read_bytes() == before
+    assert len(history(path)) == 2
+    command(path)
+    assert len(history(path)) == 2
+    assert "alice" not in names(path)
+
+
+def test_columns_of_others_stay(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},group", *(f'{line},"a, {n}"' for n, line in enumerate(lines[1:]))]) + "\n")
+    editing.rename(path, "bob", "robert")
+    editing.remove(path, "alice")
+    with path.open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["name"], line["group"]) == ("robert", "a, 1")
+    assert [line["group"] for line in history(path)] == ["a, 1", "a, 0", "a, 2"]
+
+
+def test_a_history_that_is_something_else_is_left_alone(path: Path, capsys) -> None:
+    editing.history_path(path).write_text("my notes\n")
+    before = path.read_bytes()
+    assert run(main, ["remove", "bob", "--leaderboard", str(path)]) == 3
+    assert "board.history.csv" in capsys.readouterr().err
+    assert (path.read_bytes(), editing.history_path(path).read_text()) == (before, "my notes\n")
