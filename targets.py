@@ -76,6 +76,11 @@ class Variables:
         return self.option("competition", "COMPETITION")
 
     @property
+    def hardware(self) -> list[str]:
+        """Where and how networks draw and train."""
+        return [*self.option("device", "DEVICE"), *self.option("precision", "PRECISION")]
+
+    @property
     def submission(self) -> str:
         """The user's own, or the folder that MODEL draws into.
 
@@ -116,8 +121,7 @@ def draw(v: Variables) -> Iterator[Command]:
         *v.competition,
         f"--out={v.submission}",
         *v.option("seed", "SEED"),
-        *v.option("device", "DEVICE"),
-        *(v.option("precision", "PRECISION") if v["PRECISION"] != "auto" else []),
+        *v.hardware,
         *v.option("limit", "LIMIT"),
         *v.option("batch-size", "BATCH_SIZE"),
     ]
@@ -173,15 +177,14 @@ def train(v: Variables) -> Iterator[Command]:
     if v["MODEL"] not in TRAINERS:
         raise UsageError(f"make train knows how to train {' '.join(TRAINERS)}, not {v['MODEL']}.")
     yield from data(v)
-    yield module(TRAINERS[v["MODEL"]], *v.words("ARGS"))
+    hardware = v.hardware if v["MODEL"] != "backbones" else []
+    yield module(TRAINERS[v["MODEL"]], *hardware, *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Iterator[Command]:
     yield from data(v)
     scales = v.words("GUIDANCE")
-    yield module(
-        "baselines.sweep", v.path("MODEL"), *v.option("device", "DEVICE"), *v.words("ARGS"), "--guidance", *scales
-    )
+    yield module("baselines.sweep", v.path("MODEL"), *v.hardware, *v.words("ARGS"), "--guidance", *scales)
 
 
 def bench(v: Variables) -> Iterator[Command]:

@@ -1,11 +1,13 @@
-"""How fast the scorer is, and how it grows. Run it on a machine that does nothing else.
+"""How fast scoring, drawing and training are, and how the scorer grows. Run it on a machine that does nothing else.
 
   python -m benchmarks.scorer stack       our scorecard against the plain stack, interleaved, as ratios
   python -m benchmarks.scorer stages      where the time of one image goes
   python -m benchmarks.scorer frechet     the Fréchet step against scipy's matrix square root, as clean-fid takes it
   python -m benchmarks.scorer growth      time and peak memory for 250 … 16,000 images
   python -m benchmarks.scorer precision   how far `--precision fast` is from exact
-Without a word, all but the last.
+  python -m benchmarks.scorer drawing     the shipped generators, by precision and memory format
+  python -m benchmarks.scorer training    a step of their networks' trainings, likewise
+Without a word, the first four.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ import torch
 from benchmarks import material
 
 PARTS = ("stack", "stages", "frechet", "growth")
+ASKED_FOR = ("precision", "drawing", "training")  # only by name
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, "precision")))
+    add("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, *ASKED_FOR)))
     add("--images", type=int, default=1063, help="images of the stack (default: %(default)s)")
     add("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
     add("--repeats", type=int, default=3, help="rounds of the stack and the stages (default: %(default)s)")
@@ -49,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     results = {}
     for part in options.parts or PARTS:
-        if part not in (*PARTS, "precision"):
+        if part not in (*PARTS, *ASKED_FOR):
             parser.error(f"there is no part {part!r}")
         with tempfile.TemporaryDirectory(prefix="drawoff-bench-") as folder:
             print(f"\n== {part}", flush=True)
@@ -249,6 +252,20 @@ def bench_precision(options: argparse.Namespace, folder: Path) -> dict:
         fast = cards["fast"].scores[name].value
         print(f"  {name:<7} exact {exact.value:.6f}  fast {fast:.6f}  {(fast / exact.value - 1) * 100:+.3f} %")
     return {name: {key: value.value for key, value in card.scores.items()} for name, card in cards.items()}
+
+
+def bench_drawing(options: argparse.Namespace, folder: Path) -> dict:
+    """32 images of each shipped generator in 4 steps, by precision and memory format."""
+    from benchmarks.drawing import drawing
+
+    return drawing(options.device, images=32, steps=4, repeats=options.repeats)
+
+
+def bench_training(options: argparse.Namespace, folder: Path) -> dict:
+    """A forward and a backward pass of each trained network, by precision and memory format."""
+    from benchmarks.drawing import training
+
+    return training(options.device, options.repeats)
 
 
 if __name__ == "__main__":
