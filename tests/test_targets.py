@@ -146,11 +146,14 @@ def test_more_options_are_quoted_as_in_a_shell() -> None:
 
 def test_arithmetic_and_device_go_to_what_draws() -> None:
     (auto,) = commands("submission", DEVICE="auto", PRECISION="auto")
-    assert not any(word.startswith("--precision") for word in auto)
+    assert "--precision=auto" in auto
     draw, score, *_ = commands("score", DEVICE="cuda:1", PRECISION="float32")
     assert {"--device=cuda:1", "--precision=float32"} <= set(draw)
     assert "--device=cuda:1" in score
     assert "--precision=float32" not in score  # the scorer's means something else
+    *_, train = commands("train", MODEL="stable", DEVICE="cpu", PRECISION="float32")
+    assert train == ["baselines.stable_diffusion.train", "--device=cpu", "--precision=float32"]
+    assert commands("train", MODEL="backbones")[-1] == ["scorer.train"]
 
 
 def test_the_board_is_of_all_competitions_unless_one_is_named() -> None:
