@@ -14,7 +14,7 @@ from baselines import listing, registry
 from baselines import options as option
 from baselines.generate import draw
 from baselines.generator import GeneratorError
-from baselines.processes import meeting_at_the_end, shard_of
+from baselines.processes import shard_of, together
 from baselines.request import Request
 from submission import Competition, launcher
 from submission.errors import UsageError, run
@@ -103,12 +103,13 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         precision=arguments.precision,
     )
     out = arguments.out or submission_folder(competition.name, recipe.model, arguments.seed)
-    with meeting_at_the_end(here):
+    with together(here) as total:
         outcome = draw(request, out, overwrite=arguments.overwrite)
+        drawn = total(outcome.drawn)
     if not here.first:
         return 0
     if not alone:  # what all of them drew is there now
-        outcome = draw(replace(request, shard=arguments.shard), out)
+        outcome = replace(draw(replace(request, shard=arguments.shard), out), drawn=drawn)
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
         said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"

@@ -5,7 +5,7 @@ Each draws its share, on the GPU that is its own (`baselines.hardware`), into on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -22,19 +22,28 @@ def shard_of(shard: tuple[int, int], place: Place) -> tuple[int, int]:
 
 
 @contextmanager
-def meeting_at_the_end(place: Place) -> Iterator[None]:
-    """Leaves the block when every process has left it. Raises GeneratorError where another failed."""
+def together(place: Place) -> Iterator[Callable[[int], int]]:
+    """A context with a function that waits for all processes and returns the sum of what each gives it.
+
+    It raises GeneratorError where another process failed.
+    """
     if place.count == 1:
-        yield
+        yield lambda own: own
         return
+    import torch
     import torch.distributed as dist  # takes seconds
 
     dist.init_process_group("gloo", timeout=_TIMEOUT)  # on the CPU, wherever the networks run
-    try:
-        yield
+
+    def total(own: int) -> int:
+        every = torch.tensor(own)
         try:
-            dist.barrier()
+            dist.all_reduce(every)
         except RuntimeError:
             raise GeneratorError("another process has stopped; the same command goes on from there") from None
+        return int(every)
+
+    try:
+        yield total
     finally:
         dist.destroy_process_group()

@@ -64,7 +64,7 @@ def test_two_processes_draw_the_same_bytes_as_one(tmp_path, tiny_competition) ->
     ends = [process.communicate() for process in launch(tmp_path / "two", "noise", competition.root, 2)]
     one = launch(tmp_path / "one", "noise", competition.root, 1)[0]
     assert one.communicate()[1] is not None
-    assert "complete: 7 images by noise" in ends[0][0]
+    assert "complete, 7 drawn now: 7 images by noise" in ends[0][0]
     assert ends[1] == ("", "")
     two, alone = (Submission.open(tmp_path / name, competition) for name in ("two", "one"))
     assert two.manifest == alone.manifest
