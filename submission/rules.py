@@ -5,8 +5,9 @@
     max_training_copies = 10      # images that are a training image; needs `training_hashes`
     max_repeats = 20              # images that repeat the image of another prompt
     max_flat = 0                  # images without structure
-    [rules.bounds]                # two-sided: a value that is too good to be true is as wrong as one that is too bad
+    [rules.bounds]                # a value that is too good to be true is as wrong as one that is too bad
     fid = [3.0, 900.0]
+    clip_t = { max = 0.6 }        # or only one of the two
 
 MLPerf Inference bounds its text-to-image task in this way: SDXL's FID must lie in [23.01, 23.95] (submission_checker).
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from submission.errors import Problem
 from submission.scorecard import METRICS, Score
@@ -25,17 +26,44 @@ from submission.suspicions import FINDINGS, Finding, RuleCheck
 _Count = Annotated[int, Field(ge=0)]
 
 
-def _ordered(bounds: list[float]) -> list[float]:
-    if bounds[0] > bounds[1]:
+class _Bound(BaseModel):
+    """One bound of a metric, or both."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min: float | None = None
+    max: float | None = None
+
+
+def _ordered(bounds: list[float] | _Bound) -> list[float] | _Bound:
+    low, high = _sides(bounds)
+    if low is None and high is None:
+        raise ValueError("has neither a min nor a max")
+    if low is not None and high is not None and low > high:
         raise ValueError("the lower bound is above the upper one")
     return bounds
 
 
-_Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]
+def _sides(bounds: list[float] | _Bound) -> tuple[float | None, float | None]:
+    return (bounds.min, bounds.max) if isinstance(bounds, _Bound) else (bounds[0], bounds[1])
+
+
+_PAIR, _TABLE = "[low, high]", "{min, max}"  # as they stand in an error's place
+
+
+def _form(bounds: object) -> str:
+    return _TABLE if isinstance(bounds, dict | _Bound) else _PAIR
+
+
+_Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+_Bounds = Annotated[
+    Annotated[_Pair, Tag(_PAIR)] | Annotated[_Bound, Tag(_TABLE)], Discriminator(_form), AfterValidator(_ordered)
+]
 
 
 class Rules(BaseModel):
-    """The table `[rules]`: a rule that is not set is not checked. `bounds` maps a metric to its [low, high]."""
+    """The table `[rules]`: a rule that is not set is not checked. `bounds` maps a metric to its [low, high], or to
+    one of them as { min = low } or { max = high }."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -67,7 +95,7 @@ class Rules(BaseModel):
         """
         checks = [_count(name, limit, findings.get(name)) for name, limit in self.limits.items()]
         if whole:
-            checks += [_bound(name, *bounds, scores.get(name)) for name, bounds in self.bounds.items()]
+            checks += [_bound(name, *_sides(bounds), scores.get(name)) for name, bounds in self.bounds.items()]
         return checks
 
 
@@ -81,14 +109,17 @@ def _count(name: str, limit: int, finding: Finding | None) -> RuleCheck:
     return RuleCheck(rule, finding.count, False, f"{finding.count} {FINDINGS[name]}, {limit} allowed{examples}")
 
 
-def _bound(name: str, low: float, high: float, score: Score | None) -> RuleCheck:
+def _bound(name: str, low: float | None, high: float | None, score: Score | None) -> RuleCheck:
     rule, metric = f"bounds.{name}", METRICS[name]
     if score is None or score.value is None:
         return RuleCheck(rule, None, None, f"could not be checked: {metric.label} was not measured")
-    if low <= score.value <= high:
+    too_high = high is not None and score.value > high
+    if not too_high and (low is None or score.value >= low):
         return RuleCheck(rule, score.value, True)
-    good = (score.value > high) == metric.higher_is_better
-    why = "too good to be true" if good else "worse than anything that works"
+    why = "too good to be true" if too_high == metric.higher_is_better else "worse than anything that works"
     digits = metric.digits
-    reason = f"{metric.label} {score.value:.{digits}f} is {why}, outside {low:.{digits}f} … {high:.{digits}f}"
-    return RuleCheck(rule, score.value, False, reason)
+    if low is not None and high is not None:
+        where = f"outside {low:.{digits}f} … {high:.{digits}f}"
+    else:
+        where = f"above {high:.{digits}f}" if too_high else f"below {low:.{digits}f}"
+    return RuleCheck(rule, score.value, False, f"{metric.label} {score.value:.{digits}f} is {why}, {where}")

@@ -44,6 +44,12 @@ def test_the_table_is_read(tiny_competition) -> None:
         ("[rules.bounds]\nfid = [1]\n", "rules.bounds.fid"),
         ("[rules.bounds]\nfid = [0, inf]\n", "rules.bounds.fid"),
         ("[rules.bounds]\nfid = [5, 1]\n", "the lower bound is above the upper one"),
+        ("[rules.bounds]\nfid = { min = 5, max = 1 }\n", "the lower bound is above the upper one"),
+        ("[rules.bounds]\nfid = {}\n", "neither a min nor a max"),
+        ("[rules.bounds]\nfid = { most = 5 }\n", "rules.bounds.fid.{min, max}.most"),
+        ("[rules.bounds]\nfid = { max = inf }\n", "rules.bounds.fid"),
+        ("[rules.bounds]\nfid = { max = '5' }\n", "rules.bounds.fid"),
+        ("[rules.bounds]\nfid = 5\n", "rules.bounds.fid"),
     ],
 )
 def test_other_tables_are_refused(tiny_competition, rules: str, words: str) -> None:
@@ -74,3 +80,19 @@ def test_verdicts() -> None:
     missing = rules.check(findings, {"fid": Score(None, reason="no references")})
     assert [check.passed for check in missing[-2:]] == [None, None]
     assert [check.reason for check in rules.check({}, {"fid": Score(9.5)})][-2].startswith("FID 9.50 is worse than")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "said"),
+    [
+        ({"clip_t": {"max": 0.6}}, 0.05, ""),
+        ({"clip_t": {"max": 0.6}}, 0.61, "CLIP-T 0.6100 is too good to be true, above 0.6000"),
+        ({"clip_t": {"min": 0.1}}, 0.05, "CLIP-T 0.0500 is worse than anything that works, below 0.1000"),
+        ({"clip_t": {"min": 0.1, "max": 0.6}}, 0.6, ""),
+        ({"fid": {"min": 3}}, 2.0, "FID 2.00 is too good to be true, below 3.00"),
+        ({"fid": {"min": 3}}, 900.0, ""),
+    ],
+)
+def test_a_bound_may_have_one_side(bounds: dict[str, dict[str, float]], value: float, said: str) -> None:
+    (check,) = Rules.model_validate({"bounds": bounds}).check({}, {next(iter(bounds)): Score(value)})
+    assert (check.passed, check.reason) == (not said, said)
