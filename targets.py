@@ -95,8 +95,17 @@ class Variables:
 
     @property
     def scorecard(self) -> str:
+        return f"{self._scored}.scorecard.json"
+
+    @property
+    def per_image(self) -> str:
+        """The values of each image, which `python -m submission sheet --worst` looks for there."""
+        return f"{self._scored}.per-image.csv"
+
+    @property
+    def _scored(self) -> str:
         part = f".first-{self.number('LIMIT')}" if self["LIMIT"] else ""
-        return f"{self.submission}{part}.scorecard.json"
+        return f"{self.submission}{part}"
 
 
 def module(name: str, *arguments: str) -> Command:
@@ -132,11 +141,11 @@ def score(v: Variables) -> Iterator[Command]:
     # A submission that the user names is theirs: it is scored as it is and never drawn into.
     if not v["SUBMISSION"]:
         yield from draw(v)
-    options = [*v.competition, *v.option("name", "NAME"), f"--json={v.scorecard}"]
+    options = [*v.competition, *v.option("name", "NAME"), f"--json={v.scorecard}", f"--csv={v.per_image}"]
     options += [*v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
     yield module("scorer", v.submission, *options, *v.words("SCORER_ARGS"))
     sheet = f"{v.submission}.sheet.png"
-    yield module("submission", "sheet", v.submission, *v.competition, f"--out={sheet}")
+    yield module("submission", "sheet", v.submission, *v.competition, *v.option("name", "NAME"), f"--out={sheet}")
     print(flush=True)
     yield module("leaderboard", "show", *v.competition)
     print(f"Contact sheet: {sheet}", flush=True)

@@ -8,13 +8,23 @@ import os
 from collections.abc import Mapping, Sequence
 
 from submission import atomic
+from submission.delimited import as_cell
 
 
-def write_per_image(path: str | os.PathLike[str], names: Sequence[str], columns: Mapping[str, Sequence[float]]) -> None:
-    """Write `image_name` and the columns (six decimals at most; attributes from 0 to 1) to `path`, atomically."""
+def write_per_image(
+    path: str | os.PathLike[str],
+    names: Sequence[str],
+    prompts: Sequence[str],
+    columns: Mapping[str, Sequence[float]],
+) -> None:
+    """Write `image_name`, `prompt` and the columns to `path`, atomically: six decimals at most, attributes from 0 to 1.
+
+    What a spreadsheet would run as a formula gets a quote sign before it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_name", *columns])
-    for name, *values in zip(names, *columns.values(), strict=True):
-        writer.writerow([name, *(f"{value:.6f}".rstrip("0").rstrip(".") for value in values)])
+    writer.writerow(["image_name", "prompt", *columns])
+    for name, prompt, *values in zip(names, prompts, *columns.values(), strict=True):
+        numbers = [f"{value:.6f}".rstrip("0").rstrip(".") for value in values]
+        writer.writerow([as_cell(name), as_cell(prompt), *numbers])
     atomic.write_text(path, text.getvalue())

@@ -135,7 +135,7 @@ def score(
             if kept_in is not None:
                 result_cache.write(kept_in, card, columns)
     if per_image is not None and processes.first:
-        write_per_image(per_image, names, columns)
+        write_per_image(per_image, names, [prompt.text for prompt in competition.prompts[:limit]], columns)
     return card if processes.count == 1 else Scorecard.from_json(processes.from_first(card and card.to_json()))
 
 

@@ -21,6 +21,7 @@ from submission.folder import Submission
 from submission.images import max_file_bytes
 from submission.manifest import MANIFEST_NAME
 from submission.names import SUFFIXES
+from submission.per_image import Ranking, worst
 from submission.safe_read import NotReadable
 from submission.sheet import draw_sheet, sheet_bytes
 from submission.training_hashes import hash_folder, write_hashes
@@ -64,6 +65,20 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)"
     )
     sheet.add_argument("--no-references", dest="references", action="store_false", help="leave the references out")
+    sheet.add_argument("--name", help="the title (default: the manifest's model, or the folder's name)")
+    sheet.add_argument(
+        "--worst",
+        nargs=2,
+        metavar=("METRIC", "N"),
+        help="only the N images with the worst values of METRIC, such as clip_t, the worst first",
+    )
+    sheet.add_argument(
+        "--per-image",
+        type=Path,
+        metavar="FILE",
+        help="for --worst: the values of each image, as `python -m scorer … --csv FILE` writes them "
+        "(default: DIR.per-image.csv)",
+    )
     sheet.add_argument("--small", action="store_true", help="in 256 colours, a third of the size: for a README")
 
     text = "say what of a competition's data is on this machine, and how to get the rest"
@@ -167,11 +182,42 @@ def _sheet(options: argparse.Namespace) -> None:
     out = _outside(options.out, options.submission)
     competition = Competition.load(options.competition)
     submission = Submission.open(options.submission, competition, verify=False)
-    page = draw_sheet(submission, n=options.n, columns=options.columns, references=options.references)
+    page = draw_sheet(
+        submission,
+        n=options.n,
+        columns=options.columns,
+        references=options.references,
+        name=options.name,
+        ranking=_ranking(options, submission),
+    )
     atomic.write_bytes(out, sheet_bytes(page, small=options.small))
     print(f"sheet: {out} ({page.width}×{page.height} pixels)")
     if submission.problems:
         print("  the submission has problems: `make validate`, or python -m submission validate, names every one")
+
+
+def _ranking(options: argparse.Namespace, submission: Submission) -> Ranking | None:
+    """The images that `--worst` asks for, None when it does not. Raises UsageError."""
+    if options.worst is None:
+        if options.per_image is not None:
+            raise UsageError("--per-image is for --worst METRIC N")
+        return None
+    metric, count = options.worst
+    if not (count.isascii() and count.isdecimal() and int(count[:9]) > 0):
+        raise UsageError(f"--worst {metric} {shown(count)}: the second word is how many images, at least 1")
+    path = options.per_image
+    if path is None:
+        path = submission.path.with_name(f"{submission.path.resolve().name}.per-image.csv")
+        if not path.is_file():
+            raise UsageError(
+                f"--worst needs the values of each image: there is no {path}\n"
+                "  write them with `python -m scorer DIR --csv FILE`, and give --per-image FILE"
+            )
+        images = submission.path.glob("*") if submission.path.is_dir() else [submission.path]
+        newest = max((image.lstat().st_mtime_ns for image in images), default=0)
+        if path.stat().st_mtime_ns < newest:
+            raise UsageError(f"{path} is older than the images: score them again, or give --per-image FILE")
+    return worst(path, metric, int(count[:9]), submission.expected)
 
 
 def _data(options: argparse.Namespace) -> None:

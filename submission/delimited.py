@@ -18,6 +18,8 @@ from submission.errors import Problem, shown
 
 _DELIMITERS = (",", ";", "\t", "|")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -115,3 +117,13 @@ def find_column(found: Sequence[str], documented: str, others: Sequence[str]) ->
     if len(candidates) > 1:
         return None, f"has no column {documented!r}, and several that could be it: {', '.join(candidates)}"
     return candidates[0], ""
+
+
+def as_cell(text: str) -> str:
+    """`text` as a cell of a CSV that no spreadsheet runs: a quote sign before what would be a formula."""
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def from_cell(cell: str) -> str:
+    """The text that `as_cell` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")) else cell

@@ -6,17 +6,21 @@ import io
 import math
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from submission.competition import Competition
-from submission.errors import CompetitionError, MissingPart, shown
+from submission.errors import CompetitionError, MissingPart
 from submission.folder import Submission
 from submission.images import ImageProblem
+from submission.lettering import cut, font, legible, wrap
+from submission.per_image import Ranking
 from submission.prompts import Prompt
 from submission.references import References
 
 TILE = 128  # pixels that one image gets
 _GAP, _MARGIN, _PADDING, _BETWEEN, _LEADING = 14, 36, 10, 9, 5
+_CAPTION = 12  # pixels of the prompts' letters
+_ACCENT = "#a3341f"
 _INK, _QUIET, _RULE, _PAGE, _ABSENT = "#1d1d1f", "#77777c", "#e3e3e8", "#ffffff", "#f4f4f6"
 
 
@@ -24,6 +28,7 @@ _INK, _QUIET, _RULE, _PAGE, _ABSENT = "#1d1d1f", "#77777c", "#e3e3e8", "#ffffff"
 class _Cell:
     prompt: Prompt
     pictures: list[Image.Image | str]  # a string says why there is none
+    value: str  # of the metric that the sheet is about, "" when it is about none
     lines: list[str]
 
 
@@ -34,28 +39,46 @@ def spread(count: int, n: int) -> list[int]:
 
 
 def draw_sheet(
-    submission: Submission, *, n: int = 64, columns: int | None = None, references: bool = True
+    submission: Submission,
+    *,
+    n: int = 64,
+    columns: int | None = None,
+    references: bool = True,
+    name: str | None = None,
+    ranking: Ranking | None = None,
 ) -> Image.Image:
-    """Draw `n` images of a submission, which may be incomplete, spread evenly over the prompts.
+    """Draw `n` images of a submission, which may be incomplete, spread evenly over the prompts; or those of `ranking`.
 
     `columns` defaults to about the shape of a page twice as wide as high. `references=False` leaves the references
-    out; they are left out as well when this machine has none.
+    out; they are left out as well when this machine has none. `name` is the title: by default the manifest's model,
+    else the folder's name.
     """
     competition = submission.competition
     real = _references(competition) if references else None
-    caption = ImageFont.load_default(size=13)
+    caption = font(_CAPTION)
     width = TILE * 2 + _BETWEEN if real else TILE
-    picked = [competition.prompts[index] for index in spread(len(competition.prompts), n)]
+    if ranking is None:
+        values = {}
+        picked = [competition.prompts[index] for index in spread(len(competition.prompts), n)]
+    else:
+        values = {image: f"{ranking.label} {value:.{ranking.digits}f}" for image, value in ranking.images}
+        by_name = {prompt.image_name: prompt for prompt in competition.prompts}
+        picked = [by_name[image] for image in values]
     cells = [
         _Cell(
-            prompt, _pictures(submission, real, prompt), wrap(shown(prompt.text, 400), caption, width, 4 if real else 7)
+            prompt,
+            _pictures(submission, real, prompt),
+            values.get(prompt.image_name, ""),
+            wrap(legible(prompt.text[:400]), caption, width, 4 if real else 7),
         )
         for prompt in picked
     ]
     columns = min(columns or _columns(len(cells), width), len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    line_height = 13 + _LEADING
-    heights = [TILE + 2 * _PADDING + 6 + line_height * max(len(cell.lines) for cell in row) for row in rows]
+    line_height = _CAPTION + _LEADING
+    heights = [
+        TILE + 2 * _PADDING + 6 + line_height * max(len(cell.lines) + bool(cell.value) for cell in row) for row in rows
+    ]
     head = 104
     cell_width = width + 2 * _PADDING
     page = Image.new(
@@ -67,7 +90,7 @@ def draw_sheet(
         _PAGE,
     )
     draw = ImageDraw.Draw(page)
-    _draw_heading(draw, submission, len(cells), real is not None, page.width - 2 * _MARGIN)
+    _draw_heading(draw, submission, len(cells), real is not None, page.width - 2 * _MARGIN, name, ranking)
     top = head
     for row, height in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
@@ -78,9 +101,9 @@ def draw_sheet(
             if real:
                 middle = left + _PADDING + TILE + _BETWEEN // 2
                 draw.line((middle, top + _PADDING, middle, top + _PADDING + TILE - 1), fill=_RULE)
-            for number, line in enumerate(cell.lines):
+            for number, line in enumerate([cell.value, *cell.lines] if cell.value else cell.lines):
                 at = (left + _PADDING, top + _PADDING + TILE + 8 + number * line_height)
-                draw.text(at, line, font=caption, fill=_INK)
+                draw.text(at, line, font=caption, fill=_ACCENT if cell.value and number == 0 else _INK)
         top += height + _GAP
     return page
 
@@ -92,29 +115,6 @@ def sheet_bytes(page: Image.Image, *, small: bool = False) -> bytes:
         page = page.quantize(256, dither=Image.Dither.NONE)
     page.save(file, "PNG", optimize=True)
     return file.getvalue()
-
-
-def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, max_lines: int) -> list[str]:
-    """`text` broken into lines of at most `width` pixels; what does not fit into `max_lines` becomes "…"."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(_cut(word, font, width))
-    lines = [line for line in lines if line]
-    if len(lines) > max_lines:
-        lines = [*lines[: max_lines - 1], _cut(f"{lines[max_lines - 1]} …", font, width)]
-    return lines
-
-
-def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
 
 
 def _columns(count: int, width: int) -> int:
@@ -158,7 +158,7 @@ def _draw_picture(
     if isinstance(picture, str):
         draw.rectangle((*corner, corner[0] + TILE - 1, corner[1] + TILE - 1), fill=_ABSENT)
         middle = (corner[0] + TILE / 2, corner[1] + TILE / 2)
-        draw.text(middle, picture, font=ImageFont.load_default(size=13), fill=_QUIET, anchor="mm")
+        draw.text(middle, picture, font=font(_CAPTION), fill=_QUIET, anchor="mm")
         return
     scale = TILE / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -167,15 +167,25 @@ def _draw_picture(
 
 
 def _draw_heading(
-    draw: ImageDraw.ImageDraw, submission: Submission, count: int, with_references: bool, width: int
+    draw: ImageDraw.ImageDraw,
+    submission: Submission,
+    count: int,
+    with_references: bool,
+    width: int,
+    name: str | None,
+    ranking: Ranking | None,
 ) -> None:
     manifest, competition = submission.manifest, submission.competition
-    title = shown(manifest.model if manifest else submission.path.resolve().name)
-    facts = [shown(competition.title), f"{count} of {len(competition.prompts)} images"]
+    drawn_by = manifest.model if manifest else ""
+    title = (name or "").strip() or drawn_by or submission.path.resolve().name
+    facts = [competition.title, f"{count} of {len(competition.prompts)} images"]
+    if ranking:
+        facts[1] = f"the {count} worst by {ranking.label} {ranking.arrow} of {len(competition.prompts)}"
     if with_references:
         facts.append("left: drawn from the prompt, right: reference")
+    if drawn_by not in ("", title):
+        facts.append(drawn_by)
     if manifest:
         facts.append(f"seed {manifest.seed}")
-    for text, size, top, colour in ((title, 36, 24, _INK), (" · ".join(facts), 16, 72, _QUIET)):
-        font = ImageFont.load_default(size=size)
-        draw.text((_MARGIN, top), _cut(text, font, width), font=font, fill=colour)
+    for text, size, top, colour in ((title[:400], 32, 26, _INK), (" · ".join(facts), 15, 72, _QUIET)):
+        draw.text((_MARGIN, top), cut(legible(text), font(size), width), font=font(size), fill=colour)

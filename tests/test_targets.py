@@ -104,7 +104,9 @@ def test_a_submission_is_drawn_and_scored() -> None:
     ]  # fmt: skip
     assert score[:3] == ["scorer", drawn, "--competition=bestiary"]
     assert {"--name=it's $1", f"--json={drawn}.first-8.scorecard.json", "--device=cpu", "--limit=8"} <= set(score)
+    assert f"--csv={drawn}.first-8.per-image.csv" in score
     assert sheet[:3] == ["submission", "sheet", drawn]
+    assert "--name=it's $1" in sheet
     assert show == ["leaderboard", "show", "--competition=bestiary"]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from baselines.glide.inpainting import Inpainter
 from submission import Competition
-from submission.errors import shown
-from submission.sheet import TILE, spread, wrap
+from submission.lettering import font, legible, wrap
+from submission.sheet import TILE, spread
 
 HEADINGS = ("original", "kept", "its own prompt", "another one's prompt")
 _HOLE, _INK, _PAGE, _QUIET = 160, "#1d1d1f", "#ffffff", "#77777c"
@@ -55,7 +55,7 @@ def draw_sheet(
 
 
 def _page(rows: list[tuple[list[UInt8[np.ndarray, "h w 3"]], tuple[str, str]]]) -> Image.Image:
-    font = ImageFont.load_default(size=13)
+    letters = font(12)
     columns = len(HEADINGS)
     height = TILE + _LINE * _LINES + _GAP
     size = (2 * _MARGIN + columns * TILE + (columns - 1) * _GAP, 2 * _MARGIN + 2 * _LINE + len(rows) * height)
@@ -63,12 +63,12 @@ def _page(rows: list[tuple[list[UInt8[np.ndarray, "h w 3"]], tuple[str, str]]]) 
     draw = ImageDraw.Draw(page)
     lefts = [_MARGIN + column * (TILE + _GAP) for column in range(columns)]
     for left, heading in zip(lefts, HEADINGS, strict=True):
-        draw.text((left, _MARGIN), heading, font=font, fill=_QUIET)
+        draw.text((left, _MARGIN), heading, font=letters, fill=_QUIET)
     for index, (pictures, texts) in enumerate(rows):
         top = _MARGIN + 2 * _LINE + index * height
         for left, picture in zip(lefts, pictures, strict=True):
             page.paste(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
         for left, text in zip(lefts[2:], texts, strict=True):
-            for number, line in enumerate(wrap(shown(text, 400), font, TILE, _LINES)):
-                draw.text((left, top + TILE + 4 + number * _LINE), line, font=font, fill=_INK)
+            for number, line in enumerate(wrap(legible(text[:400]), letters, TILE, _LINES)):
+                draw.text((left, top + TILE + 4 + number * _LINE), line, font=letters, fill=_INK)
     return page

@@ -108,6 +108,7 @@ def test_against_the_plain_stack(entry: Path, competition: Path, clean_weights: 
 
     table = list(csv.DictReader((tmp_path / "images.csv").read_text().splitlines()))
     assert [row["image_name"] for row in table] == NAMES
+    assert [row["prompt"] for row in table] == [prompt["text_prompt"] for prompt in prompts.values()]
     assert [float(row["clip_t"]) for row in table] == pytest.approx(expected[:, 1], abs=2e-6)
     assert [float(row["psnr"]) for row in table] == pytest.approx(expected[:, 2], abs=1e-5)
 

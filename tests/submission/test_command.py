@@ -5,12 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image
 
 from submission import MissingPart, Submission
 from submission.__main__ import main
 from submission.errors import run
-from submission.sheet import TILE, draw_sheet, spread, wrap
+from submission.sheet import TILE, draw_sheet, spread
 
 
 def _run(*words):
@@ -118,16 +118,6 @@ def test_spread_is_even_and_complete():
     assert len(set(spread(1063, 64))) == 64
     assert max(np.diff(spread(1063, 64))) - min(np.diff(spread(1063, 64))) <= 1
     assert spread(5, 64) == [0, 1, 2, 3, 4]
-
-
-def test_wrapped_lines_fit_and_keep_the_words():
-    font = ImageFont.load_default(size=13)
-    text = "A gray serpent with a single huge eye, a golden crown, and a sharp sword. The monster is attacking."
-    lines = wrap(text, font, 260, 9)
-    assert " ".join(lines) == text
-    assert all(font.getlength(line) <= 260 for line in lines)
-    assert wrap(text, font, 260, 2)[1].endswith("…")
-    assert all(font.getlength(line) <= 100 for line in wrap("x" * 500, font, 100, 3))
 
 
 def _raising(error):
