@@ -1,13 +1,18 @@
 """How sure a score is: 95 % intervals.
 
-An interval says where the score would lie, 95 times in 100, had the same generator drawn other images for other prompts
-of the same kind. The references' features are fixed. Each metric's target is its expected value at this number of
-images: the FID of 1063 images is larger than that of 50,000, and its interval is around the former.
+An interval says where the score would lie, 95 times in 100, had the competition asked the same generator for other
+prompts of the same kind, and compared with these prompts' own references. What it draws anew are families of prompts
+(scorer/families.py), never single images. Each metric's target is its expected value at this number of images: the FID
+of 1063 images is larger than that of 50,000, and its interval is around the former.
 
-  CLIP-I, CLIP-T, PSNR, SSIM  bootstrap over images, the same resamples for all
-  FID, KID                    jackknife over 20 groups of images: resampling with replacement would repeat images, which
-                              alone raises a FID, and leaving out one image at a time costs a decomposition per image
-  IS                          Student's t over its ten splits, which share no image
+  CLIP-I, CLIP-T, PSNR, SSIM  bootstrap over families, the same resamples for all
+  FID, KID                    jackknife over 20 groups of families, each left out with its references: resampling with
+                              replacement would repeat images, which alone raises a FID, and leaving out one family at
+                              a time costs a decomposition each
+  IS                          the spread of its ten splits, and what they share because they share families
+
+Where the FID is against precomputed statistics, of more images than the prompts' references or of others, these stay as
+they are: then the interval is for other prompts, and the same statistics.
 """
 
 from __future__ import annotations
@@ -21,67 +26,65 @@ from jaxtyping import Float64, Int64
 from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
+from scorer.families import SEED, Families
+
 LEVEL = 0.95
-GROUPS = 20
 RESAMPLES = 2000
 BLOCK = 2**19  # numbers drawn at a time
-SEED = 2020  # of the groups and the resamples, so that a submission's intervals are the same in every run
 
 
 def bootstrap_intervals(
-    columns: Sequence[Float64[Tensor, " n"]], resamples: int = RESAMPLES, seed: int = SEED
+    columns: Sequence[Float64[Tensor, " n"]], families: Families, resamples: int = RESAMPLES, seed: int = SEED
 ) -> list[tuple[float, float]]:
-    """The interval of each column's mean, by resampling images (Efron & Tibshirani 1993, section 13.3).
+    """The interval of each column's mean, by resampling families (Davison & Hinkley 1997, section 3.8).
 
-    A resample draws n images with replacement, the same for every column, so that the metrics stay paired. For small n
-    the percentiles alone are too near: they divide by n, and have the normal distribution's tails. They are moved
-    outwards as Hesterberg proposes ("expanded percentile interval", arXiv 1411.5279).
+    A resample draws as many families as there are, with replacement and each with all its images, the same for every
+    column, so that the metrics stay paired; its mean is the ratio of the drawn families' sum and number of images. For
+    few families the percentiles alone are too near: a family's sum is part of the mean that it is compared with, and
+    they have the normal distribution's tails. They are moved outwards as Hesterberg proposes ("expanded percentile
+    interval", arXiv 1411.5279), here by what families of these sizes need.
 
     Args:
-        columns: (N,) each, N ≥ 2: the values of N images in one metric.
+        columns: (N,) each: the values of N images in one metric.
+        families: of these images; two or more.
         resamples: how many; 2000 know the ends of an interval to about 3 % of its half-width.
 
     Raises:
-        ValueError: fewer than two images, or a value that is not finite.
+        ValueError: fewer than two families, or a value that is not finite.
     """
     values = [column.double().cpu().numpy() for column in columns]
-    n = len(values[0])
+    n = families.count
     if n < 2:
-        raise ValueError(f"resampling needs at least 2 images, got {n}")
+        raise ValueError(f"resampling needs at least 2 families, got {n}")
     if not all(np.isfinite(column).all() for column in values):
         raise ValueError("per-image values: some are not finite")
     centres = [column.mean() for column in values]
     # Column by column, so that an interval does not depend on which other metrics there are, not even by rounding.
-    deviations = [column - centre for column, centre in zip(values, centres, strict=True)]
+    deviations = [
+        np.bincount(families.labels, weights=column - centre, minlength=n)
+        for column, centre in zip(values, centres, strict=True)
+    ]
     rng = np.random.default_rng(seed)
-    sums = np.empty((resamples, len(columns)))
+    means = np.empty((resamples, len(columns)))
     together = max(1, BLOCK // n)
     for start in range(0, resamples, together):
-        rows = sums[start : start + together]
-        # How often each image was drawn, instead of the drawn values: the columns are read in order.
+        rows = means[start : start + together]
+        # How often each family was drawn, instead of the drawn values: the columns are read in order.
         drawn = rng.integers(0, n, (len(rows), n)) + n * np.arange(len(rows))[:, None]
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        # einsum, because BLAS would start threads for each of these small sums.
+        images = np.einsum("rn,n->r", times, families.sizes)
         for index, column in enumerate(deviations):
-            # einsum, because BLAS would start threads for each of these small sums.
-            rows[:, index] = np.einsum("rn,n->r", times, column)
-    tail = float(ndtr(-math.sqrt(n / (n - 1)) * t_quantile(n - 1)))
-    ends = np.quantile(sums / n, [tail, 1.0 - tail], axis=0)
+            rows[:, index] = np.einsum("rn,n->r", times, column) / images
+    tail = float(ndtr(-families.inflation * t_quantile(families.degrees_of_freedom)))
+    ends = np.quantile(means, [tail, 1.0 - tail], axis=0)
     return [(float(c + low), float(c + high)) for c, low, high in zip(centres, *ends, strict=True)]
 
 
-def image_groups(n: int, groups: int = GROUPS, seed: int = SEED) -> list[Int64[Tensor, " m"]]:
-    """The images 0 … n−1 in `groups` groups, whose sizes differ by at most one: each a sorted tensor.
-
-    Shuffled, so that neighbouring prompts, often alike, fall into different groups.
-    """
-    order = np.random.default_rng(seed).permutation(n)
-    return [torch.from_numpy(np.sort(part)) for part in np.array_split(order, groups)]
-
-
 def jackknife(
-    without: Callable[[Int64[Tensor, " m"]], float], n: int, floor: float = 0.0
+    without: Callable[[Int64[Tensor, " m"]], float], families: Families, floor: float = 0.0
 ) -> tuple[float, float | None, float | None]:
-    """A squared distance of `n` images, and the ends of its interval (None where there are fewer images than groups).
+    """A squared distance, and the ends of its interval (None where there are too few families for one).
 
     The root of such a distance varies by about the same whatever its size; the distance itself varies less where it
     happens to be small, and an interval made from it would too often lie below its target. So the interval is made on
@@ -89,13 +92,13 @@ def jackknife(
 
     Args:
         without: the distance of the images but those whose rows it is given.
-        n: how many images there are.
-        floor: the least value that the distance can have.
+        families: of the images.
+        floor: what the distance cannot be less than.
     """
     value = without(torch.empty(0, dtype=torch.int64))
-    if n < GROUPS:
+    if families.why_too_few:
         return value, None, None
-    groups = image_groups(n)
+    groups = families.groups()
     root, *roots = (math.sqrt(max(distance - floor, 0.0)) for distance in (value, *map(without, groups)))
     low, high = jackknife_interval(root, roots, [len(group) for group in groups])
     return value, floor + max(low, 0.0) ** 2, floor + high**2
@@ -113,24 +116,50 @@ def jackknife_interval(value: float, left_out: Sequence[float], group_sizes: Seq
         left_out: without each group.
         group_sizes: number of images in each group.
     """
-    groups, n = len(left_out), sum(group_sizes)
-    without = np.asarray(left_out, dtype=np.float64)
-    ratio = n / np.asarray(group_sizes, dtype=np.float64)
-    pseudovalues = ratio * value - (ratio - 1.0) * without
-    estimate = groups * value - ((1.0 - 1.0 / ratio) * without).sum()
-    variance = ((pseudovalues - estimate) ** 2 / (ratio - 1.0)).mean()
-    half = t_quantile(groups - 1) * math.sqrt(variance)
+    half = t_quantile(len(left_out) - 1) * math.sqrt(float(_jackknife_covariance(value, left_out, group_sizes)))
     return value - half, value + half
 
 
-def splits_interval(split_values: Sequence[float]) -> tuple[float, float]:
-    """Student's t interval of the mean of two or more independent values, such as the Inception Score's splits."""
+def splits_interval(
+    split_values: Sequence[float], left_out: Float64[np.ndarray, "g s"], group_sizes: Sequence[int]
+) -> tuple[float, float]:
+    """The interval of the mean over splits that share no image, but families: the Inception Score's.
+
+    The variance of the mean of S splits is that between them, divided by S, and the covariance of two splits, which is
+    that of the families they share; without families it is 0, and the interval is Student's over the splits. The
+    covariance is estimated by the jackknife. A jackknife of the mean itself is 1.3 times too wide: it counts the curved
+    part of a statistic twice (Efron & Stein, Annals of Statistics 9, 1981), and of the score of a hundred images that
+    part is the larger one; but two splits, whose images fall to them by chance, do not share it.
+
+    Args:
+        split_values: (S,) of all images.
+        left_out: (G, S) without each group of families.
+        group_sizes: (G,) number of images in each group, of all splits together.
+    """
     values = np.asarray(split_values, dtype=np.float64)
-    mean = float(values.mean())
-    half = t_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return mean - half, mean + half
+    splits = len(values)
+    covariance = _jackknife_covariance(values, left_out, group_sizes)
+    shared = max(float(covariance.sum() - np.trace(covariance)) / (splits * (splits - 1)), 0.0)
+    own = float(values.var(ddof=1)) / splits
+    variance = own + shared
+    # Satterthwaite's: of the two variances' sum.
+    freedom = variance**2 / (own**2 / (splits - 1) + shared**2 / (len(left_out) - 1)) if variance else splits - 1
+    half = t_quantile(freedom) * math.sqrt(variance)
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
-def t_quantile(degrees_of_freedom: int) -> float:
+def _jackknife_covariance(
+    value: float | Float64[np.ndarray, " s"], left_out: object, group_sizes: Sequence[int]
+) -> np.ndarray:
+    """The delete-m_j jackknife's variance of a statistic, or the covariance (S, S) of S of them."""
+    without = np.asarray(left_out, dtype=np.float64)
+    ratio = (sum(group_sizes) / np.asarray(group_sizes, dtype=np.float64)).reshape(-1, *[1] * (without.ndim - 1))
+    pseudovalues = ratio * value - (ratio - 1.0) * without
+    estimate = len(without) * value - ((1.0 - 1.0 / ratio) * without).sum(axis=0)
+    scaled = (pseudovalues - estimate) / np.sqrt(ratio - 1.0)
+    return scaled.T @ scaled / len(without)
+
+
+def t_quantile(degrees_of_freedom: float) -> float:
     """The factor of the standard error in a two-sided interval: 2.093 for 19 degrees of freedom."""
     return float(stdtrit(degrees_of_freedom, 0.5 + LEVEL / 2))

@@ -9,19 +9,25 @@ from torch import Tensor
 
 from scorer.cmmd import cmmd
 from scorer.confidence import jackknife
+from scorer.families import Families
 from scorer.kid import KernelInceptionDistance
 from scorer.prdc import K, prdc
 from submission.scorecard import EXTRA_METRICS, Score
 
 
 def extra_metrics(
-    measured: dict[str, Tensor], known: dict[str, Tensor], no_references: str | None, device: torch.device
+    measured: dict[str, Tensor],
+    known: dict[str, Tensor],
+    families: Families,
+    no_references: str | None,
+    device: torch.device,
 ) -> dict[str, Score]:
     """Every metric of EXTRA_METRICS: all of them compare with the references' features, of `inception` and `clip`.
 
     Args:
         measured: features `inception` (N, D) and `clip` (N, E) of the submission.
         known: with references, theirs: `reference_inception` and `reference_clip`.
+        families: of the images, for the intervals.
         no_references: why there are no references, None when there are.
         device: where to compute.
     """
@@ -31,7 +37,7 @@ def extra_metrics(
     if n <= K:
         return {name: Score(None, reason=f"there are only {n} images") for name in EXTRA_METRICS}
     features, references = measured["inception"], known["reference_inception"]
-    distance = KernelInceptionDistance(features, references, device)
-    scores = {"kid": Score(*jackknife(distance.without, n, distance.floor))}
+    distance = KernelInceptionDistance(features, references, device, paired=True)
+    scores = {"kid": Score(*jackknife(distance.without, families, distance.floor), families.why_too_few)}
     scores |= {name: Score(value) for name, value in asdict(prdc(features, references, device=device)).items()}
     return scores | {"cmmd": Score(cmmd(measured["clip"], known["reference_clip"], device))}

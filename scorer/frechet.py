@@ -11,6 +11,11 @@ Real by construction, where scipy's sqrtm of the non-symmetric product needs sec
 
 To leave some images out, neither matrix is made again: in the first their rows and columns are dropped, from the second
 their own products are subtracted.
+
+To leave images out together with their references (`PairedFrechetDistance`), Σ₂ changes too, with Σ₂ = BᵀB:
+  n < d   Tr (Σ₁Σ₂)^½ is the sum of the singular values of A Bᵀ (n × n), of which rows and columns are dropped;
+  n ≥ d   what is left of Σ₂ is Σ₂^½ (I − UᵀU) Σ₂^½ with U the left-out references in Σ₂'s own units: a few rows, whose
+          singular values give the root of the bracket.
 """
 
 from __future__ import annotations
@@ -113,8 +118,8 @@ class FrechetDistance:
             self._products = centred @ covariance @ centred.T
             self._trace = centred.square().sum()
         else:
-            eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-            self._half = eigenvectors * eigenvalues.clamp(min=0.0).sqrt()
+            self._eigenvalues, self._eigenvectors = torch.linalg.eigh(covariance)
+            self._half = self._eigenvectors * self._eigenvalues.clamp(min=0.0).sqrt()
             scatter = _scatter(self._features, self._mean) if known is None else known.scatter.to(device)
             self._products = self._half.T @ scatter @ self._half
             self._trace = scatter.trace()
@@ -124,14 +129,21 @@ class FrechetDistance:
         n = len(self._features) - len(rows)
         if n < 2:
             raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
-        out = self._features[rows.to(self._features.device)].to(self._mean.device, torch.float64) - self._mean
-        shift = out.sum(dim=0) / -n  # of the mean: the centred features sum to zero
+        out, shift = self._left_out(rows, n)
         products = self._products_without(rows, out, shift, n) / (n - 1)
         # eigvalsh reads one triangle; averaging both keeps the result independent of which.
         trace_of_root = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
-        trace = (self._trace - out.square().sum() - n * shift.square().sum()) / (n - 1)
         difference = self._difference + shift
+        trace = self._trace_without(out, shift, n)
         return float(difference.square().sum() + trace + self._reference_trace - 2.0 * trace_of_root)
+
+    def _left_out(self, rows: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """The centred features of `rows`, and by how much the mean of the n others is another."""
+        out = self._features[rows.to(self._features.device)].to(self._mean.device, torch.float64) - self._mean
+        return out, out.sum(dim=0) / -n  # the centred features sum to zero
+
+    def _trace_without(self, out: Tensor, shift: Tensor, n: int) -> Tensor:
+        return (self._trace - out.square().sum() - n * shift.square().sum()) / (n - 1)
 
     def _products_without(self, rows: Tensor, out: Tensor, shift: Tensor, n: int) -> Tensor:
         if not len(rows):
@@ -139,11 +151,86 @@ class FrechetDistance:
         if not self._few:
             out, shift = out @ self._half, shift @ self._half
             return self._products - out.T @ out - n * torch.outer(shift, shift)
-        kept = torch.ones(len(self._features), dtype=torch.bool).index_fill(0, rows.cpu(), False).to(out.device)
-        products = self._products[kept][:, kept]
-        # The rest has another mean; centring the products is centring the features.
-        means = products.mean(dim=0)
-        return products - means - means[:, None] + means.mean()
+        return _centred_without(self._products, rows)
+
+
+class PairedFrechetDistance:
+    """The distance of features from their references' Gaussian, of all pairs or `without` some of them.
+
+    Image i is paired with reference i, for the same prompt: left out, both are. Takes and raises what `FrechetDistance`
+    does.
+
+    Args:
+        references: (N, D) features of the references, whose mean and covariance these are.
+    """
+
+    def __init__(
+        self,
+        features: Tensor | np.ndarray,
+        references: Tensor | np.ndarray,
+        mean: Tensor | np.ndarray,
+        covariance: Tensor | np.ndarray,
+        device: torch.device | None = None,
+        known: Moments | None = None,
+    ) -> None:
+        self._images = FrechetDistance(features, mean, covariance, device, known)
+        self._references = _checked(references, "the references' features")
+        if self._references.shape != self._images._features.shape:
+            raise ValueError(f"{len(features)} images are not in pairs with {len(references)} references")
+        self._n = len(self._references)
+        where = self._images._mean.device
+        self._mean = torch.as_tensor(mean, dtype=torch.float64, device=where)
+        self._trace = self._images._reference_trace * (self._n - 1)
+        if self._images._few:
+            centred = self._images._features.to(where, torch.float64) - self._images._mean
+            self._products = centred @ (self._references.to(where, torch.float64) - self._mean).T
+        else:
+            # Directions in which no reference differs from another have no units; nothing left out lies in them either.
+            values = self._images._eigenvalues
+            scale = (values * (self._n - 1)).clamp(min=0.0).rsqrt()
+            scale[values <= values[-1] * len(values) * torch.finfo(torch.float64).eps] = 0.0
+            self._in_units = self._images._eigenvectors * scale
+
+    def without(self, rows: Int64[Tensor, " m"]) -> float:
+        """The distance of the images without those of `rows` (each once) from the references without the same."""
+        if not len(rows):
+            return self._images.without(rows)
+        n = self._n - len(rows)
+        if n < 2:
+            raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
+        images = self._images
+        out, shift = images._left_out(rows, n)
+        references_out = self._references[rows.to(self._references.device)].to(out.device, torch.float64) - self._mean
+        references_shift = references_out.sum(dim=0) / -n
+        if images._few:
+            trace_of_root = torch.linalg.svdvals(_centred_without(self._products, rows)).sum() / (n - 1)
+        else:
+            products = images._products_without(rows, out, shift, n)
+            # Both are divided by n − 1 now; the half that the products were made with was divided by N − 1.
+            products = self._lessened(products, references_out, references_shift, n) * (self._n - 1) / (n - 1) ** 2
+            trace_of_root = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
+        trace = images._trace_without(out, shift, n)
+        reference_trace = (self._trace - references_out.square().sum() - n * references_shift.square().sum()) / (n - 1)
+        difference = images._difference + shift - references_shift
+        return float(difference.square().sum() + trace + reference_trace - 2.0 * trace_of_root)
+
+    def _lessened(self, products: Tensor, out: Tensor, shift: Tensor, n: int) -> Tensor:
+        """C P C of products P, with C = (I − UᵀU)^½ = I − R (1 − (1 − σ²)^½) Rᵀ, where U = L σ Rᵀ."""
+        u = torch.cat([out, n**0.5 * shift[None]]) @ self._in_units
+        _, sigma, right = torch.linalg.svd(u, full_matrices=False)
+        removed = 1.0 - (1.0 - sigma.square()).clamp(min=0.0).sqrt()
+        part = right @ products  # (k, D)
+        less = right.T @ (removed[:, None] * part)
+        within = right.T @ ((removed[:, None] * (part @ right.T) * removed) @ right)
+        return products - less - less.T + within
+
+
+def _centred_without(products: Tensor, rows: Tensor) -> Tensor:
+    """Products A Bᵀ of centred A and B without `rows` of both: the rest has other means, and is centred again."""
+    kept = torch.ones(len(products), dtype=torch.bool).index_fill(0, rows.cpu(), False).to(products.device)
+    products = products[kept][:, kept]
+    # Centring the products is centring the features.
+    return products - products.mean(dim=0) - products.mean(dim=1)[:, None] + products.mean()
 
 
 def _checked(features: Tensor | np.ndarray, what: str) -> Tensor:

@@ -87,7 +87,7 @@ def gather(
         fresh |= more
     if cache and processes.first:
         reference_cache.write(files, fresh)
-    return Tables(measured, known, statistics, summed.get("inception"))
+    return Tables(measured, known, statistics, summed.get("inception"), unpaired=setup.statistics is not None)
 
 
 def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -> dict[str, Moments]:

@@ -9,11 +9,11 @@ fixed: images in prompt order, shuffled with seed 2020, ten splits at i·N//10 (
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 SPLITS = 10
@@ -35,18 +35,12 @@ def inception_score(
     Raises:
         ValueError: fewer images than splits, or NaN.
     """
-    scores = split_scores(log_probabilities, lambda log_p: log_p, splits, shuffle_seed)
+    scores = InceptionScore(log_probabilities, lambda log_p: log_p, splits, shuffle_seed).splits
     return float(scores.mean()), float(scores.std(correction=0))
 
 
-def split_scores(
-    features: Float[Tensor, "n d"],
-    log_probabilities: Callable[[Tensor], Tensor],
-    splits: int = SPLITS,
-    shuffle_seed: int = SHUFFLE_SEED,
-    device: torch.device | None = None,
-) -> Float64[Tensor, " splits"]:
-    """The Inception Score of each split.
+class InceptionScore:
+    """The Inception Score of each split, `splits` (S,) float64, also `without` some images.
 
     Args:
         features: (N, D) in prompt order, on any device; may be mapped from a file.
@@ -55,24 +49,59 @@ def split_scores(
         shuffle_seed: as there.
         device: where to compute, by default where the features are; they are moved there in parts.
     """
-    n = len(features)
-    if n < splits:
-        raise ValueError(f"the Inception Score with {splits} splits needs at least {splits} images, got {n}")
-    device = device or features.device
-    order = torch.from_numpy(np.random.RandomState(shuffle_seed).permutation(n)).to(features.device)
-    scores = []
-    for i in range(splits):
-        rows = order[i * n // splits : (i + 1) * n // splits]
-        # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
-        total: Tensor | float = 0.0
-        entropy: Tensor | float = 0.0
+
+    def __init__(
+        self,
+        features: Float[Tensor, "n d"],
+        log_probabilities: Callable[[Tensor], Tensor],
+        splits: int = SPLITS,
+        shuffle_seed: int = SHUFFLE_SEED,
+        device: torch.device | None = None,
+    ) -> None:
+        n = len(features)
+        if n < splits:
+            raise ValueError(f"the Inception Score with {splits} splits needs at least {splits} images, got {n}")
+        self._features, self._log_probabilities = features, log_probabilities
+        self._device = device or features.device
+        order = torch.from_numpy(np.random.RandomState(shuffle_seed).permutation(n))
+        ends = torch.tensor([(i + 1) * n // splits for i in range(splits)])
+        self._split_of = torch.empty(n, dtype=torch.int64)
+        self._split_of[order] = torch.bucketize(torch.arange(n), ends, right=True)
+        self._sums = self._summed(torch.arange(n), splits)
+        self.splits: Float64[Tensor, " splits"] = _scores(*self._sums)
+        if torch.isnan(self.splits).any():
+            raise ValueError("class probabilities: some values are NaN")
+
+    def without(self, rows: Int64[Tensor, " k"]) -> Float64[Tensor, " splits"]:
+        """The scores of the splits, each without those of its images that are in `rows`: one or more, each once.
+
+        Every split must have an image left (see `spares`).
+        """
+        counts, totals, entropies = (
+            all_of - out for all_of, out in zip(self._sums, self._summed(rows, len(self.splits)), strict=True)
+        )
+        # Rounding leaves −1e-17 or so of a class that only left-out images were of.
+        return _scores(counts, totals.clamp(min=0.0), entropies)
+
+    def spares(self, groups: Sequence[Int64[Tensor, " k"]]) -> bool:
+        """Whether every split has an image left without any one of `groups` of images."""
+        counts = [torch.bincount(self._split_of[rows], minlength=len(self.splits)) for rows in groups]
+        return bool((torch.bincount(self._split_of) - torch.stack(counts) > 0).all())
+
+    def _summed(self, rows: Tensor, splits: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each split's images among `rows`, one or more: their number (S,), Σ p (S, K) and Σ of p's entropy (S,)."""
+        counts, totals, entropies = 0.0, 0.0, 0.0
         for part in rows.split(CHUNK):
-            p = log_probabilities(features[part].to(device)).double().exp()
-            total = total + p.sum(dim=0)
-            entropy = entropy + torch.special.entr(p).sum()
-        divergence = torch.special.entr(total / len(rows)).sum() - entropy / len(rows)
-        scores.append(divergence.exp())
-    result = torch.stack(scores)
-    if torch.isnan(result).any():
-        raise ValueError("class probabilities: some values are NaN")
-    return result
+            features = self._features[part.to(self._features.device)].to(self._device)
+            p = self._log_probabilities(features).double().exp()
+            # (B, S), one where an image is of a split. Products, because index_add_ sums in any order on a GPU.
+            member = (self._split_of[part][:, None] == torch.arange(splits)).to(self._device, torch.float64)
+            counts = counts + member.sum(dim=0)
+            totals = totals + member.T @ p
+            entropies = entropies + member.T @ torch.special.entr(p).sum(dim=1)
+        return counts, totals, entropies
+
+
+def _scores(counts: Tensor, totals: Tensor, entropies: Tensor) -> Float64[Tensor, " splits"]:
+    # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
+    return (torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts).exp()

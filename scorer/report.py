@@ -14,6 +14,8 @@ from submission.suspicions import Suspicions
 def print_scorecard(console: Console, card: Scorecard) -> None:
     """Print scores, verdicts per tier, the mark, attribute accuracy, what is suspect, and notes."""
     heading = Text.assemble((card.name, "bold"), f" in {card.competition}: {card.n} images")
+    if card.families is not None:
+        heading.append(f", {card.families} families of prompts" if card.families != 1 else ", one family of prompts")
     console.print(heading, highlight=False)
     by = card.fingerprint
     console.print(
@@ -25,7 +27,10 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     )
     console.print(_scores(card))
     if any(score.low is not None for score in card.scores.values()):
-        console.print(Text("Intervals: for other prompts of the same kind, at this N, references fixed.\n", "dim"))
+        what = "for other families of prompts with references of their own, at this N"
+        if card.families is None:
+            what = "for single images drawn anew, as versions before this one made them: too narrow"
+        console.print(Text(f"Intervals: {what}.\n", "dim"))
     for tier in card.tiers:
         console.print(_tier(tier, card))
     if card.mark is not None:
@@ -37,6 +42,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     for name, score in card.scores.items():
         if score.value is None:
             console.print(Text(f"{METRICS[name].label} is not available: {score.reason}", "yellow"))
+    if reasons := dict.fromkeys(s.reason for s in card.scores.values() if s.value is not None and s.reason):
+        console.print(Text(f"There is {'; '.join(map(str, reasons))}", "yellow"))
     for note in card.notes:
         console.print(Text(f"Note: {note}", "yellow"))
 

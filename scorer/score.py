@@ -18,6 +18,7 @@ from scorer.clip import Clip
 from scorer.clip_similarity import distinct
 from scorer.decoding import decoded
 from scorer.device import PRECISIONS, exact_float32, pick_device
+from scorer.families import Families
 from scorer.gathering import gather
 from scorer.metrics import Results, evaluate
 from scorer.parallel import ALONE, Processes
@@ -89,8 +90,10 @@ def score(
         if problems:
             raise SubmissionError(problems, str(submission.path))
         setup = prepare(competition, len(names), _path(inception_weights), _path(clip_weights), precision)
+        families = Families(competition.families[:limit])
         if cache and limit is None and processes.first:
             facts = {"by": setup.fingerprint, "extra": extra, "device": where.type, "torch": torch.__version__}
+            facts["families"] = families.labels.tolist()
             kept_in = result_cache.result_file(submission, competition, facts)
             kept = result_cache.read(kept_in, submission) if kept_in else None
         known_already = processes.from_first(kept is not None)
@@ -119,16 +122,15 @@ def score(
             if processes.first:
                 rows = torch.tensor(text_rows, device=where)
                 no_references = setup.no_references
-                results = evaluate(tables, rows, inception, no_references=no_references, extra=extra)
+                results = evaluate(tables, rows, inception, families, no_references=no_references, extra=extra)
                 if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
                     results.hits = attribute_hits(inception.attributes(tables.measured["inception"]), asked, names)
                 found = suspicions(submission, setup, names, tables.measured, tables.known, results.scores)
         if processes.first:
             notes = _notes(submission, inception, clip, texts, limit)
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
-            card = replace(
-                card, suspicions=found, look=look_of(split(tables.measured["hashes"].cpu().numpy())[1][:, 0])
-            )
+            look = look_of(split(tables.measured["hashes"].cpu().numpy())[1][:, 0])
+            card = replace(card, suspicions=found, look=look, families=families.count)
             if card.mark is not None and card.suspect:
                 card = replace(card, mark=no_mark(card.mark))
             columns = results.columns()

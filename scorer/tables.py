@@ -18,7 +18,8 @@ class Tables:
         measured: of the submission, as `measure_images` returns them: `inception`, `clip`, `hashes`, and with
             references `psnr` and `ssim`.
         known: `text` (T, E) of the distinct prompts; with references `reference_inception` and `reference_clip`.
-        statistics: precomputed mean and covariance, used for FID instead of the references'.
+        statistics: mean and covariance for FID: the references', or precomputed ones.
+        unpaired: whether `statistics` are precomputed, of images that are not the references of these prompts.
         moments: of `measured["inception"]` where the processes summed them up together, else None.
     """
 
@@ -26,3 +27,4 @@ class Tables:
     known: dict[str, Tensor]
     statistics: tuple[np.ndarray, np.ndarray] | None = None
     moments: Moments | None = None
+    unpaired: bool = False

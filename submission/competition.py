@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from submission import paths, strict_json
 from submission.errors import CompetitionError, MissingPart, Problem
+from submission.families import families, problems_of_group
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
 from submission.rules import Rules
@@ -47,6 +48,7 @@ class _CompetitionTable(_Table):
     attributes: _Line | None = None
     training_hashes: _Line | None = None
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
+    group: _Line | None = None
     gate: _Line | None = None
     data_help: _Sentence | None = None
 
@@ -86,7 +88,7 @@ class Competition:
 
     `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread; `marks` is
     each metric's share of the mark (see `scorecard.mark`), empty where no marks are given; `data_help` says how to get
-    what "{data}/" paths name.
+    what "{data}/" paths name; `group` says which prompts belong together (see `submission.families`).
     """
 
     name: str
@@ -101,6 +103,7 @@ class Competition:
     marks: dict[str, float] = field(default_factory=dict)
     data_help: str | None = None
     rules: Rules = field(default_factory=Rules)
+    group: str | None = None
 
     @staticmethod
     def names() -> list[str]:
@@ -125,7 +128,8 @@ class Competition:
         tiers = tuple(_tier(table) for table in parsed.tiers)
         table = parsed.competition
         problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]
-        if problems := [*problems, *parsed.rules.problems(table.training_hashes)]:
+        problems += [*parsed.rules.problems(table.training_hashes), *problems_of_group(table.group)]
+        if problems:
             raise CompetitionError(f"{file}: is not valid", problems)
         return cls(
             name=table.name,
@@ -140,6 +144,7 @@ class Competition:
             marks=parsed.marks,
             data_help=table.data_help,
             rules=parsed.rules,
+            group=table.group,
         )
 
     @property
@@ -199,6 +204,14 @@ class Competition:
         """The hash of names and texts in order, whatever file format they came in."""
         lines = "".join(f"{prompt.image_name}\0{prompt.text}\n" for prompt in self.prompts)
         return hashlib.sha256(lines.encode()).hexdigest()
+
+    @cached_property
+    def families(self) -> tuple[int, ...]:
+        """The family of each prompt, from 0 (see `submission.families`). Raises CompetitionError, MissingPart."""
+        try:
+            return families(self.prompts, self.group)
+        except CompetitionError as error:
+            raise CompetitionError(f"{self.root / _FILE}: group does not fit the prompts", error.problems) from None
 
     @property
     def has_references(self) -> bool:

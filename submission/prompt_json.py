@@ -10,7 +10,7 @@ from submission import strict_json
 from submission.errors import Problem
 from submission.names import SUFFIXES, with_suffix
 
-Entry = tuple[str, str, str]  # image name, text, key
+Entry = tuple[str, str, str, dict[str, str]]  # image name, text, key, all fields as text
 _NAME_FIELDS = ("file_name", "filename", "image_id", "id", "image")
 _TEXT_FIELDS = ("prompt", "caption", "text")
 _FORM = 'write {"image_name": …, "text_prompt": …}'
@@ -35,7 +35,7 @@ def entries_of_json(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
             if isinstance(entry, dict):
                 yield from _entry(key, entry, problems, keyed=True)
             elif isinstance(entry, str) and _names_an_image(key):
-                yield key, entry, key
+                yield key, entry, key, {}
             else:
                 problems.append(Problem(key, "is not an object", _FORM))
     elif not wrong:
@@ -75,7 +75,8 @@ def _entry(place: str, entry: dict[str, Any], problems: list[Problem], *, keyed:
     problems += bad
     if not bad:
         image = entry[name] if name == "image_name" else with_suffix(entry[name].strip())
-        yield image, entry[text], place if keyed else _stem(image)
+        fields = {field: str(value) for field, value in entry.items() if isinstance(value, str | int)}
+        yield image, entry[text], place if keyed else _stem(image), fields
 
 
 def _field(entry: dict[str, Any], documented: str, others: tuple[str, ...]) -> str:

@@ -10,14 +10,14 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from submission.delimited import find_column, read_table
 from submission.errors import CompetitionError, Problem
 from submission.names import clash_key, why_unsafe, with_suffix
-from submission.prompt_json import entries_of_json, entries_of_lines
+from submission.prompt_json import Entry, entries_of_json, entries_of_lines
 from submission.safe_read import NotReadable, read_regular
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -28,11 +28,12 @@ _TEXT_COLUMNS = ("text_prompt", "caption", "text")
 
 @dataclass(frozen=True)
 class Prompt:
-    """One image to draw: its file name, the text, and the entry's key in the prompt list."""
+    """One image to draw: its file name, the text, and the entry's key in the prompt list, and all its `fields` as text."""
 
     image_name: str
     text: str
     key: str
+    fields: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def image_seed(seed: int, image_name: str) -> int:
@@ -62,7 +63,8 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
             "  write a CSV with the columns id and prompt: it says which image each prompt gets"
         )
     problems: list[Problem] = []
-    prompts = tuple(Prompt(name, text.strip(), key) for name, text, key in readers[path.suffix.lower()](data, problems))
+    entries = readers[path.suffix.lower()](data, problems)
+    prompts = tuple(Prompt(name, text.strip(), key, fields) for name, text, key, fields in entries)
     problems += _problems_of(prompts)
     if not prompts and not problems:
         problems.append(Problem("", "there are no prompts in it"))
@@ -83,7 +85,7 @@ def _columns(header: Sequence[str]) -> tuple[list[str], list[str]]:
     return ([] if whys else [str(name), str(text)]), whys
 
 
-def _from_table(data: bytes, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
+def _from_table(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
     table = read_table(data, lambda header: bool(_columns(header)[0]), problems)
     if table is None:
         return
@@ -105,7 +107,7 @@ def _from_table(data: bytes, problems: list[Problem]) -> Iterator[tuple[str, str
             what, hint = "the prompt is NaN", "a table program wrote a missing value: fill it in"
             problems.append(Problem(key or f"line {line}", what, hint))
         else:
-            yield with_suffix(key), text, key or f"line {line}"
+            yield with_suffix(key), text, key or f"line {line}", dict(zip(table.header, cells, strict=True))
 
 
 def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:

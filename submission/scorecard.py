@@ -72,7 +72,7 @@ _Look = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9+/]{0,1000}$"
 
 @dataclass(frozen=True)
 class Score:
-    """A finite value with its 95 % interval (None where there is none), or None with the reason why it is missing."""
+    """A finite value with its 95 % interval, or None; `reason` says why the value, or else the interval, is missing."""
 
     value: float | None
     low: float | None = None
@@ -168,7 +168,8 @@ class Scorecard:
     where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` what speaks
     against the images, None in a scorecard of a version that did not look, `look` a digest of the images that near
     copies share (`submission.looks`), `created_at` when it was measured, in UTC: the same images measured alike are the
-    same scorecard whenever that was.
+    same scorecard whenever that was, `families` how many families of prompts there were, which the intervals draw anew,
+    None in a scorecard of a version whose intervals drew single images.
     """
 
     competition: str
@@ -189,6 +190,7 @@ class Scorecard:
     look: _Look | None = None
     schema_version: Literal[1] = SCHEMA_VERSION
     created_at: _Time | None = field(default=None, compare=False)
+    families: int | None = None
     __pydantic_config__ = _STRICT
 
     @property
@@ -207,7 +209,7 @@ class Scorecard:
         for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        for name in ("accuracy", "extra", "mark", "suspicions", "look", "created_at"):
+        for name in ("accuracy", "extra", "mark", "suspicions", "look", "created_at", "families"):
             if result[name] is None:
                 del result[name]
         return result

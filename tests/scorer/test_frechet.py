@@ -10,8 +10,8 @@ import torch
 from cleanfid.fid import frechet_distance as clean_fid_frechet_distance
 
 from scorer import frechet
-from scorer.confidence import image_groups
-from scorer.frechet import FrechetDistance, feature_statistics, frechet_distance
+from scorer.families import Families
+from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics, frechet_distance
 
 
 def relu_features(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_without_some_images_is_the_distance_of_the_others(n: int, d: int) -> No
     """Also where all images are as many as dimensions and the others are fewer."""
     features, reference = relu_features(n, d, seed=8, shift=0.1), feature_statistics(relu_features(500, d, seed=9))
     distance = FrechetDistance(features, *reference)
-    for rows in image_groups(n)[:4]:
+    for rows in Families.alone(n).groups()[:4]:
         expected = frechet_distance(np.delete(features, rows, axis=0), *reference)
         assert distance.without(rows) == pytest.approx(expected, rel=1e-6)
     with pytest.raises(ValueError, match="only 1 would be left"):
@@ -107,3 +107,21 @@ def test_features_in_parts_and_mapped_from_a_file(tmp_path: Path, monkeypatch: p
     mapped = torch.from_file(str(tmp_path / "features"), size=features.size).view(300, 64)
     monkeypatch.setattr(frechet, "CHUNK", 77)
     assert frechet_distance(mapped, *reference) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 96), (100, 97), (97, 97), (300, 64)])
+def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int, d: int) -> None:
+    """Also where a dimension is in no reference, and where it is in none but those left out."""
+    features, references = relu_features(n, d, seed=8, shift=0.1), relu_features(n, d, seed=9)
+    references[:, 3] = 0.0
+    references[:, 7] = 0.0
+    references[10:13, 7] = 1.0
+    distance = PairedFrechetDistance(features, references, *feature_statistics(references))
+    for rows in (*Families.alone(n).groups()[:3], torch.arange(10, 14), torch.empty(0, dtype=torch.int64)):
+        left = [np.delete(table, rows.numpy(), axis=0) for table in (features, references)]
+        expected = frechet_distance(left[0], *feature_statistics(left[1]))
+        assert distance.without(rows) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="only 1 would be left"):
+        distance.without(torch.arange(n - 1))
+    with pytest.raises(ValueError, match="not in pairs"):
+        PairedFrechetDistance(features, references[:-1], *feature_statistics(references))

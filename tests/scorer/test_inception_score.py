@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scorer.inception_score import inception_score
+from scorer.inception_score import InceptionScore, inception_score
 
 
 def reference_inception_score(logits: torch.Tensor, splits: int = 10, seed: int = 2020) -> tuple[float, float]:
@@ -51,3 +51,25 @@ def test_too_few_images_and_nan() -> None:
         inception_score(torch.zeros(9, 3))
     with pytest.raises(ValueError, match="NaN"):
         inception_score(torch.full((10, 3), torch.nan))
+
+
+@pytest.mark.parametrize("n", [57, 1063])
+def test_without_some_images_each_split_is_that_of_its_others(n: int) -> None:
+    """Also where the left-out images alone are of some class, whose probability then is 0 and not −1e-17."""
+    logits = torch.randn(n, 30, generator=torch.Generator().manual_seed(n)).double() * 3
+    logits[:, 4] = -200.0
+    logits[5:8, 4] = 200.0
+    log_p = logits.log_softmax(dim=1)
+    score = InceptionScore(log_p, lambda part: part)
+    order = np.random.RandomState(2020).permutation(n)
+    for rows in (torch.arange(5, 8), torch.tensor([0, n // 2, n - 1])):
+        assert score.spares([rows])
+        expected = []
+        for i in range(10):
+            part = [k for k in order[i * n // 10 : (i + 1) * n // 10] if k not in rows.tolist()]
+            p = log_p[part].exp().numpy()
+            kl = (p * (np.log(p + 1e-300) - np.log(p.mean(axis=0) + 1e-300))).sum(axis=1)
+            expected.append(np.exp(kl.mean()))
+        assert score.without(rows).tolist() == pytest.approx(expected, rel=1e-9)
+    split = torch.from_numpy(order[: n // 10].copy())
+    assert not score.spares([split])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scorer import kid
-from scorer.confidence import image_groups
+from scorer.families import Families
 from scorer.kid import KernelInceptionDistance, kernel_inception_distance
 
 
@@ -51,7 +51,7 @@ def test_unbiased_where_nothing_differs() -> None:
 def test_without_some_images_is_the_distance_of_the_others(n: int) -> None:
     x, y = features(n, 3, shift=0.2), features(50, 4)
     distance = KernelInceptionDistance(x, y)
-    for rows in image_groups(n)[:5]:
+    for rows in Families.alone(n).groups()[:5]:
         others = np.delete(x.numpy(), rows, axis=0)
         assert distance.without(rows) == pytest.approx(kernel_inception_distance(torch.from_numpy(others), y), rel=1e-9)
 
@@ -67,3 +67,17 @@ def test_bad_input_is_named() -> None:
         kernel_inception_distance(features(1, 0), features(5, 1))
     with pytest.raises(ValueError, match="different networks"):
         kernel_inception_distance(features(5, 0, d=3), features(5, 1, d=4))
+
+
+@pytest.mark.parametrize("n", [50, 53])
+def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int) -> None:
+    x, y = features(n, 3, shift=0.2), features(n, 4)
+    distance = KernelInceptionDistance(x, y, paired=True)
+    assert distance.without(torch.empty(0, dtype=torch.int64)) == pytest.approx(
+        kernel_inception_distance(x, y), rel=1e-9
+    )
+    for rows in (*Families.alone(n).groups()[:3], torch.arange(7)):
+        left = [torch.from_numpy(np.delete(table.numpy(), rows.numpy(), axis=0)) for table in (x, y)]
+        assert distance.without(rows) == pytest.approx(kernel_inception_distance(*left), rel=1e-9)
+    with pytest.raises(ValueError, match="not in pairs"):
+        KernelInceptionDistance(x, y[:-1], paired=True)
