@@ -28,7 +28,7 @@ _TEXT_COLUMNS = ("text_prompt", "caption", "text")
 
 @dataclass(frozen=True)
 class Prompt:
-    """One image to draw: its file name, the text, and the entry's key in the prompt list, and all its `fields` as text."""
+    """One image to draw: its file name, the text, the key of its entry in the prompt list, and the entry's fields."""
 
     image_name: str
     text: str
