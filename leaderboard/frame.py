@@ -41,7 +41,7 @@ from leaderboard.row import (
 from submission.errors import shown
 
 _COUNTS = ("n", "tiers", "tiers_passed")
-_WHOLE = ("schema", "seed", *_COUNTS, "protocol")
+_WHOLE = ("schema", "seed", "families", *_COUNTS, "protocol")
 _FLOATS = (*NUMBERS, "mark")
 # Nearly every row has another text there; in the other columns of text few texts come again and again.
 _DISTINCT = ("name", "submission_sha256", "created_at", "look", "alike")
@@ -121,7 +121,9 @@ def of_rows(rows: Iterable[Row]) -> pd.DataFrame:
     columns: dict[str, object] = {
         column: pd.Series([str(getattr(row, column)) for row in rows], dtype=object) for column in _TEXTS
     }
-    columns["seed"] = pd.Series(["" if row.seed is None else str(row.seed) for row in rows], dtype=object)
+    for column in ("seed", "families"):
+        values = [getattr(row, column) for row in rows]
+        columns[column] = pd.Series(["" if value is None else str(value) for value in values], dtype=object)
     for key in MEASURED_BY:
         columns[key] = pd.Series([str(row.measured_by.get(key, "")) for row in rows], dtype=object)
     for column in _COUNTS:
@@ -169,6 +171,7 @@ def to_rows(frame: pd.DataFrame) -> list[Row]:
                 broken=cell["broken"],
                 look=cell["look"],
                 alike=cell["alike"],
+                families=int(cell["families"]) if cell["families"] else None,
             )
         )
     return rows
@@ -320,7 +323,7 @@ def _repeated(column: str, text: str) -> str | int:
     cells = {column: text}
     if column in _COUNTS:
         return count_cell(cells, column) if text or column == "n" else 0
-    if column == "seed":
+    if column in ("seed", "families"):
         return str(count_cell(cells, column)) if text else ""
     if column == "protocol":
         return str(count_cell(cells, column)) if text else ""

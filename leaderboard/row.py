@@ -47,6 +47,7 @@ COLUMNS = (
     "broken",
     "look",
     "alike",
+    "families",
 )
 # Without these a row is nobody's; every other column may be missing, as in the board of another version.
 NEEDED = ("name", "competition", "n", "submission_sha256", "fingerprint", "created_at")
@@ -71,7 +72,9 @@ class Row:
     there were when it was scored, `created_at` is UTC, `status` is "ok", "suspect" (it breaks
     a rule of the competition) or "invalid". `mark` is in percent, None where the competition gives none; `broken` says
     which rules a suspect broke; `look` is the submission's (`submission.looks`), "" where it is not known; `alike` is
-    the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is none.
+    the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is none;
+    `families` is how many families of prompts the intervals draw anew, None in a row of a version whose intervals drew
+    single images, and so are too narrow.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Row:
     broken: str = ""
     look: str = ""
     alike: str = ""
+    families: int | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -146,6 +150,7 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
         mark=(0.0 if card.suspect else card.mark.value) if card.mark is not None else None,
         broken=_broken(card),
         look=card.look or "",
+        families=card.families,
     )
     for metric, score in card.scores.items():
         row.numbers.update({metric: score.value, f"{metric}_low": score.low, f"{metric}_high": score.high})
@@ -188,6 +193,7 @@ def to_cells(row: Row, columns: Sequence[str] = COLUMNS) -> list[str]:
         "broken": guard(row.broken),
         "look": row.look,
         "alike": row.alike,
+        "families": row.families,
     }
     return ["" if cells.get(column) is None else str(cells[column]) for column in columns]
 
@@ -217,6 +223,7 @@ def from_cells(values: Sequence[str], columns: Sequence[str] = COLUMNS) -> Row:
         broken=text_cell(cells, "broken", limit=_BROKEN_LIMIT),
         look=look_cell(cells),
         alike=cells["alike"],
+        families=count_cell(cells, "families") if cells["families"] else None,
     )
     schema_cell(cells)
     if row.tiers_passed > row.tiers:

@@ -87,6 +87,8 @@ def _heading(group: Group, competition: Competition | None, otherwise: str) -> T
         (competition.title if competition is not None and competition.title else group.competition, "bold"),
         f"\n{group.competition}, {group.n} images",
     )
+    if families := next((entry.row.families for entry in group.ranked if entry.row.families is not None), None):
+        heading.append(f" in {families} {'family' if families == 1 else 'families'}")
     for part in ("inception", "clip"):
         if part in by:
             heading.append(f", {'Inception' if part == 'inception' else 'CLIP'} {by[part]}")
@@ -200,6 +202,9 @@ def _legend(group: Group, gate: Tier | None, width: int) -> list[str]:
         legend.append(f"{example}: the score, and how far it is from the gate's threshold (green: reached)")
     if any(_verdict(entry, gate) is Verdict.UNKNOWN for entry in group.ranked if gate is not None):
         legend.append(f"? cannot tell at N = {group.n}: an interval holds the threshold")
+    old = [entry.row for entry in group.ranked if entry.row.families is None and entry.row.score("fid").low is not None]
+    if old:
+        legend.append(f"{len(old)} scored by an earlier version, whose intervals are too narrow")
     if any(entry.shipped for entry in group.ranked):
         legend.append("* shipped baseline")
     if any(entry.reproduced for entry in group.ranked):

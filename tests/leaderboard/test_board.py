@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, read
+from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, rank, read, table
+from leaderboard.board import Entry
 from leaderboard.row import COLUMNS, FORMULA
 from submission import Competition, Scorecard
 from submission.errors import UsageError
@@ -253,3 +255,25 @@ def test_a_scorecard_survives_its_json(make_card: MakeCard, tmp_path: Path) -> N
     again = Scorecard.from_json(json.dumps(card.to_dict()))
     append(tmp_path / "board.csv", card)
     assert isinstance(append(tmp_path / "board.csv", again), AlreadyThere)
+
+
+def test_families_are_on_the_board_and_rows_of_earlier_versions_have_none(
+    tmp_path: Path, make_card: MakeCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "board.csv"
+    interval = (70.0, 90.0)
+    append(path, make_card("old", "a", fid_interval=interval))
+    without = [line.rsplit(",", 1) for line in path.read_text().splitlines()]
+    assert [cell for _, cell in without] == ["families", ""]
+    path.write_text("".join(f"{rest}\n" for rest, _ in without))  # a board of a version that knew no families
+    append(path, make_card("new", "b", fid_interval=interval, families=166))
+    assert [row.families for row in read(path)] == [None, 166]
+    assert path.read_text().splitlines()[0].endswith(",families")
+    groups = rank([Entry(row, False) for row in read(path)])
+    table.show(Console(width=100, force_terminal=False), groups, {})
+    shown = capsys.readouterr().out
+    assert "3 images in 166 families" in shown
+    assert "1 scored by an earlier version, whose intervals are too narrow" in shown
+    path.write_text(path.read_text().replace(",166\n", ",many\n"))
+    with pytest.raises(BoardError, match="families is 'many', not a whole number"):
+        read(path)
