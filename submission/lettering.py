@@ -8,6 +8,7 @@ lacks, are transcribed: a prompt in Chinese is a line to read instead of a row o
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,8 +70,7 @@ def wrap(text: str, letters: ImageFont.FreeTypeFont, width: int, max_lines: int)
         if letters.getlength(longer := f"{lines[-1]} {word}".strip()) <= width:
             lines[-1] = longer
             continue
-        while letters.getlength(word) > width:
-            fits = next(end for end in range(len(word) - 1, -1, -1) if letters.getlength(word[:end]) <= width)
+        while (fits := _fits(word, letters, width)) < len(word) and len(lines) <= max_lines:
             lines.append(word[: max(1, fits)])
             word = word[max(1, fits) :]
         lines.append(word)
@@ -84,8 +84,11 @@ def wrap(text: str, letters: ImageFont.FreeTypeFont, width: int, max_lines: int)
 
 def cut(text: str, letters: ImageFont.FreeTypeFont, width: int) -> str:
     """`text`, or so much of it as fits into `width` pixels with "…"."""
-    if letters.getlength(text) <= width:
+    if _fits(text, letters, width) == len(text):
         return text
-    while text and letters.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    return text[: _fits(text, letters, width - letters.getlength("…"))].rstrip() + "…"
+
+
+def _fits(text: str, letters: ImageFont.FreeTypeFont, width: float) -> int:
+    """How many of the first characters are at most `width` pixels long."""
+    return bisect_right(range(1, len(text) + 1), width, key=lambda end: letters.getlength(text[:end]))
