@@ -71,8 +71,8 @@ def gather(
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
-    for hashes in processes.gather(dict(submission.hashes)):
-        submission.take_hashes(hashes)
+    for hashes, disguised in processes.gather([dict(submission.hashes), submission.disguised]):
+        submission.take_hashes(hashes, disguised)
     summed = _summed_moments(measured, n, processes)
     measured = processes.gather_rows(measured, n, device)
     fresh = {name: measured.pop(name) for name in ("reference_inception", "reference_clip") if name in measured}

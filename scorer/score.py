@@ -162,7 +162,7 @@ def _scorecard(
         tiers=judge(results.scores, competition.tiers),
         mark=mark(results.scores, competition.tiers, competition.marks),
         fingerprint=setup.fingerprint,
-        notes=[*submission.notes, *notes, *results.notes],
+        notes=[*submission.notes, *submission.image_notes, *notes, *results.notes],
         accuracy=results.accuracy(),
         context=results.context,
         ranks=ranks,

@@ -130,7 +130,7 @@ def _validate(options: argparse.Namespace) -> None:
     if competition.has_references and not read["references"]:
         print("  note      the references are not on this machine: sizes were not compared with theirs")
     print(f"  sha256    {submission.sha256}")
-    for note in submission.notes:
+    for note in submission.notes + submission.image_notes:
         print(f"  note      {shown(note, 400)}")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from submission import jpeg
 from submission.archive import open_files
 from submission.checks import check_names, read_checked, read_manifest
 from submission.competition import Competition
@@ -46,6 +47,7 @@ class Submission:
         present = set(self.files.names)
         self.names = tuple(name for name in self.expected if name in present)
         self._hashes: dict[str, str] = {}
+        self._jpegs: set[str] = set()  # images that are JPEG files, whatever their names end in
 
     @classmethod
     def open(
@@ -82,16 +84,32 @@ class Submission:
         data, array, digest = read_checked(self.files, name, self.competition.image_size, listed)
         if self._hashes.setdefault(name, digest) != digest:
             raise ImageProblem("changed while it was being read", "wait until nothing writes to the submission")
+        if data.startswith(jpeg.SIGNATURE):
+            self._jpegs.add(name)
         return data, array
+
+    @property
+    def disguised(self) -> list[str]:
+        """The images read so far whose names promise PNG, which loses nothing, and which are JPEG files."""
+        return [name for name in self.names if name in self._jpegs and name.lower().endswith(".png")]
+
+    @property
+    def image_notes(self) -> list[str]:
+        """What is tolerated in the images read so far, and should be known."""
+        if not self.disguised:
+            return []
+        of = f"{len(self.disguised)} of {len(self.expected)} images, such as {self.disguised[0]},"
+        return [f"{of} are JPEG files under names in .png: what JPEG lost is measured too; save them as PNG"]
 
     @property
     def hashes(self) -> Mapping[str, str]:
         """The sha256 of the bytes of each image that was read: a view, because a copy for each image takes N² time."""
         return MappingProxyType(self._hashes)
 
-    def take_hashes(self, hashes: Mapping[str, str]) -> None:
-        """The hashes of images that other processes have read, so that `sha256` need not read them again."""
+    def take_hashes(self, hashes: Mapping[str, str], disguised: Iterable[str] = ()) -> None:
+        """What other processes have read: the hashes, so that `sha256` need not read them again, and `disguised`."""
         self._hashes.update(hashes)
+        self._jpegs.update(disguised)
 
     @property
     def sha256(self) -> str:

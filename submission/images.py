@@ -13,6 +13,7 @@ from PIL import Image
 
 from submission import jpeg, png
 from submission.errors import Problem
+from submission.file_kinds import other_kind
 
 # Where the competition leaves the size free.
 MAX_SIDE = 4096
@@ -90,7 +91,8 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageProblem("has far too many pixels", _size_hint(size)) from None
     except Image.UnidentifiedImageError:
-        raise ImageProblem("is neither PNG nor JPEG, whatever its name says", _SAVE_RGB) from None
+        neither = ("is neither PNG nor JPEG, whatever its name says", _SAVE_RGB)
+        raise ImageProblem(*(other_kind(data) or neither)) from None
     except Exception as error:  # a decoder fed with foreign bytes raises nearly anything
         raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _SAVE_AGAIN) from None
 
@@ -125,6 +127,8 @@ def _check_size(found: tuple[int, int], size: int | None) -> None:
 
 def _checked_png(data: bytes, size: int | None) -> bytes:
     """What of a PNG decides its pixels. Pillow would hide 16 bits a channel. Raises BadPng, ImageProblem."""
+    if data[12:16] == b"CgBI":
+        raise ImageProblem("is a PNG as Apple packs it into apps (CgBI), which nothing else reads", _SAVE_RGB)
     header = png.header(data)
     _check_size((header.width, header.height), size)
     if header.depth == 16:

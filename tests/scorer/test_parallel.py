@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from leaderboard import board
 from scorer import score
@@ -81,6 +82,9 @@ def test_two_processes_give_the_scorecard_of_one(
 ) -> None:
     competition = tiny_competition(n)
     entry = tiny_submission(competition)
+    (entry / "submission.json").unlink()
+    for name in (competition.prompts[0].image_name, competition.prompts[-1].image_name):  # one in each process's share
+        Image.open(entry / name).save(entry / name, "JPEG")
     alone = score(entry, competition, "cpu", cache=False, progress=False)
     words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--batch-size", "4"]
     words += ["--json", str(tmp_path / "card.json"), "--csv", str(tmp_path / "images.csv")]
@@ -92,6 +96,8 @@ def test_two_processes_give_the_scorecard_of_one(
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["submission"] == alone.submission
     assert card["fingerprint"] == alone.fingerprint
+    assert card["notes"] == alone.notes
+    assert any(note.startswith(f"2 of {n} images, such as 0_main.png, are JPEG files") for note in card["notes"])
     for name, value in alone.scores.items():
         assert card["scores"][name]["value"] == pytest.approx(value.value, rel=1e-5, abs=1e-6), name
     assert len((tmp_path / "images.csv").read_text().splitlines()) == n + 1

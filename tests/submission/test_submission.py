@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from submission import Submission, SubmissionError, SubmissionWriter
+from submission import Competition, Submission, SubmissionError, SubmissionWriter
+from submission.__main__ import main
+from submission.errors import run
 from submission.images import ImageProblem, image_bytes
 
 
@@ -80,6 +82,30 @@ def test_what_a_person_put_there_is_not(tiny_competition, tiny_submission, put):
     folder = tiny_submission(competition)
     (folder / put).write_bytes(b"x")
     assert _problems(folder, competition)[0] == {put: "is not named by any prompt"}
+
+
+def test_jpeg_under_png_names_is_noted(tiny_competition, tiny_submission, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    (folder / "submission.json").unlink()
+    assert not Submission.open(folder, competition).image_notes
+    for name in ("2_main.png", "5_main.png"):
+        Image.open(folder / name).save(folder / name, "JPEG", quality=50)
+    (note,) = Submission.open(folder, competition).image_notes
+    assert note.startswith("2 of 8 images, such as 2_main.png, are JPEG files under names in .png")
+    assert run(main, ["validate", str(folder), "-c", str(competition.root)]) == 0
+    assert "2 of 8 images, such as 2_main.png, are JPEG files" in capsys.readouterr().out
+
+
+def test_jpeg_under_its_own_name_is_not(tiny_competition, tiny_submission):
+    competition = tiny_competition(n=2)
+    folder = tiny_submission(competition)
+    (folder / "submission.json").unlink()
+    prompts = competition.root / "test.json"
+    prompts.write_text(prompts.read_text().replace("0_main.png", "0_main.jpg"))
+    Image.open(folder / "0_main.png").save(folder / "0_main.jpg")
+    (folder / "0_main.png").unlink()
+    assert not Submission.open(folder, Competition.load(competition.root)).image_notes
 
 
 def test_sha256_is_what_it_says(tiny_competition, tiny_submission):
