@@ -26,7 +26,7 @@ from baselines.generate import draw
 from baselines.request import Request
 from submission import Competition, Scorecard, Submission, atomic
 from submission.errors import UsageError, run
-from submission.paths import data_home, repo_root
+from submission.paths import data_home
 
 METRICS = ("fid", "clip_t", "clip_i", "is")
 COLUMNS = ("model", "guidance_scale", *METRICS, "own_clip", "n")
@@ -61,7 +61,7 @@ def _score(submission: Path, competition: Competition, card: Path, device: str) 
     """The scorer stands alone and nothing that draws imports it: here, too, it is a command."""
     command = [sys.executable, "-m", "scorer", str(submission), "--competition", str(competition.root)]
     command += ["--device", device, "--json", str(card), "--no-leaderboard"]
-    done = subprocess.run(command, cwd=repo_root(), stdout=sys.stderr, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise UsageError(f"{submission} was drawn but not scored (see above); the same command goes on from there")
 

@@ -15,13 +15,13 @@ import pandas as pd
 
 from leaderboard import alike, frame, names
 from leaderboard.row import COLUMNS, Row, from_scorecard, plain, to_cells
-from submission import atomic
+from submission import atomic, paths
 from submission.errors import CompetitionError, shown
 from submission.locking import alone
 from submission.scorecard import Scorecard
 
 SHIPPED = Path(__file__).parent / "baselines.csv"
-LOCAL = Path(__file__).parent / "leaderboard.csv"
+LOCAL = paths.board()
 LOCK_SECONDS = 60
 _BYTES_LIMIT = 512 * 2**20
 _MARK = b"\xef\xbb\xbf"  # what spreadsheets put before UTF-8

@@ -12,14 +12,35 @@ from submission.names import why_unsafe
 
 
 def repo_root() -> Path:
-    """The checkout that this package is used from."""
+    """The folder that the packages are in: a checkout, or where pip puts packages."""
     return Path(__file__).resolve().parent.parent
 
 
+def checkout() -> Path | None:
+    """The checkout that the packages are used from; None when they are installed without it."""
+    root = repo_root()
+    return root if (root / "pyproject.toml").is_file() and (root / "targets.py").is_file() else None
+
+
+def working_folder() -> Path:
+    """Where what users make goes: the checkout; the current folder where the packages are installed without one."""
+    return checkout() or Path.cwd()
+
+
 def data_home() -> Path:
-    """Drawn or downloaded data: `$DRAWOFF_DATA`, or `data/` in the checkout; one folder per competition in it."""
-    chosen = os.environ.get("DRAWOFF_DATA")
-    return Path(chosen).expanduser().absolute() if chosen else repo_root() / "data"
+    """Drawn or downloaded data, one folder per competition in it: `$DRAWOFF_DATA`, or `data/` in the checkout, or
+    `drawoff` in the platform's folder for users' data."""
+    if chosen := os.environ.get("DRAWOFF_DATA"):
+        return Path(chosen).expanduser().absolute()
+    if root := checkout():
+        return root / "data"
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "drawoff"
 
 
 def cache_home() -> Path:
@@ -37,8 +58,16 @@ def cache_home() -> Path:
 
 
 def submissions_home() -> Path:
-    """Where generated submissions go: `submission/out/<competition>/<model>/`."""
-    return repo_root() / "submission" / "out"
+    """Where generated submissions go, as `<competition>/<model>/`: `submission/out` in the checkout, or `submissions`
+    in the current folder."""
+    root = checkout()
+    return root / "submission" / "out" if root else Path.cwd() / "submissions"
+
+
+def board() -> Path:
+    """The local board: in the checkout's `leaderboard/`, or in the current folder."""
+    root = checkout()
+    return root / "leaderboard" / "leaderboard.csv" if root else Path.cwd() / "leaderboard.csv"
 
 
 def submission_folder(competition: str, model: str, seed: int = 0) -> Path:
@@ -62,5 +91,5 @@ def _one_folder(name: str) -> str:
 
 
 def readable(path: Path) -> Path:
-    """`path` as a person would type it in this repository."""
-    return path.relative_to(repo_root()) if path.is_relative_to(repo_root()) else path
+    """`path` as a person would type it in the working folder."""
+    return path.relative_to(working_folder()) if path.is_relative_to(working_folder()) else path
