@@ -71,8 +71,9 @@ def gather(
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
-    for hashes, disguised in processes.gather([dict(submission.hashes), submission.disguised]):
-        submission.take_hashes(hashes, disguised)
+    parts = processes.gather([dict(submission.hashes), dict(submission.pixels), submission.disguised])
+    for hashes, pixels, disguised in parts:
+        submission.take_hashes(hashes, pixels, disguised)
     summed = _summed_moments(measured, n, processes)
     measured = processes.gather_rows(measured, n, device)
     fresh = {name: measured.pop(name) for name in ("reference_inception", "reference_clip") if name in measured}

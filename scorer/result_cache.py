@@ -67,17 +67,19 @@ def read(file: Path, submission: Submission) -> tuple[Scorecard, dict[str, list[
         columns = {str(name): [float(value) for value in values] for name, values in kept["columns"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    if any(len(values) != card.n for values in columns.values()) or _sha256(submission) != card.submission:
+    if any(len(values) != card.n for values in columns.values()) or _sha256(submission) != kept["files"]:
         return None
     return card, columns
 
 
-def write(file: Path, card: Scorecard, columns: Mapping[str, list[float]]) -> None:
-    """Keep a result. A cache folder that cannot be written to costs time, nothing else."""
+def write(file: Path, card: Scorecard, columns: Mapping[str, list[float]], files_sha256: str) -> None:
+    """Keep the result of the files with that content hash. A cache folder that cannot be written to costs time, nothing
+    else."""
+    kept = {"files": files_sha256, "card": card.to_dict(), "columns": dict(columns)}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic.remove_leftovers(file.parent)
-        atomic.write_text(file, json.dumps({"card": card.to_dict(), "columns": dict(columns)}, allow_nan=False))
+        atomic.write_text(file, json.dumps(kept, allow_nan=False))
 
 
 def _sha256(submission: Submission) -> str | None:

@@ -135,7 +135,7 @@ def score(
                 card = replace(card, mark=no_mark(card.mark))
             columns = results.columns()
             if kept_in is not None:
-                result_cache.write(kept_in, card, columns)
+                result_cache.write(kept_in, card, columns, content_sha256(submission.hashes))
     if per_image is not None and processes.first:
         write_per_image(per_image, names, [prompt.text for prompt in competition.prompts[:limit]], columns)
     return card if processes.count == 1 else Scorecard.from_json(processes.from_first(card and card.to_json()))
@@ -155,7 +155,7 @@ def _scorecard(
     manifest = submission.manifest
     return Scorecard(
         competition=competition.name,
-        submission=content_sha256({name: submission.hashes[name] for name in names}),
+        submission=content_sha256({name: submission.pixels[name] for name in names}),
         name=entry,
         n=len(names),
         scores=results.scores,

@@ -14,6 +14,7 @@ from submission.archive import open_files
 from submission.checks import check_names, read_checked, read_manifest
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError
+from submission.image_hashes import pixel_sha256
 from submission.images import ImageProblem, max_file_bytes
 from submission.manifest import max_manifest_bytes
 from submission.progress import track
@@ -48,6 +49,7 @@ class Submission:
         self.names = tuple(name for name in self.expected if name in present)
         self._hashes: dict[str, str] = {}
         self._jpegs: set[str] = set()  # images that are JPEG files, whatever their names end in
+        self._pixels: dict[str, str] = {}
 
     @classmethod
     def open(
@@ -78,7 +80,7 @@ class Submission:
     def read(self, name: str) -> tuple[bytes, np.ndarray]:
         """The bytes of one image and its pixels, uint8 (H, W, 3). Raises ImageProblem.
 
-        The bytes that are hashed for `sha256` are these very bytes; a file that changes between two reads is refused.
+        The pixels that are hashed for `sha256` are these very pixels; a file that changes between two reads is refused.
         """
         listed = self.manifest.images.get(name) if self.manifest else None
         data, array, digest = read_checked(self.files, name, self.competition.image_size, listed)
@@ -86,6 +88,8 @@ class Submission:
             raise ImageProblem("changed while it was being read", "wait until nothing writes to the submission")
         if data.startswith(jpeg.SIGNATURE):
             self._jpegs.add(name)
+        if name not in self._pixels:
+            self._pixels[name] = pixel_sha256(array)
         return data, array
 
     @property
@@ -106,21 +110,29 @@ class Submission:
         """The sha256 of the bytes of each image that was read: a view, because a copy for each image takes N² time."""
         return MappingProxyType(self._hashes)
 
-    def take_hashes(self, hashes: Mapping[str, str], disguised: Iterable[str] = ()) -> None:
+    @property
+    def pixels(self) -> Mapping[str, str]:
+        """The sha256 of the pixels of each image that was read, as `hashes`."""
+        return MappingProxyType(self._pixels)
+
+    def take_hashes(self, hashes: Mapping[str, str], pixels: Mapping[str, str], disguised: Iterable[str] = ()) -> None:
         """What other processes have read: the hashes, so that `sha256` need not read them again, and `disguised`."""
         self._hashes.update(hashes)
+        self._pixels.update(pixels)
         self._jpegs.update(disguised)
 
     @property
     def sha256(self) -> str:
-        """The hash of the content: sha256 over the sorted "name\\0sha256(file)\\n"; the manifest has no part in it.
+        """What makes two submissions the same: sha256 over the sorted "name\\0sha256(pixels)\\n".
 
-        Reads the images that `read` has not seen. Raises ImageProblem.
+        Neither the manifest nor how a file holds its pixels has a part in it: copies that were written again, or that
+        something was appended to, are the same submission. Reads the images that `read` has not seen. Raises
+        ImageProblem.
         """
         for name in self.names:
-            if name not in self._hashes:
+            if name not in self._pixels:
                 self.read(name)
-        return content_sha256(self._hashes)
+        return content_sha256(self._pixels)
 
     def raise_if(self, problems: Sequence[Problem] = ()) -> None:
         """Raise SubmissionError when there are problems, those found on opening and the given ones together."""

@@ -33,11 +33,16 @@ _C, _U, _V = (np.array(column) for column in zip(*(_ORDER[i * 37 % len(_ORDER)] 
 _FLAT = 4.0  # of 255: a picture whose brightness and colours vary less, as a standard deviation, has no look
 
 
-def pixel_hash(image: np.ndarray) -> np.ndarray:
-    """Six bytes (uint8) of the SHA-256 of a uint8 RGB image (H, W, 3): its size and its pixels."""
+def pixel_sha256(image: np.ndarray) -> str:
+    """The SHA-256 of a uint8 RGB image (H, W, 3), in hexadecimal: its size and its pixels, whatever file held them."""
     digest = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]}:".encode())
     digest.update(np.ascontiguousarray(image))
-    return np.frombuffer(digest.digest()[:PIXEL_BYTES], np.uint8)
+    return digest.hexdigest()
+
+
+def pixel_hash(image: np.ndarray) -> np.ndarray:
+    """The first six bytes (uint8) of `pixel_sha256`."""
+    return np.frombuffer(bytes.fromhex(pixel_sha256(image))[:PIXEL_BYTES], np.uint8)
 
 
 def code(image: np.ndarray) -> np.ndarray:

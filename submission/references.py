@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -127,7 +127,7 @@ class References:
         return {name: hashlib.sha256(self.read_bytes(name)).hexdigest() for name in self.names}
 
 
-def content_sha256(hashes: dict[str, str]) -> str:
-    """One hash for a set of files: sha256 over the lines "name\\0sha256(file)\\n", sorted by name."""
+def content_sha256(hashes: Mapping[str, str]) -> str:
+    """One hash for a set of named things: sha256 over the lines "name\\0sha256\\n", sorted by name."""
     lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -83,7 +83,7 @@ def _write_for_ever(folder: Path, first: int, done: int) -> None:
     table = torch.arange(20_000, dtype=torch.float64).view(100, 200)
     for number in range(first, first + 100_000):
         reference_cache.write({"text": folder / "references" / "text.safetensors"}, {"text": table + number})
-        result_cache.write(folder / "results" / "result.json", _card(number), {"psnr": [float(number)] * 8})
+        result_cache.write(folder / "results" / "result.json", _card(number), {"psnr": [float(number)] * 8}, "files")
         board.append(folder / "board.csv", _card(number))
         os.write(done, number.to_bytes(8, "little"))
 
@@ -121,5 +121,5 @@ def test_killed_writers_lose_no_finished_row_and_tear_no_file(tmp_path: Path) ->
     assert finished  # the kills came late enough to mean something
     board.append(tmp_path / "board.csv", _card(2**40))  # a killed writer's lock is free, its leftovers go
     reference_cache.write({"text": tmp_path / "references" / "text.safetensors"}, {"text": torch.zeros(1)})
-    result_cache.write(tmp_path / "results" / "result.json", _card(1), {})
+    result_cache.write(tmp_path / "results" / "result.json", _card(1), {}, "files")
     assert not list(tmp_path.rglob("*.part"))

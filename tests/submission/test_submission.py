@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from submission import Competition, Submission, SubmissionError, SubmissionWriter
 from submission.__main__ import main
@@ -111,12 +112,31 @@ def test_jpeg_under_its_own_name_is_not(tiny_competition, tiny_submission):
 def test_sha256_is_what_it_says(tiny_competition, tiny_submission):
     competition = tiny_competition(n=2)
     folder = tiny_submission(competition)
-    lines = "".join(
-        f"{name}\0{hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n" for name in ("0_main.png", "1_main.png")
-    )
+    lines = ""
+    for name in ("0_main.png", "1_main.png"):
+        pixels = np.asarray(Image.open(folder / name)).tobytes()
+        lines += f"{name}\0{hashlib.sha256(b'64x64:' + pixels).hexdigest()}\n"
     expected = hashlib.sha256(lines.encode()).hexdigest()
     assert Submission.open(folder, competition).sha256 == expected
     assert Submission.open(folder, competition, verify=False).sha256 == expected
+
+
+def test_the_same_pixels_in_other_bytes_are_the_same_submission(tiny_competition, tiny_submission):
+    competition = tiny_competition(n=4)
+    folder = tiny_submission(competition)
+    (folder / "submission.json").unlink()
+    before = Submission.open(folder, competition).sha256
+    first, second, third, fourth = (folder / name for name in Submission.open(folder, competition).names)
+    first.write_bytes(first.read_bytes() + b"x")
+    Image.open(second).save(second, compress_level=1)
+    text = PngInfo()
+    text.add_text("comment", "mine")
+    Image.open(third).save(third, pnginfo=text)
+    assert Submission.open(folder, competition).sha256 == before
+    pixels = np.array(Image.open(fourth))
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(fourth)
+    assert Submission.open(folder, competition).sha256 != before
 
 
 def test_hashes_are_a_view_of_what_was_read(tiny_competition, tiny_submission):
