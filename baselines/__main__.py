@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from baselines.generator import GeneratorError
 from baselines.processes import shard_of, together
 from baselines.request import Request
 from submission import Competition, launcher
-from submission.errors import UsageError, run
+from submission.errors import UsageError, run, say, shown, shown_lines
 from submission.files import FolderFiles
 from submission.paths import submission_folder
 
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
             raise
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        print(f"error: {error}{notes}\n  DRAWOFF_TRACEBACK=1 shows the whole traceback", file=sys.stderr)
+        say(f"error: {shown_lines(f'{error}{notes}')}\n  DRAWOFF_TRACEBACK=1 shows the whole traceback")
         return 4
 
 
@@ -110,16 +109,17 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         return 0
     if not alone:  # what all of them drew is there now
         outcome = replace(draw(replace(request, shard=arguments.shard), out), drawn=drawn)
+    where = shown(str(out))
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
         said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"
-        print(f"{out}: {said}: {len(competition.prompts)} images by {recipe.model}, seed {arguments.seed}")
+        print(f"{where}: {said}: {len(competition.prompts)} images by {shown(recipe.model)}, seed {arguments.seed}")
     elif not outcome.drawn:
-        print(f"{out}: already complete for these {of_part}; the others are still to be drawn")
+        print(f"{where}: already complete for these {of_part}; the others are still to be drawn")
     else:
-        print(f"{out}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
+        print(f"{where}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
     for note in FolderFiles(out).notes:
-        print(f"  note: {note}")
+        print(f"  note: {shown(note, 400)}")
     return 0
 
 

@@ -19,6 +19,7 @@ from submission.files import FolderFiles
 from submission.hashes import file_sha256
 
 MAX_SEED = 2**63 - 1
+MAX_BATCH_SIZE = 10_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Request:
         for name, value in (("limit", self.limit), ("batch size", self.batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"the {name} {value} is not at least 1")
+        if (self.batch_size or 1) > MAX_BATCH_SIZE:
+            raise UsageError(f"the batch size is larger than {MAX_BATCH_SIZE:,}: each batch is filled up to it")
 
     @property
     def names(self) -> list[str]:

@@ -136,7 +136,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(text, end="")
     else:
         atomic.write_text(arguments.out, text)
-        print(f"table: {arguments.out}")
+        print(f"table: {shown(str(arguments.out))}")
     return 0
 
 
@@ -180,7 +180,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _print(result: GateResult) -> None:
     colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
-    console.print(f"{result.headline}: {result.reason}", style=colours[result.verdict])
+    console.print(f"{result.headline}: {shown(result.reason, 1000)}", style=colours[result.verdict])
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
         digits = check.metric.digits
@@ -188,12 +188,12 @@ def _print(result: GateResult) -> None:
         difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
         low, high = check.score.low, check.score.high
         remark = check.reason if low is None or high is None else f"95 %: {low:.{digits}f} … {high:.{digits}f}"
-        line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {remark}"
+        line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {shown(remark, 400)}"
         console.print(line.rstrip(), style=colours[check.verdict])
     for rule in result.rules:
         mark, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]
         value = "" if rule.value is None else f"{rule.value:g}"
-        console.print(f"  {mark} {rule.rule:<24} {value:>9}  {rule.reason}".rstrip(), style=colour)
+        console.print(f"  {mark} {rule.rule:<24} {value:>9}  {shown(rule.reason, 400)}".rstrip(), style=colour)
 
 
 def _competitions(chosen: str | None) -> dict[str, Competition]:

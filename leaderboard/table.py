@@ -15,7 +15,7 @@ from leaderboard.gate import Verdict, judged, summary
 from leaderboard.ranking import Group, Ranked
 from leaderboard.row import Row
 from submission.competition import Competition, Tier
-from submission.errors import CompetitionError, MissingPart
+from submission.errors import CompetitionError, MissingPart, shown
 from submission.scorecard import METRICS, Metric, mark
 
 # From here on the difference to the gate fits beside each value.
@@ -48,7 +48,7 @@ def show(console: Console, groups: Sequence[Group], competitions: Mapping[str, C
         gate = _gate(competition)
         console.print(_table(group, competition, gate, console.width))
         for entry in [entry for entry in group.ranked if entry.unranked]:
-            console.print(Text(f"  not ranked: {entry.row.name}: {entry.unranked}", "yellow"))
+            console.print(Text(f"  not ranked: {shown(entry.row.name)}: {shown(entry.unranked, 400)}", "yellow"))
         for pair in group.pairs[:PAIRS_SHOWN]:
             images = "the same images" if pair.same else "nearly the same images"
             line = f"  {ALIKE} {pair.earlier} and {pair.later} have {images}; those of {pair.earlier} were scored first"

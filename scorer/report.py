@@ -7,13 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from submission.errors import shown
 from submission.scorecard import EXTRA_METRICS, METRICS, Mark, Metric, Score, Scorecard, TierResult
 from submission.suspicions import Suspicions
 
 
 def print_scorecard(console: Console, card: Scorecard) -> None:
     """Print scores, verdicts per tier, the mark, attribute accuracy, what is suspect, and notes."""
-    heading = Text.assemble((card.name, "bold"), f" in {card.competition}: {card.n} images")
+    heading = Text.assemble((shown(card.name, 200), "bold"), f" in {shown(card.competition)}: {card.n} images")
     if card.families is not None:
         heading.append(f", {card.families} families of prompts" if card.families != 1 else ", one family of prompts")
     console.print(heading, highlight=False)
@@ -41,11 +42,11 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
         console.print(_suspicions(card.suspicions))
     for name, score in card.scores.items():
         if score.value is None:
-            console.print(Text(f"{METRICS[name].label} is not available: {score.reason}", "yellow"))
+            console.print(Text(f"{METRICS[name].label} is not available: {shown(str(score.reason), 400)}", "yellow"))
     if reasons := dict.fromkeys(s.reason for s in card.scores.values() if s.value is not None and s.reason):
-        console.print(Text(f"There is {'; '.join(map(str, reasons))}", "yellow"))
+        console.print(Text(f"There is {shown('; '.join(map(str, reasons)), 1000)}", "yellow"))
     for note in card.notes:
-        console.print(Text(f"Note: {note}", "yellow"))
+        console.print(Text(f"Note: {shown(note, 400)}", "yellow"))
 
 
 def _number(value: float | None, metric: Metric) -> str:
@@ -92,7 +93,9 @@ def _tier(tier: TierResult, card: Scorecard) -> Table:
     scores = card.scores
     close = {c.metric for c in tier.checks if c.metric in scores and scores[c.metric].too_close(c.threshold)}
     missed = any(not check.passed and check.metric not in close for check in tier.checks)
-    verdict = Text.assemble(f"tier {tier.name}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red"))
+    verdict = Text.assemble(
+        f"tier {shown(tier.name)}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red")
+    )
     if close and not missed:
         verdict.append(f" (cannot tell at N = {card.n})", "yellow")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=verdict, title_justify="left", title_style="")
@@ -136,7 +139,7 @@ def _suspicions(suspicions: Suspicions) -> Text:
     text = Text(f"Looked for cheating and collapse: {found}\n")
     for check in suspicions.rules:
         if check.passed is False:
-            text.append(f"Suspect, breaks {check.rule}: {check.reason}\n", "bold red")
+            text.append(f"Suspect, breaks {check.rule}: {shown(check.reason, 400)}\n", "bold red")
         elif check.passed is None:
             text.append(f"{check.rule} {check.reason}\n", "yellow")
     return text

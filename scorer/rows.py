@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 
 import torch
@@ -55,6 +56,19 @@ def spooled(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, mmap.mm
     """An empty CPU tensor whose values are in a file without a name, which goes with the tensor; and its mapping."""
     n_bytes = torch.Size(shape).numel() * dtype.itemsize
     with tempfile.TemporaryFile(prefix="drawoff-") as file:
-        file.truncate(n_bytes)
+        _reserve(file.fileno(), n_bytes)
         mapping = mmap.mmap(file.fileno(), n_bytes)
     return torch.frombuffer(mapping, dtype=dtype).view(shape), mapping
+
+
+def _reserve(descriptor: int, n_bytes: int) -> None:
+    """Give the file its length and its place on the disk: where that is full, writing through a mapping would end the
+    process without a word."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+        else:
+            os.ftruncate(descriptor, n_bytes)
+    except OSError as error:
+        error.filename = f"{tempfile.gettempdir()} ({n_bytes >> 20} MiB for features; TMPDIR names another folder)"
+        raise

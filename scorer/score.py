@@ -25,7 +25,7 @@ from scorer.parallel import ALONE, Processes
 from scorer.per_image import write_per_image
 from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
-from submission.errors import UsageError
+from submission.errors import UsageError, shown
 from submission.image_hashes import split
 from submission.looks import look_of
 from submission.references import content_sha256
@@ -108,9 +108,7 @@ def score(
             raise SubmissionError(problems, str(submission.path)) from None
         raise
 
-    entry = (name or "").strip() or (
-        submission.manifest.model if submission.manifest else submission.path.resolve().stem
-    )
+    entry = _entry_name(name, submission)
     card, columns = (replace(kept[0], name=entry), kept[1]) if kept is not None else (None, {})
     if not known_already:
         texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
@@ -170,6 +168,13 @@ def _scorecard(
         extra=results.extra,
         created_at=datetime.now(UTC).strftime(TIME_FORMAT),
     )
+
+
+def _entry_name(name: str | None, submission: Submission) -> str:
+    """The entry's name: the one that was given, the manifest's model, or the submission's file name, printable."""
+    model = submission.manifest.model if submission.manifest else ""
+    candidates = (name or "", model, submission.path.resolve().stem, "submission")
+    return next(shown(text.strip(), 200) for text in candidates if text.strip())
 
 
 def _problems_within(submission: Submission, names: Sequence[str]) -> list[Problem]:

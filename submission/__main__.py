@@ -15,7 +15,7 @@ from submission.archive import open_files, write_zip
 from submission.checks import read_manifest
 from submission.competition import Competition
 from submission.data_check import check_data
-from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, shown
+from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
 from submission.folder import Submission
 from submission.images import max_file_bytes
@@ -119,12 +119,12 @@ def _validate(options: argparse.Namespace) -> None:
     size = f"{competition.image_size}×{competition.image_size} pixels" if competition.image_size else "any size"
     if competition.reference_shapes:
         size = "each of its reference's size"
-    print(f"ok: {shown(str(options.submission))} is a valid submission to {competition.title}")
+    print(f"ok: {shown(str(options.submission))} is a valid submission to {shown(competition.title)}")
     print(f"  images    {len(submission.names)}, {size}, RGB, named as the prompts ask")
     if submission.manifest:
         manifest = submission.manifest
         state = "every image has the bytes that it lists" if manifest.images else "it lists no image hashes"
-        print(f"  manifest  {manifest.model}, seed {manifest.seed}; {state}")
+        print(f"  manifest  {shown(manifest.model)}, seed {manifest.seed}; {state}")
     else:
         print(f"  manifest  none ({MANIFEST_NAME} is optional)")
     if competition.has_references and not read["references"]:
@@ -148,7 +148,7 @@ def _pack(options: argparse.Namespace) -> None:
     except NotReadable as error:
         raise SubmissionError([Problem("", str(error))], str(options.submission)) from None
     images = sum(name != MANIFEST_NAME for name in files.names)
-    print(f"packed {images} images into {out} ({out.stat().st_size:,} bytes)")
+    print(f"packed {images} images into {shown(str(out))} ({out.stat().st_size:,} bytes)")
     if options.competition is None:
         print("  not checked against a competition: add --competition C to do so")
 
@@ -191,7 +191,7 @@ def _sheet(options: argparse.Namespace) -> None:
         ranking=_ranking(options, submission),
     )
     atomic.write_bytes(out, sheet_bytes(page, small=options.small))
-    print(f"sheet: {out} ({page.width}×{page.height} pixels)")
+    print(f"sheet: {shown(str(out))} ({page.width}×{page.height} pixels)")
     if submission.problems:
         print("  the submission has problems: `make validate`, or python -m submission validate, names every one")
 
@@ -224,14 +224,14 @@ def _data(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     missing = []
     for what, path in competition.data_files():
-        print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{path}")
+        print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{shown(str(path))}")
         missing += [] if path.exists() else [path]
     try:
         check_data(competition, progress=True)
     except CompetitionError as error:
         if not missing:
             raise
-        print(f"error: {error}", file=sys.stderr)  # and what is missing as well
+        say(f"error: {error}")  # and what is missing as well
     if missing:
         raise MissingPart(f"data of the competition {competition.name!r}", get_it=competition.how_to_get_data())
 
@@ -240,7 +240,7 @@ def _hashes(options: argparse.Namespace) -> None:
     out = _outside(options.out, options.folder)
     codes = hash_folder(options.folder, progress=True)
     write_hashes(out, codes)
-    print(f"hashes of {len(codes)} distinct images: {out} ({out.stat().st_size:,} bytes)")
+    print(f"hashes of {len(codes)} distinct images: {shown(str(out))} ({out.stat().st_size:,} bytes)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -61,13 +61,19 @@ def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator
     """
     path = Path(path)
     if _is_special(path):  # /dev/null, /dev/stdout, a FIFO: renaming a file over it would destroy it
-        with path.open("wb") as file:
-            yield file
+        try:
+            with path.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise _about(path, path, error) from None
         return
     # The same folder, because a rename is atomic only within a file system; a short name, because `path.name` may be
     # as long as the file system allows.
     temporary = path.parent / f".{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.part"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise _about(path, temporary, error) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             _take_permissions(descriptor, path)
@@ -77,9 +83,19 @@ def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator
         temporary.replace(path)
         if lasting:
             sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _about(path, temporary, error) from None
         raise
+
+
+def _about(path: Path, temporary: Path, error: OSError) -> OSError:
+    """The error with the name of the file that was to be written: a full disk has none, others name the temporary."""
+    if error.filename in (None, str(temporary)):
+        error.filename, error.filename2 = str(path), None
+    return error
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,7 +139,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, lasting: bool = Tr
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """`write_bytes` of UTF-8, with the line ends as they are."""
-    write_bytes(path, text.encode("utf-8"))
+    # Names of files that are no UTF-8 hold lone surrogates; in JSON this form of them is an escape of its own.
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:

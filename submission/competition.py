@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from submission import paths, strict_json
+from submission import paths, strict_json, strict_toml
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.families import families, problems_of_group
 from submission.prompts import Prompt, read_prompts
@@ -28,7 +27,6 @@ from submission.training_hashes import read_hashes
 _SHIPPED = Path(__file__).resolve().parent / "competitions"
 _FILE = "competition.toml"
 _FILES = ("prompts", "references", "statistics", "attributes", "training_hashes")
-_MAX_TOML_BYTES = 2**20
 _MAX_JSON_BYTES = 64 * 2**20
 
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -115,16 +113,11 @@ class Competition:
         """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
         file = _find(path)
         try:
-            data = read_regular(file, _MAX_TOML_BYTES, follow=True).decode("utf-8-sig")
-            parsed = _File.model_validate(tomllib.loads(data))
-        except NotReadable as error:
-            raise CompetitionError(f"{file}: {error}") from None
-        except UnicodeDecodeError as error:
-            raise CompetitionError(f"{file}: is not UTF-8 (byte {error.start})") from None
-        except tomllib.TOMLDecodeError as error:
-            raise CompetitionError(f"{file}: is not TOML: {error}") from None
+            parsed = _File.model_validate(strict_toml.parse(read_regular(file, strict_toml.MAX_BYTES, follow=True)))
         except ValidationError as error:
             raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
+        except ValueError as error:
+            raise CompetitionError(f"{file}: {error}") from None
         tiers = tuple(_tier(table) for table in parsed.tiers)
         table = parsed.competition
         problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]

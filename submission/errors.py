@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -27,14 +29,22 @@ KINDS_SHOWN = 40
 
 
 def shown(text: str, limit: int = 160) -> str:
-    """Foreign text, safe to print: control, bidirectional and unencodable characters escaped, cut at `limit`."""
+    """Foreign text, safe to print wherever it comes to stand: control, bidirectional and unencodable characters and
+    what a log takes for a command are escaped; cut at `limit`."""
     safe = "".join(
         char
         if unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029"
         else char.encode("unicode_escape").decode()
         for char in text[: limit + 1]
     )
+    # A long line is broken somewhere, so any "::" may come to begin one.
+    safe = safe.replace("::", ":\\x3a").replace("##[", "#\\x23[").replace("##vso[", "#\\x23vso[")
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def shown_lines(text: str) -> str:
+    """Foreign text of several lines, each of them as `shown`."""
+    return "\n".join(shown(line, 2000) for line in text.split("\n")[:200])
 
 
 def some(names: Sequence[str], count: int = 5) -> str:
@@ -110,6 +120,41 @@ class MissingPart(RuntimeError):
         super().__init__("\n".join(lines))
 
 
+def system_says(error: OSError) -> str:
+    """What the operating system says, in a sentence: what was read or written, what is wrong, and what helps."""
+    path = (
+        f"{shown(os.fsdecode(error.filename), 400)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    )
+    what = error.strerror or str(error) or type(error).__name__
+    hint = _HELPS.get(error.errno or 0, "")
+    return f"{path}{shown(what, 400)}" + (f"\n  {hint}" if hint else "")
+
+
+_FULL = (
+    "make room, or write elsewhere (DRAWOFF_CACHE and TMPDIR move what is kept and what is only passing); then again"
+)
+_HELPS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "the size of a file is limited (ulimit -f), or the file system takes none so large",
+    errno.EROFS: "that file system cannot be written to; write elsewhere",
+    errno.EMFILE: "too many files are open at once (ulimit -n)",
+    errno.EIO: "the disk or its connection fails; what was written before is whole",
+}
+
+
+def _memory(error: BaseException) -> str | None:
+    """What to do when the memory did not suffice; None for another error."""
+    said = str(error)
+    if not (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said))
+    ):
+        return None
+    return "there is not enough memory\n  try a smaller --batch-size, or a machine with more"
+
+
 def _report_bug(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     message = f"this is a bug in drawoff: {type(error).__name__}: {shown(str(error), 400)}"
@@ -118,13 +163,46 @@ def _report_bug(error: BaseException) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"traceback-{os.getpid()}.txt"
         file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError:
+    except Exception:  # a report that fails must not hide what it reports
         return f"{message}\n  set DRAWOFF_TRACEBACK=1 to see where"
     return f"{message}\n  the traceback is in {file}"
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def say(message: str) -> None:
+    """Print a message on stderr: on any terminal and in any log, whatever foreign text is in it."""
+    with contextlib.suppress(OSError, ValueError):  # nobody listens
+        print(output.harmless(message), file=sys.stderr, flush=True)
+
+
+def told(error: Exception) -> int:
+    """Say what went wrong, to whom it concerns; the exit code."""
+    if isinstance(error, UsageError):
+        say(f"error: {error}")
+        return 2
+    if isinstance(error, SubmissionError | CompetitionError):
+        say(f"error: {error}")
+        return 3
+    if isinstance(error, MissingPart):
+        say(f"missing: {error}")
+        return 4
+    if isinstance(error, paths.NoHome):
+        say(f"missing: {error}\n  get it:     set DRAWOFF_CACHE to a folder that you may write to")
+        return 4
+    if isinstance(error, ImportError) and not _is_ours(error):
+        say(f"missing: the package {shown(error.name or str(error))}\n  get it:     make env")
+        return 4
+    if (sentence := _memory(error)) is not None:
+        say(f"error: {sentence}")
+        return 4
+    if isinstance(error, OSError):
+        say(f"error: {system_says(error)}")
+        return 4
+    say(_report_bug(error))
+    return 4
+
+
+def _is_ours(error: ImportError) -> bool:
+    return (error.name or "").partition(".")[0] in ("", "submission", "scorer", "baselines", "leaderboard")
 
 
 def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
@@ -135,32 +213,21 @@ def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
     """
     output.prepare()
     try:
-        with quiet_libraries():
-            code = main(argv) or 0
-        sys.stdout.flush()
+        try:
+            with quiet_libraries():
+                code = main(argv) or 0
+        finally:
+            sys.stdout.flush()
         return code
-    except SystemExit as stop:  # argparse, which has said its message
-        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 2)
+    except SystemExit as stop:  # argparse, which has said its message, or code that says its own
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        say(f"error: {shown_lines(str(stop.code))}")
+        return 2
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return 130
-    except BrokenPipeError:  # `… | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
             raise
-        if isinstance(error, UsageError):
-            _say(f"error: {error}")
-            return 2
-        if isinstance(error, SubmissionError | CompetitionError):
-            _say(f"error: {error}")
-            return 3
-        if isinstance(error, MissingPart):
-            _say(f"missing: {error}")
-            return 4
-        if isinstance(error, OSError) and error.filename is not None:  # a full disk, a folder without permission
-            _say(f"error: {shown(str(error.filename))}: {error.strerror}")
-            return 4
-        _say(_report_bug(error))
-        return 4
+        return told(error)

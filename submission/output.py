@@ -1,9 +1,15 @@
-"""Standard output as terminals and pipes have it: what it cannot encode, and a reader who leaves early."""
+"""Standard output and standard error as terminals, pipes and logs have them.
+
+What they cannot encode, a reader who leaves early, a stream that was closed, a full disk, and foreign text that would
+act: on a terminal by its escape sequences, in the log of a continuous integration by a line that is a command.
+"""
 
 from __future__ import annotations
 
 import codecs
 import io
+import os
+import re
 import sys
 
 # Signs of ours in ASCII. Never "?", which the board and the gate print for "cannot tell".
@@ -45,27 +51,96 @@ def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error(_HANDLER, _in_ascii)
 
 
+# Control, bidirectional and invisible characters, but for tab, line end and what `rich` writes to a terminal.
+_CONTROL = (
+    "\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+)
+_OF_A_TERMINAL = r"\x1b(?!\[[0-9;]*[ABCDEFGHJKm]|\[\?25[hl]|\]8;[^\x07\x1b]*\x1b\\|\\)"
+_ON_A_TERMINAL = re.compile(f"[{_CONTROL}]|{_OF_A_TERMINAL}")
+_IN_A_LOG = re.compile(f"[{_CONTROL}\x1b]|\r(?!\n)")
+# GitHub's runner acts on a line that begins with "::", and on "##[" anywhere; Azure's on "##vso[".
+_COMMAND = re.compile(r"##(?=\[|vso\[)|^[ \t]*::", re.MULTILINE)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def _disarmed(match: re.Match[str]) -> str:
+    return match[0][:-1] + f"\\x{ord(match[0][-1]):02x}"
+
+
+def harmless(text: str, *, terminal: bool = False, line_start: bool = True) -> str:
+    """`text` without characters that act on who reads it and without lines that are commands in a log.
+
+    `terminal` lets colours and the movements of a progress bar pass; `line_start`: whether it begins a line.
+    """
+    text = (_ON_A_TERMINAL if terminal else _IN_A_LOG).sub(_escaped, text)
+    if "::" in text or "##" in text:
+        kept = text if line_start else f"|{text}"  # a sign before it, so that it begins no line
+        text = _COMMAND.sub(_disarmed, kept)[0 if line_start else 1 :]
+    return text
+
+
 class _Patient(io.FileIO):
     """A file whose reader may leave: what is written after that goes nowhere, and is no error.
 
-    So a command that is piped into `head` does its work to the end, and its exit code is its own.
+    So a command that is piped into `head` does its work to the end, and its exit code is its own. Another error of the
+    system, such as a full disk, is raised once, with the name of the stream.
     """
 
+    broken = False
+
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        if self.broken:
+            return memoryview(data).nbytes
         try:
             return super().write(data)
-        except BrokenPipeError:
-            return memoryview(data).nbytes
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.broken = True
+            if isinstance(error, BrokenPipeError):
+                return memoryview(data).nbytes
+            error.filename = {1: "standard output", 2: "standard error"}.get(self.fileno(), "output")
+            raise
+
+
+class _Harmless(io.TextIOWrapper):
+    """A text stream through which foreign text cannot act."""
+
+    _line_start = True
+
+    def write(self, text: str, /) -> int:
+        if text:
+            safe = harmless(text, terminal=self.isatty(), line_start=self._line_start)
+            super().write(safe)
+            self._line_start = text.endswith(("\n", "\r"))
+        return len(text)
 
 
 def prepare() -> None:
-    """Let standard output take every character, and outlive its reader; the same for standard error."""
+    """Let standard output take every text, and outlive its reader; the same for standard error."""
+    _fill_closed()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, stream := _patient(stream))
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
+
+
+def _fill_closed() -> None:
+    """Where a standard stream is closed (`>&-`), open nothing there: else the next file that is opened would be it, and
+    get what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 -- as long as the process
 
 
 def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
@@ -78,7 +153,7 @@ def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
         raw = _Patient(stream.fileno(), "w", closefd=False)
     except (OSError, ValueError):
         return stream
-    return io.TextIOWrapper(
+    return _Harmless(
         io.BufferedWriter(raw) if hasattr(buffer, "raw") else raw,  # `python -u` has no buffer
         encoding=stream.encoding,
         errors=stream.errors,

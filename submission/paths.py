@@ -11,6 +11,10 @@ from pathlib import Path
 from submission.names import why_unsafe
 
 
+class NoHome(RuntimeError):
+    """This user has no home folder: there is no HOME, and the system does not know the user either."""
+
+
 def repo_root() -> Path:
     """The folder that the packages are in: a checkout, or where pip puts packages."""
     return Path(__file__).resolve().parent.parent
@@ -44,17 +48,25 @@ def data_home() -> Path:
 
 
 def cache_home() -> Path:
-    """What can be made again: `$DRAWOFF_CACHE`, or `drawoff` in the platform's user cache folder."""
+    """What can be made again: `$DRAWOFF_CACHE`, or `drawoff` in the platform's user cache folder.
+
+    Raises NoHome.
+    """
     chosen = os.environ.get("DRAWOFF_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
+    try:
+        return _users_caches() / "drawoff"
+    except RuntimeError:
+        raise NoHome("a folder for what is kept between runs: this user has no home") from None
+
+
+def _users_caches() -> Path:
     if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "drawoff"
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def submissions_home() -> Path:

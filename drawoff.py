@@ -1,0 +1,102 @@
+"""`drawoff COMMAND …`: one command for all rooms. Each is imported only when it is asked for.
+
+As an installed command it looks for modules where it is installed, never in the current folder: it can be run inside a
+stranger's submission.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os.path import dirname
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    sys.path[0] = dirname(__file__)
+
+from submission.startup import watch_imports
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: the module whose `main` it calls, the words it puts before those that were typed, and its help."""
+
+    module: str
+    words: tuple[str, ...]
+    help: str
+
+
+COMMANDS = {
+    "draw": Command("baselines.__main__", (), "draw one image for each prompt of a competition"),
+    "score": Command("scorer.__main__", (), "measure a submission and put it on the board"),
+    "check": Command("leaderboard.__main__", ("check",), "does a submission beat the competition's gate?"),
+    "validate": Command("submission.__main__", ("validate",), "report every problem of a submission at once"),
+    "board": Command("leaderboard.__main__", ("show",), "print the board"),
+    "table": Command("leaderboard.__main__", ("table",), "compare the models on the board, for a paper"),
+    "sheet": Command("submission.__main__", ("sheet",), "draw a contact sheet of a submission"),
+    "pack": Command("submission.__main__", ("pack",), "write a submission as a zip"),
+    "data": Command("submission.__main__", ("data",), "say what of a competition's data is here"),
+    "hashes": Command("submission.__main__", ("hashes",), "hash training images, so that copies are known"),
+    "sweep": Command("baselines.sweep", (), "draw and score at several guidance scales"),
+    "train": Command("", (), "train a model: one of those below"),
+}
+TRAINERS = {
+    "monster": "baselines.monster.train",
+    "stable": "baselines.stable_diffusion.train",
+    "glide": "baselines.glide.train",
+    "vq": "baselines.vq_diffusion.train",
+    "clip-guided": "baselines.clip_guided.train",
+    "backbones": "scorer.train",
+}
+
+
+def usage() -> str:
+    """The table of subcommands."""
+    lines = [f"  {name:<10}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: drawoff COMMAND …",
+            "",
+            "A text-to-image competition in a box.",
+            "",
+            *lines,
+            "",
+            f"  drawoff train {' | '.join(TRAINERS)}",
+            "  drawoff COMMAND --help shows a command's options",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the subcommand in `argv`; the exit code. Raises UsageError."""
+    from importlib import import_module
+
+    from submission.errors import UsageError, shown
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    name, *rest = words
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(f"drawoff has no command {shown(name)!r}\n\n{usage()}")
+    module = command.module
+    if name == "train":
+        if not rest or rest[0] not in TRAINERS:
+            raise UsageError(f"train what? One of {', '.join(TRAINERS)}")
+        model, *rest = rest
+        module = TRAINERS[model]
+    return int(import_module(module).main([*command.words, *rest]) or 0)
+
+
+def command() -> int:
+    """The installed command `drawoff`."""
+    watch_imports()
+    from submission.errors import run
+
+    return run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(command())
