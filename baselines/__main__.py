@@ -15,7 +15,7 @@ from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.processes import shard_of, together
 from baselines.request import Request
-from submission import Competition, launcher
+from submission import Competition, commands, launcher
 from submission.errors import UsageError, run, say, shown, shown_lines
 from submission.files import FolderFiles
 from submission.paths import submission_folder
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         listing.show(Competition.load(arguments.competition))
         return 0
     if arguments.model is None:
-        raise UsageError("which model? `python -m baselines --list` lists them")
+        raise UsageError(f"which model? `{commands.module('baselines --list')}` lists them")
     options = {name: getattr(arguments, name) for name in option.OPTIONS}
     try:
         return _draw(arguments, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from submission import MissingPart
+from submission import MissingPart, commands
 from submission.paths import readable
 
 # Only what diffusers reads: the same repositories hold pickles, other frameworks' weights and second copies in fp16.
@@ -52,7 +52,7 @@ def is_hub_id(weights: str) -> bool:
 def download(weights: str) -> str:
     """The command that brings a model from the hub into the cache."""
     wanted = " ".join(f"--include '{pattern}'" for pattern in _WANTED)
-    return f".venv/bin/hf download {weights} {wanted} --exclude 'safety_checker/*'"
+    return f"{commands.script('hf')} download {weights} {wanted} --exclude 'safety_checker/*'"
 
 
 def _repository(weights: str) -> Path:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baselines import hub, registry
 from baselines import options as option
-from submission import Competition
+from submission import Competition, commands
 from submission.errors import CompetitionError
 from submission.paths import data_home, repo_root
 
@@ -42,8 +42,8 @@ def show(competition: Competition) -> None:
         table.add_row(name, _here(name, competition), does)
     table.add_row("FILE.py:Class", "", "your own: a class with generate(self, prompts, seeds)")
     Console().print(table)
-    if commands := _how_to_get(competition):
-        print("What is missing comes with:", *commands, sep="\n  ")
+    if how := _how_to_get(competition):
+        print("What is missing comes with:", *how, sep="\n  ")
 
 
 def _here(name: str, competition: Competition) -> Text:
@@ -58,7 +58,7 @@ def _here(name: str, competition: Competition) -> Text:
 def _how_to_get(competition: Competition) -> list[str]:
     """The commands that bring what is missing, as far as there are any."""
     data = str(data_home() / competition.name)
-    commands = []
+    found = []
     for name in registry.MODELS:
         try:
             parts = missing_parts(name, competition)
@@ -66,12 +66,12 @@ def _how_to_get(competition: Competition) -> list[str]:
             continue
         for kind, _, rest in (part.rpartition(" ") for part in parts):
             if kind == "weights" and hub.is_hub_id(rest):
-                commands.append(hub.download(rest))
+                found.append(hub.download(rest))
             elif kind == "package":
-                commands.append("pip install --editable '.[baselines]'")
+                found.append(commands.install([rest]))
             elif rest.startswith(data) and competition.data_help is None:
-                commands.append(f"make data COMPETITION={competition.name}")
-    return list(dict.fromkeys(commands))
+                found.append(commands.data(competition.name))
+    return list(dict.fromkeys(found))
 
 
 def _short(path: str) -> str:

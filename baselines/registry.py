@@ -14,7 +14,7 @@ from baselines import options as option
 from baselines import participant
 from baselines.generator import Generator
 from baselines.hardware import PRECISIONS, Hardware, decide, resolve_device
-from submission import Competition
+from submission import Competition, commands
 from submission.errors import MissingPart, UsageError
 from submission.paths import data_home, repo_root
 from submission.quiet import quiet_libraries
@@ -171,9 +171,7 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
 
     def load_it(hardware: Hardware) -> Generator:
         if missing := missing_packages(model):
-            raise MissingPart(
-                f"{name} needs the Python package {', '.join(missing)}", get_it="pip install --editable '.[baselines]'"
-            )
+            raise MissingPart(f"{name} needs the Python package {', '.join(missing)}", get_it=commands.install(missing))
         module, _, function = model.target.partition(":")
         loader = getattr(importlib.import_module(module), function or "load")
         with quiet_libraries():

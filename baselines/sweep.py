@@ -24,7 +24,7 @@ from baselines import options as option
 from baselines import registry
 from baselines.generate import draw
 from baselines.request import Request
-from submission import Competition, Scorecard, Submission, atomic
+from submission import Competition, Scorecard, Submission, atomic, commands
 from submission.errors import UsageError, run
 from submission.paths import data_home
 
@@ -118,7 +118,7 @@ def figure(rows: Sequence[Row], title: str) -> bytes:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m baselines.sweep", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("model", help="a model with --guidance-scale (python -m baselines --list)")
+    parser.add_argument("model", help=f"a model with --guidance-scale ({commands.module('baselines --list')})")
     parser.add_argument(
         "--guidance", type=float, nargs="+", default=[1, 1.5, 2, 3, 4, 6], metavar="SCALE", help="(1 1.5 2 3 4 6)"
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from submission import strict_json
-from submission.errors import CompetitionError, MissingPart, Problem
+from submission import commands, strict_json
+from submission.errors import CompetitionError, MissingPart, Problem, shown
 from submission.images import ImageProblem, read_image
 
 FRAME_NAME = re.compile(r"(?P<key>.+)_(?P<frame>[0-9]+)\.png")
@@ -50,7 +50,7 @@ def read_training_data(folder: Path | str) -> list[TrainingEntry]:
             raise MissingPart(
                 f"the training data is not complete: no {part.name}",
                 looked_for=part,
-                get_it=f"make data COMPETITION={folder.resolve().name}",
+                get_it=_how_to_get(folder),
             )
     info, wrong = strict_json.parse(info_path.read_bytes())
     problems = [Problem("train_info.json", what) for what in wrong]
@@ -80,6 +80,13 @@ def read_training_image(path: Path, image_size: int | None) -> np.ndarray:
         return read_image(path.read_bytes(), image_size)
     except ImageProblem as error:
         raise CompetitionError(f"{path.parent}: a training image is not valid", [error.problem(path.name)]) from None
+
+
+def _how_to_get(folder: Path) -> str:
+    """A folder's name is somebody's choice: only what may be a competition's is repeated in a command."""
+    name = folder.resolve().name
+    named = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name)
+    return commands.data(name) if named else f"put train_info.json and train/ into {shown(str(folder))}"
 
 
 def _find_frames(folder: Path, problems: list[Problem]) -> dict[str, dict[int, Path]]:

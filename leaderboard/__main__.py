@@ -13,7 +13,7 @@ from leaderboard import board, comparison, editing, outputs, report, table
 from leaderboard.entry import measured
 from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.ranking import rank
-from submission import atomic
+from submission import atomic, commands
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, SubmissionError, run, shown
 
@@ -35,9 +35,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXIT_CODES,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    show = commands.add_parser("show", help="print the board: shipped baselines and local entries together")
+    show = subcommands.add_parser("show", help="print the board: shipped baselines and local entries together")
     show.add_argument("--all", action="store_true", help="every entry, not only each name's best")
     show.add_argument(
         "--top",
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
     show.set_defaults(command=_show)
 
-    compare = commands.add_parser("table", help="write the models of a competition as a table for a paper")
+    compare = subcommands.add_parser("table", help="write the models of a competition as a table for a paper")
     compare.add_argument(
         "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
     )
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--all", action="store_true", help="every entry, not only each name's best")
     compare.set_defaults(command=_compare)
 
-    check = commands.add_parser(
+    check = subcommands.add_parser(
         "check",
         help="does an entry beat the competition's gate?",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -77,12 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
     check.set_defaults(command=_check)
 
-    rename = commands.add_parser("rename", help="give an entry of the local board another name")
+    rename = subcommands.add_parser("rename", help="give an entry of the local board another name")
     rename.add_argument("old", metavar="OLD")
     rename.add_argument("new", metavar="NEW")
     rename.set_defaults(command=_rename)
 
-    remove = commands.add_parser("remove", help="take an entry off the local board; its history keeps it")
+    remove = subcommands.add_parser("remove", help="take an entry off the local board; its history keeps it")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--submission", metavar="SHA256", help="only those whose hash begins so (default: all)")
     remove.set_defaults(command=_remove)
@@ -114,7 +114,7 @@ def _show(arguments: argparse.Namespace) -> int:
     tiers = {name: found.tiers for name, found in competitions.items()}
     groups = rank(entries, tiers, every=arguments.all, top=arguments.top or None)
     if not groups:
-        print("The board is empty. `make score` puts an entry on it.")
+        print(f"The board is empty. `{commands.make('score', 'scorer SUBMISSION')}` puts an entry on it.")
     table.show(Console(highlight=False), groups, competitions)
     return 0
 
@@ -129,7 +129,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         raise MissingPart(
             f"the board has no entry of {competition.name}",
             looked_for=f"{board.SHIPPED} and {arguments.leaderboard}",
-            get_it=f"make score COMPETITION={arguments.competition} MODEL=…",
+            get_it=commands.make("score COMPETITION=… MODEL=…", "scorer SUBMISSION --competition …"),
         )
     text = comparison.markdown(groups) if arguments.format == "markdown" else comparison.as_csv(groups)
     if arguments.out is None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from leaderboard import better, board, editing, outputs, table
 from scorer import cache, protocols
-from submission import Competition, Scorecard, SubmissionError, atomic
+from submission import Competition, Scorecard, SubmissionError, atomic, commands
 from submission.errors import UsageError, run
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m scorer",
         description="Measure a submission: FID, CLIP-I, CLIP-T, IS, PSNR and SSIM, and the verdict per tier.",
         epilog="exit codes: 0 scored, whatever the score; 2 wrong usage; 3 invalid submission or competition (nothing "
-        "is written); 4 something needed is missing. Also: `python -m scorer protocols` (what can measure, and what it "
-        "compares with), `python -m scorer cache` (what is kept between runs)",
+        "is written); 4 something needed is missing. Also: "
+        f"`{commands.module('scorer protocols')}` (what can measure, and what it compares with), "
+        f"`{commands.module('scorer cache')}` (what is kept between runs)",
     )
     add = parser.add_argument
     add("submission", type=Path, help="a folder or zip of images")

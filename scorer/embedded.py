@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from submission import MissingPart
+from submission import MissingPart, commands
 from submission.hashes import file_sha256
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -34,7 +34,7 @@ def weights_file(part: str) -> Path:
         raise MissingPart(
             f"the bestiary's {part} is not there",
             looked_for=path,
-            get_it="restore the file, or train it: make train MODEL=backbones",
+            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "scorer.train"),
         )
     return path
 
@@ -112,7 +112,7 @@ def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
         raise MissingPart(
             f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})",
             looked_for=weights_file(part),
-            get_it="restore the file, or train it: make train MODEL=backbones",
+            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "scorer.train"),
         )
 
 

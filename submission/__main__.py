@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from submission import atomic
+from submission import atomic, commands
 from submission.archive import open_files, write_zip
 from submission.checks import read_manifest
 from submission.competition import Competition
@@ -33,12 +33,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
         epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="validate | pack | sheet | data | hashes")
+    subcommands = parser.add_subparsers(
+        dest="command", required=True, metavar="validate | pack | sheet | data | hashes"
+    )
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
     def command(name: str, text: str, *aliases: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text, aliases=aliases)
+        made = subcommands.add_parser(name, help=text, description=text, aliases=aliases)
         made.add_argument("submission", metavar="DIR", type=Path, help="the folder of images, or a zip of it")
         return made
 
@@ -76,17 +78,17 @@ def _parser() -> argparse.ArgumentParser:
         "--per-image",
         type=Path,
         metavar="FILE",
-        help="for --worst: the values of each image, as `python -m scorer … --csv FILE` writes them "
+        help=f"for --worst: the values of each image, as `{commands.module('scorer')} … --csv FILE` writes them "
         "(default: DIR.per-image.csv)",
     )
     sheet.add_argument("--small", action="store_true", help="in 256 colours, a third of the size: for a README")
 
     text = "say what of a competition's data is on this machine, and how to get the rest"
-    data = commands.add_parser("data", help=text, description=text)
+    data = subcommands.add_parser("data", help=text, description=text)
     data.add_argument("--competition", "-c", required=True, metavar="C", help=where)
 
     text = "hash a folder of training images, so that a scorer knows copies of them (training_hashes of a competition)"
-    hashes = commands.add_parser("hashes", help=text, description=text)
+    hashes = subcommands.add_parser("hashes", help=text, description=text)
     hashes.add_argument("folder", metavar="DIR", type=Path, help="the PNG and JPEG files in it and in its folders")
     hashes.add_argument(
         "--out", "-o", type=Path, default=Path("training.hashes"), help="the file to write (default: %(default)s)"
@@ -193,7 +195,7 @@ def _sheet(options: argparse.Namespace) -> None:
     atomic.write_bytes(out, sheet_bytes(page, small=options.small))
     print(f"sheet: {shown(str(out))} ({page.width}×{page.height} pixels)")
     if submission.problems:
-        print("  the submission has problems: `make validate`, or python -m submission validate, names every one")
+        print(f"  the submission has problems: {commands.module('submission validate')} names every one")
 
 
 def _ranking(options: argparse.Namespace, submission: Submission) -> Ranking | None:
@@ -211,7 +213,7 @@ def _ranking(options: argparse.Namespace, submission: Submission) -> Ranking | N
         if not path.is_file():
             raise UsageError(
                 f"--worst needs the values of each image: there is no {path}\n"
-                "  write them with `python -m scorer DIR --csv FILE`, and give --per-image FILE"
+                f"  write them with `{commands.module('scorer')} DIR --csv FILE`, and give --per-image FILE"
             )
         images = submission.path.glob("*") if submission.path.is_dir() else [submission.path]
         newest = max((image.lstat().st_mtime_ns for image in images), default=0)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from submission import atomic, paths, strict_json
+from submission import atomic, commands, paths, strict_json
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, run
 from submission.images import image_bytes
@@ -247,6 +247,13 @@ def _is_finished(out: Path) -> bool:
     return (out / "test.json").exists()
 
 
+def _how_to_make() -> str:
+    return commands.make(
+        "data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/",
+        "submission.coco --captions captions_val2014.json --images val2014/",
+    )
+
+
 def _tell(out: Path) -> None:
     source = json.loads((out / "source.json").read_text(encoding="utf-8"))
     own = out != paths.data_home() / "coco2014"
@@ -280,8 +287,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.captions is None or args.images is None:
         raise UsageError(
-            "which captions and images? make data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/\n"
-            f"  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}"
+            f"which captions and images? {_how_to_make()}\n  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}"
         )
     print(f"reading {args.captions}", file=sys.stderr, flush=True)  # half a minute on a slow machine
     files, captions = read_captions(args.captions)

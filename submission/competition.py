@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from submission import paths, strict_json, strict_toml
+from submission import commands, paths, strict_json, strict_toml
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.families import families, problems_of_group
 from submission.prompts import Prompt, read_prompts
@@ -169,7 +169,7 @@ class Competition:
         if self.data_help is not None:
             return self.data_help.replace("{data}", str(self.data))
         if self.is_shipped:
-            return f"make data COMPETITION={self.name}"
+            return commands.data(self.name)
         missing = ", ".join(str(path) for _, path in self.data_files() if not path.exists())
         return f"ask the host of the competition for what is not here, and put it there: {missing}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from submission import commands
 from submission.errors import shown
 
 _PICTURES = (
@@ -36,7 +37,10 @@ _OTHERS = (
     (b"\x89HDF", "an HDF5 file"),
     (b"bplist", "a property list of macOS"),
 )
-_SAVE = "save it with Pillow: image.convert('RGB').save(name); `python -m submission import` does it for a whole folder"
+_SAVE = (
+    "save it with Pillow: image.convert('RGB').save(name);"
+    f" `{commands.module('submission import')}` does it for a whole folder"
+)
 _AGAIN = "download it again, signed in where that is asked for; a page that says why came instead"
 
 

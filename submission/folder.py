@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from submission import jpeg
+from submission import commands, jpeg
 from submission.archive import open_files
 from submission.checks import check_names, read_checked, read_manifest
 from submission.competition import Competition
@@ -39,7 +39,8 @@ class Submission:
         try:
             self.files = open_files(self.path, limit, max_entries(count))
         except NotReadable as error:
-            hint = "a submission is a folder of images, or a zip of them; `make submission` draws one"
+            hint = "a submission is a folder of images, or a zip of them; "
+            hint += f"`{commands.make('submission', 'baselines MODEL')}` draws one"
             raise SubmissionError([Problem("", str(error), hint)], str(path)) from None
         self.manifest, problems = read_manifest(self.files, competition.name, self.expected)
         names = check_names(self.files.names, self.expected, self.files.problems)

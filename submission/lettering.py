@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+from submission import commands
 from submission.errors import MissingPart, shown
 
 _NOBODY_HAS = "\U0010fffe"  # a code point that is no character: what a font draws for what it lacks
@@ -30,7 +31,9 @@ def font(size: int) -> ImageFont.FreeTypeFont:
         path = Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
         if path.is_file():
             return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
-    raise MissingPart("the font DejaVu Sans", looked_for="the package matplotlib", get_it="pip install matplotlib")
+    raise MissingPart(
+        "the font DejaVu Sans", looked_for="the package matplotlib", get_it=commands.install(["matplotlib"])
+    )
 
 
 def legible(text: str) -> str:

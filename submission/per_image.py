@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from submission import commands
 from submission.delimited import from_cell, read_table
 from submission.errors import Problem, UsageError, listing
 from submission.safe_read import NotReadable, read_regular
@@ -26,6 +27,10 @@ class Ranking:
     images: tuple[tuple[str, float], ...]
 
 
+def _how_to_write() -> str:
+    return f"`{commands.module('scorer')} … --csv FILE`"
+
+
 def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
     """The `n` images of `names` with the worst values of `metric` in the per-image CSV; equal ones in prompt order.
 
@@ -35,11 +40,13 @@ def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
     try:
         data = read_regular(path, _MAX_BYTES, follow=True)
     except NotReadable as error:
-        raise UsageError(f"{path}: {error}; `python -m scorer … --csv FILE` writes the values of each image") from None
+        raise UsageError(
+            f"{path}: {error}; `{commands.module('scorer')} … --csv FILE` writes the values of each image"
+        ) from None
     table = read_table(data, lambda header: "image_name" in header, problems)
     if table is None or problems or "image_name" not in table.header:
         told = f"\n{listing(problems)}" if problems else ""
-        raise UsageError(f"{path}: is not a per-image CSV, as `python -m scorer … --csv FILE` writes it{told}")
+        raise UsageError(f"{path}: is not a per-image CSV, as {_how_to_write()} writes it{told}")
     columns = [column for column in table.header if column not in _NOT_NUMBERS]
     if metric not in columns:
         raise UsageError(f"{path} has no column {metric!r}; it has: {', '.join(columns) or 'none'}")

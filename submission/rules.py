@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from submission import commands
 from submission.errors import Problem
 from submission.scorecard import METRICS, Score
 from submission.suspicions import FINDINGS, Finding, RuleCheck
@@ -83,7 +84,7 @@ class Rules(BaseModel):
         """What is wrong with the rules of a competition that names these `training_hashes`."""
         if self.max_training_copies is None or training_hashes is not None:
             return []
-        hint = "write them with python -m submission hashes FOLDER --out FILE, and name FILE there"
+        hint = f"write them with {commands.module('submission hashes')} FOLDER --out FILE, and name FILE there"
         return [Problem("rules.max_training_copies", "needs competition.training_hashes", hint)]
 
     def check(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.image_hashes import CODE_BYTES, code
 from submission.images import ImageProblem, max_file_bytes, read_image
@@ -61,7 +61,7 @@ def read_hashes(path: Path) -> np.ndarray:
     if len(body) == len(data) or not body or len(body) % CODE_BYTES:
         raise CompetitionError(
             f"{path}: is not a file of training hashes of this version\n"
-            "  write it again: python -m submission hashes FOLDER --out FILE"
+            f"  write it again: {commands.module('submission hashes')} FOLDER --out FILE"
         )
     return np.frombuffer(body, np.uint8).reshape(-1, CODE_BYTES)
 

@@ -22,7 +22,7 @@ from baselines.hardware import Hardware
 from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
-from submission import Competition, MissingPart, Prompt
+from submission import Competition, MissingPart, Prompt, commands
 from submission.errors import UsageError, some
 from submission.hashes import file_sha256
 from submission.paths import readable
@@ -129,7 +129,8 @@ def _file(folder: Path, name: str) -> Path:
         raise MissingPart(
             f"the weights of clip-guided are not complete: no {name}",
             looked_for=readable(path),
-            get_it="train them (make train MODEL=clip-guided), or name a folder that has them with --weights",
+            get_it=f"train them ({commands.make('train MODEL=clip-guided', 'baselines.clip_guided.train')}), or name"
+            " a folder that has them with --weights",
         )
     return path
 

@@ -17,7 +17,7 @@ from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_guide import GUIDES
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.training_options import add_model, command_parser, hardware_arguments
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import run
 
 # Each guide has the scale with the best CLIP-T of 2 … 128 (raw: of 0.3 … 100, less where FID says so) on 64 prompts:
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     for guide in GUIDES:
         train_guide.main([guide, *common, "--runs", str(args.runs), "--epochs", str(args.epochs)])
     assemble(args.runs, args.out, SAMPLING)
-    print(f"draw with it: python -m baselines clip-guided --weights {args.out}")
+    print(f"draw with it: {commands.module('baselines clip-guided')} --weights {args.out}")
     return 0
 
 

@@ -24,7 +24,7 @@ from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
 from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.options import add_hardware
 from baselines.training_options import accelerator_of, command_parser
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
 
@@ -109,7 +109,7 @@ def finished(runs: Path, name: str) -> tuple[Guide, str]:
             raise MissingPart(
                 f"the guide {name} is not trained yet",
                 looked_for=path,
-                get_it=f"python -m baselines.clip_guided.train_guide {name} --runs {runs}",
+                get_it=f"{commands.module('baselines.clip_guided.train_guide')} {name} --runs {runs}",
             )
     return load(config, weights).train(), file_sha256(weights)
 

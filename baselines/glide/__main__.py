@@ -12,7 +12,7 @@ import numpy as np
 from baselines import options as option
 from baselines import registry
 from baselines.hardware import Hardware, decide, say_cost
-from submission import Competition, atomic
+from submission import Competition, atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.images import ImageProblem, image_bytes, read_image
 from submission.progress import Progress
@@ -22,12 +22,12 @@ from submission.sheet import sheet_bytes
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m baselines.glide",
-        description="GLIDE beside drawing submissions (that is: python -m baselines glide).",
+        description=f"GLIDE beside drawing submissions (that is: {commands.module('baselines glide')}).",
         epilog="exit codes: 0 ok, 2 wrong usage, 4 a needed part is missing",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | sheet | convert")
+    subcommands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | sheet | convert")
     text = "draw a part of an image anew, by a prompt; the rest keeps its pixels"
-    inpaint = commands.add_parser("inpaint", help=text, description=text)
+    inpaint = subcommands.add_parser("inpaint", help=text, description=text)
     inpaint.add_argument("--image", type=Path, required=True, help="PNG or JPEG, of the size that the weights draw")
     inpaint.add_argument("--mask", type=Path, required=True, help="of the same size: white is drawn anew, black kept")
     inpaint.add_argument("--prompt", required=True, help="what the whole image should show")
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     option.add_hardware(inpaint)
 
     text = "a page of a competition's references, parts of which are drawn anew, each by two prompts"
-    sheet = commands.add_parser("sheet", help=text, description=text)
+    sheet = subcommands.add_parser("sheet", help=text, description=text)
     sheet.add_argument("--competition", default="bestiary", metavar="C", help="a name or a path (%(default)s)")
     sheet.add_argument("--out", type=Path, default=Path("glide-inpaint.png"), help="the PNG to write (%(default)s)")
     sheet.add_argument("--count", type=int, default=8, help="references (%(default)s)")
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     option.add_hardware(sheet)
 
     text = "write a safetensors beside each of OpenAI's .pt files, once"
-    convert = commands.add_parser("convert", help=text, description=text)
+    convert = subcommands.add_parser("convert", help=text, description=text)
     convert.add_argument("--weights", type=Path, required=True, metavar="DIR", help="the folder with the .pt files")
     return parser
 

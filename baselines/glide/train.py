@@ -18,7 +18,7 @@ from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyC
 from baselines.glide.train_noised_clip import ClipInTraining
 from baselines.glide.unet import UNet
 from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import run
 
 # Of the scales 1 to 6, classifier-free guidance is best at 3 on the validation prompts (`make sweep MODEL=glide`), in
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
     train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])
     assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
-    print(f"{args.out}: draw with python -m baselines glide --weights {args.out}")
+    print(f"{args.out}: draw with {commands.module('baselines glide')} --weights {args.out}")
     return 0
 
 

@@ -21,7 +21,7 @@ from baselines.monster.text import encode
 from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
-from submission import Competition, MissingPart
+from submission import Competition, MissingPart, commands
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
@@ -106,6 +106,7 @@ def load(
             raise MissingPart(
                 f"the monster's weights are not complete: no {part}",
                 looked_for=readable(folder / part),
-                get_it="train them (make train MODEL=monster), or name a folder that has them with --weights",
+                get_it=f"train them ({commands.make('train MODEL=monster', 'baselines.monster.train')}), or name"
+                " a folder that has them with --weights",
             )
     return Monster(folder, hardware, steps=steps, guidance_scale=guidance_scale)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from baselines.monster import train_autoencoder, train_text_encoder, train_unet
 from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import run
 
 SAMPLING = {"steps": 20, "guidance_scale": 2.5, "batch_size": 32}
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     # The same model at a tenth of its training: its scores are the thresholds of the bestiary's tier "baseline".
     early = args.out.with_name(f"{args.out.name}-at-one-tenth")
     assemble(args.runs, early, args.runs / "unet" / "weights-0.1.safetensors", SAMPLING)
-    print(f"{args.out}: draw with python -m baselines monster --weights {args.out}")
+    print(f"{args.out}: draw with {commands.module('baselines monster')} --weights {args.out}")
     return 0
 
 

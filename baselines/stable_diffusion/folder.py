@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import shared_parts
 from baselines.pretrained import load_network
-from submission import MissingPart, atomic
+from submission import MissingPart, atomic, commands
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
@@ -64,7 +64,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
             "this is no folder of Stable Diffusion: it has no model_index.json",
             looked_for=readable(index),
             get_it="name a folder that diffusers' save_pretrained wrote, or train one"
-            " (python -m baselines.stable_diffusion.train)",
+            f" ({commands.module('baselines.stable_diffusion.train')})",
         )
     kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
     if kind != MODEL_INDEX["_class_name"]:

@@ -27,7 +27,7 @@ from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, add_share, command_parser
-from submission import atomic
+from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256
 
@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
     out = args.model or args.out / "model"
     assemble(unet.half(), solver, args.parts, out, share=args.share)
     atomic.write_json(out / "sampling.json", SAMPLING)
-    print(f"{out}: draw with python -m baselines stable --weights {out}")
+    print(f"{out}: draw with {commands.module('baselines stable')} --weights {out}")
     return 0
 
 

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import hub, shared_parts
 from baselines.pretrained import load_network
-from submission import MissingPart
+from submission import MissingPart, commands
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
@@ -47,10 +47,14 @@ def find(weights: str) -> Path:
             raise MissingPart(
                 f"the weights {weights} are not on this machine",
                 looked_for=f"the folder {weights}, and the Hugging Face cache",
-                get_it=f".venv/bin/hf download {weights}",
+                get_it=f"{commands.script('hf')} download {weights}",
             )
         folder = snapshot or folder
     return folder
+
+
+def _how_to_train() -> str:
+    return commands.make("train MODEL=vq", "baselines.vq_diffusion.train")
 
 
 def find_parts(folder: Path) -> dict[str, Path]:
@@ -66,7 +70,7 @@ def find_parts(folder: Path) -> dict[str, Path]:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: no {part}",
                 looked_for=readable(folder / part),
-                get_it="train them (make train MODEL=vq), or name a folder or a hub id that has them with --weights",
+                get_it=f"train them ({_how_to_train()}), or name a folder or a hub id that has them with --weights",
             )
     return {part: homes[part] / part for part in PARTS}
 
@@ -89,7 +93,7 @@ def load_parts(folders: Mapping[str, Path]) -> dict[str, Any]:
             raise MissingPart(
                 f"the VQ-Diffusion weights are not complete: {part} does not load",
                 looked_for=readable(folders[part]),
-                get_it=f"train them (make train MODEL=vq), or download them again ({str(error).splitlines()[0]})",
+                get_it=f"train them ({_how_to_train()}), or download them again ({str(error).splitlines()[0]})",
             ) from error
     return loaded
 

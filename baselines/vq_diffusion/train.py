@@ -19,7 +19,7 @@ from transformers import CLIPTextConfig
 from baselines import shared_parts
 from baselines.training_options import add_data, add_model, add_share, command_parser, hardware_arguments
 from baselines.vq_diffusion import train_transformer, train_vqmodel
-from submission import atomic, paths
+from submission import atomic, commands, paths
 from submission.errors import run
 
 # Of the guidance scales 2 and 4, the latter shows more of what 64 validation prompts ask for, at the same FID.
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
     weights = args.runs / "transformer" / "weights.safetensors"
     assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
-    print(f"{args.out}: draw with python -m baselines vq --weights {args.out}")
+    print(f"{args.out}: draw with {commands.module('baselines vq')} --weights {args.out}")
     return 0
 
 

@@ -19,7 +19,7 @@ from random import Random
 
 from PIL import Image
 
-from submission import atomic
+from submission import atomic, commands
 from submission.bestiary.captions import describe
 from submission.bestiary.draw import draw
 from submission.bestiary.world import (
@@ -118,7 +118,7 @@ def claim(out: Path) -> None:
     if found != VERSION and (out / "train").exists():
         raise UsageError(
             f"{out} holds another version of the bestiary ({found or 'unknown'}, now {VERSION}): remove the folder, "
-            "then draw it again with make data"
+            f"then draw it again with {commands.data('bestiary')}"
         )
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_json(mark, {"version": VERSION})

@@ -1,0 +1,65 @@
+"""Commands in messages, as they work when they are pasted where the message was printed.
+
+Nothing foreign belongs into one: a name that somebody else chose may be a command of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from submission import paths
+
+
+def python() -> str:
+    """This interpreter, as it is called from the current folder: `.venv/bin/python`, or `python` where that is it."""
+    return _called(Path(sys.executable)) if sys.executable else "python"
+
+
+def module(words: str) -> str:
+    """`python -m WORDS`."""
+    return f"{python()} -m {words}"
+
+
+def script(name: str) -> str:
+    """A command that was installed beside this interpreter, such as `hf`."""
+    return _called(Path(sys.executable).with_name(name)) if sys.executable else name
+
+
+def make(words: str, otherwise: str) -> str:
+    """`make WORDS` where there is a checkout; what `python -m OTHERWISE` does in its place where there is none."""
+    root = paths.checkout()
+    if root is None:
+        return module(otherwise)
+    return f"make {words}" if root == Path.cwd() else f"make -C {shlex.quote(str(root))} {words}"
+
+
+def data(competition: str) -> str:
+    """What makes the data of a shipped competition, or says what of them is missing."""
+    own = {"bestiary": "submission.bestiary", "coco2014": "submission.coco --captions FILE --images FOLDER"}
+    return make(f"data COMPETITION={competition}", own.get(competition, f"submission data --competition {competition}"))
+
+
+def install(packages: list[str]) -> str:
+    """What installs the generators' packages: the project's own set in a checkout, these ones elsewhere."""
+    root = paths.checkout()
+    if root is None:
+        return module(f"pip install {' '.join(packages)}")
+    return module(f"pip install --editable {shlex.quote(f'{_near(root)}[baselines]')}")
+
+
+def _called(path: Path) -> str:
+    """A program by the shortest way of calling it from the current folder."""
+    for name in (path.name, "python"):
+        if (found := shutil.which(name)) and Path(found).absolute() == path:
+            return name
+    near = _near(path)
+    return shlex.quote(near if os.sep in near else os.path.join(".", near))
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
