@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,12 +62,15 @@ def noted(row: Row, resembled: Sequence[Alike]) -> Row:
     return replace(row, alike=near[0].submission_sha256) if near else row
 
 
-def pairs(rows: pd.DataFrame) -> list[Pair]:
+def pairs(rows: pd.DataFrame, involved: Set[str]) -> list[Pair]:
     """Each two names in `rows`, in the order of their times, whose images are the same or were noted as alike.
 
-    Of many names with the same images each is named with the first one.
+    Of many names with the same images each is named with the first one. `involved` is what the function of that name
+    found.
     """
-    rows = rows[rows["submission_sha256"].isin(involved(rows))].sort_values("created_at", kind="stable")
+    if not involved:
+        return []
+    rows = rows[rows["submission_sha256"].isin(involved)].sort_values("created_at", kind="stable")
     hashes = rows["submission_sha256"]
     first = rows[~hashes.duplicated()].set_index("submission_sha256")["name"]
     found: dict[tuple[str, str], Pair] = {}
@@ -83,8 +86,8 @@ def pairs(rows: pd.DataFrame) -> list[Pair]:
 
 def involved(rows: pd.DataFrame) -> set[str]:
     """The `submission_sha256` of all rows whose images are those of a row of another name, or were noted as alike."""
-    again = rows[rows["submission_sha256"].duplicated(keep=False)]
+    again = rows[["name", "submission_sha256"]][rows["submission_sha256"].duplicated(keep=False)]
     names = again.groupby("submission_sha256")["name"].nunique()
-    noted = rows[rows["alike"] != ""]
+    noted = rows[["submission_sha256", "alike"]][rows["alike"] != ""]
     noted = noted[noted["alike"].isin(rows["submission_sha256"])]
     return {*names.index[names > 1], *noted["alike"], *noted["submission_sha256"]}

@@ -205,10 +205,12 @@ def _odd_lines(body: bytes, columns: Sequence[str]) -> np.ndarray | None:
     even = np.flatnonzero(~odd)
     if not len(even):
         return np.flatnonzero(odd)
-    # The bounds of each cell of the even lines: (lines, columns + 1).
-    first = np.concatenate([[0], ends[:-1] + 1])[even]
-    inner = commas[(np.cumsum(counts)[even] - counts[even])[:, None] + np.arange(len(columns) - 1)]
-    bounds = np.concatenate([first[:, None] - 1, inner, ends[even][:, None]], axis=1)
+    # Where the commas of the even lines are, (lines, columns - 1), and where the lines begin and end.
+    if len(even) == len(ends):
+        inner = commas.reshape(len(ends), -1)
+    else:
+        inner = commas[(np.cumsum(counts)[even] - counts[even])[:, None] + np.arange(len(columns) - 1)]
+    begin, end_of_line = np.concatenate([[0], ends[:-1] + 1])[even], ends[even]
     digit = np.zeros(256, bool)
     digit[ord("0") : ord("9") + 1] = True
     begins = digit.copy()
@@ -217,7 +219,8 @@ def _odd_lines(body: bytes, columns: Sequence[str]) -> np.ndarray | None:
         # pandas takes more for a number than a board's: blanks around it, True, a sign, names of infinity.
         if column in _FLOATS or column in _WHOLE:
             first_sign, longest = (begins, _CELL_BYTES) if column in _FLOATS else (digit, 18)
-            start, end = bounds[:, place] + 1, bounds[:, place + 1]
+            start = inner[:, place - 1] + 1 if place else begin
+            end = inner[:, place] if place < len(columns) - 1 else end_of_line
             fits = first_sign[array[start]] & digit[array[end - 1]] & (end - start <= longest)
             odd[even[~(fits | (start == end))]] = True
     return np.flatnonzero(odd)

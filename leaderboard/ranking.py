@@ -99,44 +99,42 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
     hashes = _numbers_of(rows["submission_sha256"])
     time = rows["created_at"].to_numpy().astype(np.int64)
     order = np.lexsort([hashes[:, 1], hashes[:, 0], time, fid, -passed, unranked != ""])
-    rows = rows.assign(unranked=unranked, passed=passed, of=of).iloc[order]
 
     key = rows["name"] + "\n" + rows["submission_sha256"]
-    shipped = rows["shipped"]
-    rows = rows.assign(reproduced=shipped & key.isin(key[~shipped]))
+    shipped = rows["shipped"].to_numpy()
+    reproduced = shipped & key.isin(key[~shipped]).to_numpy()
     # What reproduces a shipped row is that row's mark, not a line of its own.
-    once = rows[shipped | ~key.isin(key[shipped])]
-    best = once if every else once.drop_duplicates(["name", "shipped"])
-    hidden = len(once) - len(best)
-    pairs = alike.pairs(once)
-    ranks, does_not = best[best["unranked"] == ""], best[best["unranked"] != ""]
-    first, last = _places(ranks, tiers)
-    shown = pd.concat([ranks[:top], does_not[:top]])
-    related = shown["submission_sha256"].isin(alike.involved(once))
+    once = shipped | ~key.isin(key[shipped]).to_numpy()
+    best = order[once[order]]
+    if not every:
+        best = best[~rows[["name", "shipped"]].iloc[best].duplicated().to_numpy()]
+    ranks, does_not = best[unranked[best] == ""], best[unranked[best] != ""]
+    first, last = _places(rows, ranks, tiers)
+    shown = np.concatenate([ranks[:top], does_not[:top]])
+    described = rows[["name", "submission_sha256", "alike", "created_at"]][once]
+    involved = alike.involved(described)
     ranked = [
         Ranked(
             row,
-            shipped=bool(shipped),
-            place=place if not why else None,
-            tiers_passed=int(passed),
-            tiers=int(of),
-            unranked=why,
-            reproduced=bool(reproduced),
-            places=(int(first[place - 1]), int(last[place - 1])) if not why else None,
-            alike=bool(alike_),
+            shipped=bool(shipped[place]),
+            place=None if unranked[place] else number + 1,
+            tiers_passed=int(passed[place]),
+            tiers=int(of[place]),
+            unranked=unranked[place],
+            reproduced=bool(reproduced[place]),
+            places=None if unranked[place] else (int(first[number]), int(last[number])),
+            alike=row.submission_sha256 in involved,
         )
-        for place, (row, shipped, passed, of, why, reproduced, alike_) in enumerate(
-            zip(
-                frame.to_rows(shown),
-                *(shown[name] for name in ("shipped", "passed", "of", "unranked", "reproduced")),
-                related,
-                strict=True,
-            ),
-            start=1,
-        )
+        for number, (place, row) in enumerate(zip(shown, frame.to_rows(rows.iloc[shown]), strict=True))
     ]
-    fingerprint, competition = rows["fingerprint"].iloc[0], rows["competition"].iloc[0]
-    return Group(competition, fingerprint, ranked, hidden, len(best) - len(shown), pairs)
+    return Group(
+        competition=rows["competition"].iloc[0],
+        fingerprint=rows["fingerprint"].iloc[0],
+        ranked=ranked,
+        hidden=int(once.sum()) - len(best),
+        more=len(best) - len(shown),
+        pairs=alike.pairs(described, involved),
+    )
 
 
 def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
@@ -175,13 +173,15 @@ def _passed(
     return passed, np.full(len(rows), len(tiers))
 
 
-def _places(rows: pd.DataFrame, tiers: Sequence[Tier] | None) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the first and the last place that it may have: behind those that are surely better, before those
-    that are surely worse. Surely better is who passes at least as many tiers at the worse ends of the intervals as the
-    other at the better ends, and more of them or with an FID whose interval lies below the other's.
+def _places(rows: pd.DataFrame, ranks: np.ndarray, tiers: Sequence[Tier] | None) -> tuple[np.ndarray, np.ndarray]:
+    """For each of the rows at `ranks` the first and the last place that it may have: behind those that are surely
+    better, before those that are surely worse. Surely better is who passes at least as many tiers at the worse ends of
+    the intervals as the other at the better ends, and more of them or with an FID whose interval lies below the
+    other's.
     """
-    n = len(rows)
-    tiers_passed, fid = zip(*(_at_ends(rows, tiers, better=better) for better in (False, True)), strict=True)
+    n = len(ranks)
+    ends = [_at_ends(rows, tiers, better=better) for better in (False, True)]
+    tiers_passed, fid = zip(*((passed[ranks], fid[ranks]) for passed, fid in ends), strict=True)
     # The place of each row's worse and better end among all ends, equal ones sharing theirs: better ends come first.
     order = np.lexsort([np.concatenate(fid), -np.concatenate(tiers_passed)])
     keys = np.stack([-np.concatenate(tiers_passed)[order], np.concatenate(fid)[order]])

@@ -173,7 +173,9 @@ def _scorecard(
 def _entry_name(name: str | None, submission: Submission) -> str:
     """The entry's name: the one that was given, the manifest's model, or the submission's file name, printable."""
     model = submission.manifest.model if submission.manifest else ""
-    candidates = (name or "", model, submission.path.resolve().stem, "submission")
+    path = submission.path.resolve()
+    own = path.name if path.is_dir() else path.stem  # a dot in a folder's name begins no suffix
+    candidates = (name or "", model, own, "submission")
     return next(shown(text.strip(), 200) for text in candidates if text.strip())
 
 
