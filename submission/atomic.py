@@ -21,6 +21,7 @@ _LEFTOVER_AGE_S = 3600  # younger ones of other machines may be written right no
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
 # What file systems answer that know no fsync of a folder.
 _NO_FSYNC = {errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP}
+_DESCRIPTOR = re.compile(r"/dev/std(out|err)|/(?:dev|proc/self)/fd/([0-9]{1,4})")
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
@@ -60,6 +61,11 @@ def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator
     cut. One of many files, whose folder is complete only with a last one that is `lasting`, does not need it.
     """
     path = Path(path)
+    if match := _DESCRIPTOR.fullmatch(str(path)):  # also where it is a file that the shell made: what is printed stays
+        number = match[2] or {"out": 1, "err": 2}[match[1]]
+        with os.fdopen(os.dup(int(number)), "wb") as file:
+            yield file
+        return
     if _is_special(path):  # /dev/null, /dev/stdout, a FIFO: renaming a file over it would destroy it
         try:
             with path.open("wb") as file:

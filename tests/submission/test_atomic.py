@@ -60,6 +60,17 @@ def test_devices_are_written_to_not_replaced():
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="needs /dev/stdout")
+def test_standard_output_is_written_to_wherever_it_leads(tmp_path):
+    code = "import sys; from submission import atomic; print('before', flush=True)\n"
+    code += "atomic.write_bytes('/dev/stdout', b'whole\\n'); print('after')"
+    link = os.readlink("/dev/stdout")
+    with (tmp_path / "log").open("wb") as file:
+        subprocess.run([sys.executable, "-c", code], cwd=Path(atomic.__file__).parents[1], stdout=file, check=True)
+    assert (tmp_path / "log").read_text() == "before\nwhole\nafter\n"
+    assert os.readlink("/dev/stdout") == link
+
+
 def test_json_keeps_the_order_and_has_no_nan(tmp_path):
     atomic.write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n "b": 1,\n "a": "é"\n}\n'
