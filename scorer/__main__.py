@@ -1,6 +1,7 @@
 """`python -m scorer SUBMISSION --competition C`: measure, print, write the scorecard, add the row to the board.
 
-`python -m scorer protocols` explains what can measure, `python -m scorer cache` shows what is kept between runs.
+`python -m scorer protocols` explains what can measure, `python -m scorer cache` shows what is kept between runs,
+`python -m scorer statistics` makes the statistics that a competition measures FID against.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from leaderboard import better, board, editing, outputs, table
-from scorer import cache, protocols
+from scorer import cache, protocols, statistics
 from submission import Competition, Scorecard, SubmissionError, atomic, commands
 from submission.errors import UsageError, run
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["cache"]:
         return cache.main(words[1:])
+    if words[:1] == ["statistics"]:
+        return statistics.main(words[1:])
     if words == ["protocols"]:
         print(protocols.explanation())
         return 0
@@ -131,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 scored, whatever the score; 2 wrong usage; 3 invalid submission or competition (nothing "
         "is written); 4 something needed is missing. Also: "
         f"`{commands.module('scorer protocols')}` (what can measure, and what it compares with), "
-        f"`{commands.module('scorer cache')}` (what is kept between runs)",
+        f"`{commands.module('scorer cache')}` (what is kept between runs), "
+        f"`{commands.module('scorer statistics')}` (what a competition measures FID against)",
     )
     add = parser.add_argument
     add("submission", type=Path, help="a folder or zip of images")

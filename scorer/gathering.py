@@ -22,6 +22,8 @@ from scorer.setup import Setup
 from scorer.tables import Tables
 from submission import Problem, Submission, SubmissionError
 
+_ROUNDING = 3e-3  # as a share: of 8-bit resizes, of float32; statistics of other images differ by 1/√n and more
+
 
 def gather(
     submission: Submission,
@@ -81,14 +83,24 @@ def gather(
         part = measure_texts(texts, clip, batch_size, progress, processes.share(len(texts)))
         fresh |= processes.gather_rows(part, len(texts), device)
     known |= fresh
-    statistics = setup.statistics
+    statistics = None if setup.statistics is None else setup.statistics.moments
+    unpaired = statistics is not None and processes.first and not _are_of(known.get("reference_inception"), statistics)
     if statistics is None and processes.first:
         summed_references = summed.get("reference_inception")
         statistics, more = _reference_statistics(known["reference_inception"], summed_references, files, cache)
         fresh |= more
     if cache and processes.first:
         reference_cache.write(files, fresh)
-    return Tables(measured, known, statistics, summed.get("inception"), unpaired=setup.statistics is not None)
+    return Tables(measured, known, statistics, summed.get("inception"), unpaired=unpaired)
+
+
+def _are_of(features: Tensor | None, statistics: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether precomputed statistics are those of the prompts' own references, but for another tool's rounding."""
+    if features is None or len(features) < 2:
+        return False
+    mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
+    shift, change = np.linalg.norm(mean - statistics[0]), np.linalg.norm(covariance - statistics[1])
+    return bool(shift <= _ROUNDING * np.trace(covariance) ** 0.5 and change <= _ROUNDING * np.linalg.norm(covariance))
 
 
 def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -> dict[str, Moments]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Protocol:
-    """How one protocol sees an image. `weights` is the official file's name and `url` where it is (None: shipped)."""
+    """How one protocol sees an image: as `features` numbers. `weights`: the official file; `url`: where it is, if not
+    shipped."""
 
     name: str
     network: str
@@ -20,6 +21,7 @@ class Protocol:
     weights: str
     url: str | None
     comparable_to: str
+    features: int = 2048
 
 
 _TF_NETWORK = "TensorFlow's Inception of 2015, 2048 features after the last pooling"
@@ -73,6 +75,7 @@ PROTOCOLS: dict[str, Protocol] = {
             weights="classifier.safetensors, shipped",
             url=None,
             comparable_to="nothing but other entries of the bestiary",
+            features=176,
         ),
     )
 }

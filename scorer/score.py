@@ -94,6 +94,7 @@ def score(
         if cache and limit is None and processes.first:
             facts = {"by": setup.fingerprint, "extra": extra, "device": where.type, "torch": torch.__version__}
             facts["families"] = families.labels.tolist()
+            facts["statistics"] = setup.statistics and setup.statistics.n
             kept_in = result_cache.result_file(submission, competition, facts)
             kept = result_cache.read(kept_in, submission) if kept_in else None
         known_already = processes.from_first(kept is not None)
@@ -126,6 +127,8 @@ def score(
                 found = suspicions(submission, setup, names, tables.measured, tables.known, results.scores)
         if processes.first:
             notes = _notes(submission, inception, clip, texts, limit)
+            if setup.statistics is not None:
+                notes.append(_note_on_statistics(setup, unpaired=tables.unpaired))
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
             look = look_of(split(tables.measured["hashes"].cpu().numpy())[1][:, 0])
             card = replace(card, suspicions=found, look=look, families=families.count)
@@ -198,6 +201,17 @@ def _notes(
     if submission.manifest and submission.manifest.resizing:
         notes.append(f"the images were resized when drawn: {submission.manifest.resizing}")
     return notes + ([inception.note] if inception.note else [])
+
+
+def _note_on_statistics(setup: Setup, *, unpaired: bool) -> str:
+    statistics = setup.statistics
+    of = f" of {statistics.n:,} images" if statistics is not None and statistics.n is not None else ""
+    if not unpaired:
+        return "the FID is against the given statistics, which are those of the prompts' own references"
+    also = "" if setup.references is None else "; CLIP-I, PSNR and SSIM are against the prompts' own references"
+    return (
+        f"the FID is against the given statistics{of}, and its interval for other prompts and the same statistics{also}"
+    )
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:

@@ -10,20 +10,23 @@ import numpy as np
 from scorer.backbones import Backbone, find_inception
 from scorer.clip import find_clip
 from scorer.metrics import PROTOCOL
-from submission import Competition, MissingPart
+from scorer.protocols import PROTOCOLS
+from submission import Competition, CompetitionError, MissingPart
+from submission.errors import shown
 from submission.references import References
+from submission.statistics import Statistics, how_to_make
 
 
 @dataclass(frozen=True)
 class Setup:
     """The networks, found but not read yet; the references, or `no_references`, the reason why there are none; the
-    precomputed mean and covariance, if any; the hashes of the training images, if any; and the fingerprint."""
+    precomputed statistics to measure FID against and the hashes of the training images, if any; and the fingerprint."""
 
     inception: Backbone
     clip: Backbone
     references: References | None
     no_references: str | None
-    statistics: tuple[np.ndarray, np.ndarray] | None
+    statistics: Statistics | None
     training_hashes: np.ndarray | None
     fingerprint: dict[str, str | int | None]
 
@@ -36,6 +39,8 @@ def prepare(
     statistics = competition.statistics()
     backbones = competition.backbones
     inception = find_inception(backbones.inception, inception_weights, precision)
+    if statistics is not None:
+        _check(statistics, backbones.inception, inception.sha256)
     clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, precision)
     # Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together.
     fingerprint = {
@@ -51,6 +56,26 @@ def prepare(
         "n": n,
     }
     return Setup(inception, clip, references, no_references, statistics, competition.training_hashes(), fingerprint)
+
+
+def _check(statistics: Statistics, protocol: str, sha256: str) -> None:
+    """Raises CompetitionError when the statistics were not made with this network."""
+    again = how_to_make(protocol)
+    if statistics.inception not in (None, protocol):
+        raise CompetitionError(
+            f"the competition's statistics were made with the Inception {shown(statistics.inception)!r}, and its"
+            f" backbones.inception is {protocol!r}\n  {again}"
+        )
+    if statistics.inception_sha256 not in (None, sha256):
+        raise CompetitionError(
+            f"the competition's statistics were made with other weights of {protocol!r}"
+            f" ({shown(statistics.inception_sha256[:12])}…, here {sha256[:12]}…)\n  {again}"
+        )
+    if (d := PROTOCOLS[protocol].features) != len(statistics.mean):
+        raise CompetitionError(
+            f"the competition's statistics have {len(statistics.mean)} features, its Inception {d}: "
+            f"they were made with another network\n  {again}"
+        )
 
 
 def _references(competition: Competition) -> tuple[References | None, str | None]:

@@ -20,7 +20,7 @@ from submission.references import References
 from submission.rules import Rules
 from submission.safe_read import NotReadable, read_regular
 from submission.scorecard import METRICS
-from submission.statistics import read_statistics
+from submission.statistics import Statistics, problem_of_names, read_statistics
 from submission.tiers import Tier, problems_of_marks, problems_of_tiers
 from submission.training_hashes import read_hashes
 
@@ -42,7 +42,7 @@ class _CompetitionTable(_Table):
     title: _Line | None = None
     prompts: _Line
     references: _Line | None = None
-    statistics: Annotated[list[_Line], Field(min_length=2, max_length=2)] | None = None
+    statistics: _Line | Annotated[list[_Line], Field(min_length=1, max_length=2)] | None = None
     attributes: _Line | None = None
     training_hashes: _Line | None = None
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
@@ -122,6 +122,11 @@ class Competition:
         table = parsed.competition
         problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]
         problems += [*parsed.rules.problems(table.training_hashes), *problems_of_group(table.group)]
+        files = {key: getattr(table, key) for key in _FILES}
+        if isinstance(files["statistics"], str):
+            files["statistics"] = [files["statistics"]]
+        if files["statistics"] is not None and (problem := problem_of_names(files["statistics"])):
+            problems.append(Problem("competition.statistics", problem))
         if problems:
             raise CompetitionError(f"{file}: is not valid", problems)
         return cls(
@@ -133,7 +138,7 @@ class Competition:
             backbones=parsed.backbones,
             tiers=tiers,
             baselines=parsed.baselines,
-            files={key: getattr(table, key) for key in _FILES},
+            files=files,
             marks=parsed.marks,
             data_help=table.data_help,
             rules=parsed.rules,
@@ -249,18 +254,20 @@ class Competition:
         """(width, height) of all images, None where any will do, or they differ."""
         return next(iter(self.sizes)) if len(self.sizes) == 1 else None
 
-    def statistics(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The precomputed mean (D,) and covariance (D, D) of the references' features, float64; None when not named."""
-        if self.files["statistics"] is None:
-            return None
-        mean, covariance = (self._existing("statistics", text) for text in self.files["statistics"])
-        return read_statistics(mean, covariance)
+    def statistics(self) -> Statistics | None:
+        """The precomputed statistics to measure FID against, None when not named. CompetitionError, MissingPart."""
+        return self._statistics
+
+    @cached_property
+    def _statistics(self) -> Statistics | None:
+        names = self.files["statistics"]
+        return None if names is None else read_statistics([self._existing("statistics", text) for text in names])
 
     @cached_property
     def statistics_sha256(self) -> str | None:
         """The hash of the statistics' float64 values, None when there are none."""
         found = self.statistics()
-        return None if found is None else hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest()
+        return None if found is None else hashlib.sha256(found.mean.tobytes() + found.covariance.tobytes()).hexdigest()
 
     def training_hashes(self) -> np.ndarray | None:
         """The codes (K, 30) uint8 of the training images, None when not named. Raises CompetitionError, MissingPart."""

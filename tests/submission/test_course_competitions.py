@@ -54,8 +54,8 @@ def test_maplestory(data: Path) -> None:
     assert competition.references().read("0_main.png").shape == (256, 256, 3)
     found = competition.statistics()
     assert found is not None
-    np.testing.assert_array_equal(found[0], mean)
-    np.testing.assert_array_equal(found[1], covariance)
+    np.testing.assert_array_equal(found.mean, mean)
+    np.testing.assert_array_equal(found.covariance, covariance)
     assert competition.backbones.inception == "torchvision"
     # What participants of the course reported passes the first tier, or both.
     assert [sorted(tier.thresholds) for tier in competition.tiers] == [["clip_i", "clip_t", "fid"]] * 2

@@ -1,0 +1,140 @@
+"""`python -m scorer statistics FOLDER --inception P --out F.npz`: the mean and covariance of a folder's features.
+
+For a competition whose FID is against more images than the references of its prompts, or against images that may not be
+given away: `statistics = "F.npz"` in its competition.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scorer.protocols import PROTOCOLS
+from submission.errors import CompetitionError, MissingPart, Problem, UsageError
+from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.names import SUFFIXES
+from submission.progress import track
+from submission.safe_read import NotReadable, read_regular
+from submission.statistics import Statistics, write_statistics
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command in `argv`; the exit code."""
+    arguments = _parser().parse_args(argv)
+    out: Path = arguments.out
+    # What would fail after minutes of work fails before them.
+    if out.suffix != ".npz":
+        raise UsageError(f"--out {out}: statistics are an .npz file")
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: {'is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
+    if arguments.batch_size < 1:
+        raise UsageError("the batch size is at least 1")
+    found = make_statistics(
+        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size
+    )
+    write_statistics(out, found)
+    d = len(found.mean)
+    print(f"statistics of {found.n:,} images, {d} features of the Inception {found.inception}: {out}")
+    print(f'  in competition.toml: statistics = "{out.name}"')
+    if found.n is not None and found.n <= d:
+        print(f"  note: with no more images than features ({d}), a FID is mostly a matter of their number")
+    return 0
+
+
+def make_statistics(
+    folder: Path, protocol: str, weights: Path | None = None, device: str = "auto", batch_size: int = 64
+) -> Statistics:
+    """The statistics of all PNG and JPEG files in `folder` and the folders in it, two or more.
+
+    Raises MissingPart where there are too few, or no weights; CompetitionError that names every file which cannot be
+    read.
+    """
+    import torch
+
+    from scorer.backbones import find_inception
+    from scorer.decoding import ahead
+    from scorer.device import exact_float32, pick_device
+    from scorer.frechet import feature_statistics
+    from scorer.rows import Rows
+
+    where = pick_device(device)
+    backbone = find_inception(protocol, weights)
+    if not folder.is_dir():
+        raise MissingPart("there is no such folder of images", looked_for=folder, get_it="name the folder")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if len(paths) < 2:
+        few = "there are no images" if not paths else "there is one image"
+        raise MissingPart(f"{few}, and a covariance needs two", looked_for=folder, get_it="name the folder of images")
+    inception = backbone.load(where)
+    problems: list[Problem] = []
+    rows = Rows(len(paths))
+    decoded = track(ahead(_read, paths, 2 * batch_size), "measuring images", total=len(paths))
+    with torch.inference_mode(), exact_float32():
+        for numbers, images in _batches(decoded, batch_size, problems):
+            if problems:
+                continue  # only to hear of every bad file
+            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().to(where)
+            rows.add("features", torch.tensor(numbers), inception.features(batch))
+        if problems:
+            raise CompetitionError(f"{folder}: some files are not images to measure", problems)
+        features = rows.tensors()["features"]
+        if not all(bool(torch.isfinite(part).all()) for part in features.split(4096)):
+            raise MissingPart(f"the weights of {protocol} ({backbone.sha256[:12]}…) give values that are not finite")
+        mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
+    return Statistics(mean, covariance, len(paths), protocol, backbone.sha256)
+
+
+def _batches(
+    decoded: Iterator[np.ndarray | Problem], batch_size: int, problems: list[Problem]
+) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+    """The images in batches of one shape each, with their numbers; what is no image is added to `problems`."""
+    waiting: dict[tuple[int, ...], tuple[list[int], list[np.ndarray]]] = {}
+    held = 0
+    for number, image in enumerate(decoded):
+        if isinstance(image, Problem):
+            problems.append(image)
+            continue
+        numbers, images = waiting.setdefault(image.shape, ([], []))
+        numbers.append(number)
+        images.append(image)
+        held += 1
+        if len(images) == batch_size:
+            held -= batch_size
+            yield waiting.pop(image.shape)
+        elif held >= 4 * batch_size:  # of many shapes: the fullest goes, so that memory stays bounded
+            fullest = max(waiting, key=lambda shape: len(waiting[shape][0]))
+            held -= len(waiting[fullest][0])
+            yield waiting.pop(fullest)
+    yield from waiting.values()
+
+
+def _read(path: Path) -> np.ndarray | Problem:
+    try:
+        return read_image(read_regular(path, max_file_bytes(None), follow=True), None, grey=True)
+    except ImageProblem as error:
+        return error.problem(path.name)
+    except NotReadable as error:
+        return Problem(path.name, str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m scorer statistics",
+        description="Write the mean and covariance of a folder's Inception features, which a competition may name as "
+        "`statistics`; pytorch-fid and clean-fid read the file too.",
+        epilog="exit codes: 0 written, 2 wrong usage, 3 files that are not images, 4 something needed is missing",
+    )
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", type=Path, help="the PNG and JPEG files in it and in its folders")
+    add(
+        "--inception", required=True, choices=tuple(PROTOCOLS), metavar="PROTOCOL",
+        help=f"which network, as in competition.toml: {', '.join(PROTOCOLS)}",
+    )  # fmt: skip
+    add("--out", "-o", type=Path, default=Path("statistics.npz"), help="the file to write (default: %(default)s)")
+    add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--batch-size", type=int, default=64, metavar="B", help="images per batch (default: %(default)s)")
+    return parser
