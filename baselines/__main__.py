@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from baselines import listing, registry
+from baselines import again, listing, registry
 from baselines import options as option
 from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.processes import shard_of, together
 from baselines.request import Request
-from submission import Competition, commands, launcher
+from submission import Competition, Manifest, commands, launcher
 from submission.errors import UsageError, run, say, shown, shown_lines
 from submission.files import FolderFiles
 from submission.paths import submission_folder
@@ -38,10 +38,16 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("model", nargs="?", help="a model's name (see --list), or FILE.py:Class for your own")
     result.add_argument("--list", action="store_true", help="list the models and what of each is on this machine")
     result.add_argument(
-        "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
+        "--from",
+        dest="manifest",
+        type=Path,
+        metavar="FILE",
+        help="draw again what this submission.json says, and compare the bytes; of other options only where things are "
+        "(MODEL for a file of your own, --competition, --weights, --out) and --device, --precision, --limit, --shard",
     )
+    result.add_argument("--competition", metavar="C", help="a name or a path (default: bestiary)")
     result.add_argument("--out", type=Path, help="folder to draw into (default: submission/out/<competition>/<model>)")
-    result.add_argument("--seed", type=int, default=0, help="another seed draws other images (default: %(default)s)")
+    result.add_argument("--seed", type=int, help="another seed draws other images (default: 0)")
     result.add_argument("--limit", type=int, metavar="N", help="only the first N prompts: to try out (default: all)")
     result.add_argument(
         "--shard",
@@ -71,9 +77,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.list:
-        listing.show(Competition.load(arguments.competition))
+        listing.show(Competition.load(arguments.competition or "bestiary"))
         return 0
-    if arguments.model is None:
+    if arguments.model is None and arguments.manifest is None:
         raise UsageError(f"which model? `{commands.module('baselines --list')}` lists them")
     options = {name: getattr(arguments, name) for name in option.OPTIONS}
     try:
@@ -87,21 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
-    competition = Competition.load(arguments.competition)
-    recipe = registry.recipe(arguments.model, competition, **options)
+    manifest = None if arguments.manifest is None else again.read(arguments.manifest)
+    request = _request(arguments, options) if manifest is None else _request_again(manifest, arguments, options)
+    recipe, competition = request.recipe, request.competition
     here = launcher.place()
     alone = here.count == 1
-    request = Request(
-        recipe,
-        competition,
-        seed=arguments.seed,
-        shard=arguments.shard if alone else shard_of(arguments.shard, here),
-        limit=arguments.limit,
-        batch_size=arguments.batch_size,
-        device=arguments.device,
-        precision=arguments.precision,
-    )
-    out = arguments.out or submission_folder(competition.name, recipe.model, arguments.seed)
+    shard = arguments.shard if alone else shard_of(arguments.shard, here)
+    request = replace(request, shard=shard, limit=arguments.limit)
+    out = arguments.out or submission_folder(competition.name, recipe.model, request.seed)
+    if manifest is not None and arguments.out is None:  # what is drawn again is drawn beside the first drawing
+        out = out.with_name(f"{out.name}-again")
     with together(here) as total:
         outcome = draw(request, out, overwrite=arguments.overwrite)
         drawn = total(outcome.drawn)
@@ -113,14 +114,39 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
         said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"
-        print(f"{where}: {said}: {len(competition.prompts)} images by {shown(recipe.model)}, seed {arguments.seed}")
+        print(f"{where}: {said}: {len(competition.prompts)} images by {shown(recipe.model)}, seed {request.seed}")
     elif not outcome.drawn:
         print(f"{where}: already complete for these {of_part}; the others are still to be drawn")
     else:
         print(f"{where}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
+    if manifest is not None:
+        print(f"  {again.comparison(manifest, out, competition)}")
     for note in FolderFiles(out).notes:
         print(f"  note: {shown(note, 400)}")
     return 0
+
+
+def _request(arguments: argparse.Namespace, options: dict[str, object]) -> Request:
+    competition = Competition.load(arguments.competition or "bestiary")
+    return Request(
+        registry.recipe(arguments.model, competition, **options),
+        competition,
+        seed=arguments.seed or 0,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+        precision=arguments.precision,
+    )
+
+
+def _request_again(manifest: Manifest, arguments: argparse.Namespace, options: dict[str, object]) -> Request:
+    settled = {"seed": arguments.seed, "batch_size": arguments.batch_size, **options, "weights": None}
+    if said := [option.flag(name) for name, value in settled.items() if value is not None]:
+        raise UsageError(f"--from takes the settings from the manifest: leave out {', '.join(said)}")
+    # "auto" is what nobody asked for: the manifest's own device and precision.
+    device, precision = (None if value == "auto" else value for value in (arguments.device, arguments.precision))
+    weights = arguments.weights
+    given = again.Given(arguments.model, arguments.competition, weights, device, precision)
+    return again.request(manifest, given)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,9 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
     model, competition = request.recipe.model, request.competition
     say_cost(request.hardware)
     generator = request.recipe.load(request.hardware)
+    begun = not overwrite and out.is_dir() and bool(FolderFiles(out).names)
+    if begun and existing is None:  # by another shard, while this one was loading: the manifest is there first
+        existing = manifest_in(out, competition)
     manifest = request.manifest(describe(model, generator), existing)
     batch_size = manifest.settings["batch_size"]
     assert isinstance(batch_size, int)
@@ -65,7 +68,7 @@ def _draw(request: Request, out: Path, existing: Manifest | None, overwrite: boo
     # The manifest says how images were resized, and only the first image tells: a new folder is made after it.
     writer = None
     missing = request.names
-    if not overwrite and out.is_dir() and FolderFiles(out).names:
+    if begun:
         writer = SubmissionWriter(out, competition, manifest)
         missing = writer.missing(request.names)
     todo = _in_prompt_order(request, set(missing))

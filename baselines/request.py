@@ -14,7 +14,7 @@ from baselines.hardware import Hardware
 from baselines.registry import Recipe, hardware_for
 from submission import Competition, Manifest
 from submission.checks import read_manifest
-from submission.errors import UsageError
+from submission.errors import UsageError, shown
 from submission.files import FolderFiles
 from submission.hashes import file_sha256
 
@@ -31,6 +31,8 @@ class Request:
         limit: only the first so many prompts.
         batch_size: what the command line says; the competition's or the generator's own otherwise.
         device, precision: as `baselines.hardware.decide` reads them.
+        expected: the manifest of what is to be drawn again; anything else is refused once the generator is loaded, but
+            versions, which are told, and the settings in `may_differ`.
     """
 
     recipe: Recipe
@@ -41,6 +43,8 @@ class Request:
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
+    expected: Manifest | None = None
+    may_differ: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -87,6 +91,7 @@ class Request:
 
         Raises:
             GeneratorError: what the generator says about itself is too long or not printable.
+            UsageError: it is not what is to be drawn again.
         """
         recipe = self.recipe
         settings = {**description.settings, "batch_size": self.asked_batch_size or description.batch_size}
@@ -110,6 +115,7 @@ class Request:
                 notes=notes,
             ),
         )
+        self._compare(manifest)
         earlier = existing.settings.get("requested") if existing else None
         if existing and isinstance(earlier, dict):
             reworded = {key for key in earlier | self.asked if earlier.get(key) != self.asked.get(key)}
@@ -119,6 +125,19 @@ class Request:
             if reworded <= told and not existing.differences(same_but_for_words):
                 return same_but_for_words
         return manifest
+
+    def _compare(self, manifest: Manifest) -> None:
+        if self.expected is None:
+            return
+        free = {"requested", *self.may_differ}
+        kept = {name: value for name, value in self.expected.settings.items() if name not in free}
+        ours = {name: value for name, value in manifest.settings.items() if name not in free}
+        same = {"versions": manifest.versions, "resizing": manifest.resizing, "settings": kept}
+        if differences := self.expected.model_copy(update=same).differences(
+            manifest.model_copy(update={"settings": ours})
+        ):
+            lines = "".join(f"\n  {shown(line, 400)}" for line in differences)
+            raise UsageError(f"what is here would not draw what the manifest says:{lines}")
 
     def drew(self, manifest: Manifest) -> bool:
         """Whether this request drew what `manifest` describes, as far as that is known without loading the generator.

@@ -184,3 +184,13 @@ def test_no_test_depends_on_how_fast_a_machine_is() -> None:
     ]
     assert found == []
     assert PROJECT["tool"]["pytest"]["ini_options"]["faulthandler_timeout"] >= 600
+
+
+def test_the_citation_is_of_this_project() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = PROJECT["project"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+    assert citation["title"] == f"Drawoff: {project['description'].split(':')[0].lower()}"
+    for key in ("version", "license", "keywords"):
+        assert str(citation[key]) == str(project[key])
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # what the format requires

@@ -1,0 +1,154 @@
+"""`--from submission.json`: draw again what a manifest says.
+
+The manifest is foreign: it names no file of this machine that the user did not name, and a participant's file is run
+only when it is the one whose hash the manifest has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baselines import hub, participant
+from baselines import options as option
+from baselines.registry import Recipe, recipe
+from baselines.request import Request
+from submission import Competition, Manifest
+from submission.archive import open_files
+from submission.checks import read_manifest
+from submission.errors import Problem, SubmissionError, UsageError, shown
+from submission.files import FolderFiles
+from submission.hashes import file_sha256
+from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES
+from submission.safe_read import NotReadable, read_regular
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says beside the manifest: where things are here, and the hardware.
+
+    Attributes:
+        model: where a participant's file is, `path/to/file.py:Class`; None for a shipped model.
+        competition: where it is when it is none of the shipped ones.
+        weights: where they are when the manifest's name of them says nothing here.
+        device, precision: None as the manifest has them.
+    """
+
+    model: str | None = None
+    competition: str | None = None
+    weights: str | None = None
+    device: str | None = None
+    precision: str | None = None
+
+
+def read(path: Path) -> Manifest:
+    """The manifest at `path`: the file, or the submission (folder or zip) that it is in. Raises SubmissionError."""
+    try:
+        if path.is_file() and path.suffix == ".json":
+            data = read_regular(path, MAX_MANIFEST_BYTES, follow=True)
+        else:
+            files = open_files(path)
+            if MANIFEST_NAME not in files.names:
+                raise NotReadable(f"has no {MANIFEST_NAME}")
+            data = files.read(MANIFEST_NAME, MAX_MANIFEST_BYTES)
+        return Manifest.parse(data)
+    except NotReadable as error:
+        raise SubmissionError([Problem("", str(error))], str(path)) from None
+    except ValueError as error:
+        raise SubmissionError([Problem(MANIFEST_NAME, line) for line in str(error).splitlines()], str(path)) from None
+
+
+def request(manifest: Manifest, given: Given) -> Request:
+    """What draws the same again; it refuses to draw when what was loaded is not what the manifest says.
+
+    Raises:
+        UsageError: something differs, or the manifest does not say where something is.
+        CompetitionError, MissingPart, GeneratorError: as `baselines.registry.recipe`.
+    """
+    competition = _competition(manifest, given)
+    asked = manifest.settings.get("requested")
+    options = dict(asked) if isinstance(asked, dict) else {}
+    batch_size = options.pop("batch_size", None)
+    if not (batch_size is None or option.BATCH_SIZE.accepts(batch_size)):
+        raise UsageError(f"the manifest's batch size is no number: {shown(repr(batch_size))}")
+    if unknown := sorted(options.keys() - option.OPTIONS.keys()):
+        raise UsageError(f"the manifest asks for options that are not known here: {shown(', '.join(unknown))}")
+    options["weights"] = _weights(manifest, competition, options.get("weights"), given)
+    found = _recipe(manifest, competition, given, options)
+    return Request(
+        found,
+        competition,
+        seed=manifest.seed,
+        batch_size=None if batch_size == found.batch_size else batch_size,
+        device=given.device or _setting(manifest, "device"),
+        precision=given.precision or (_setting(manifest, "precision") if found.tolerates else "auto"),
+        expected=manifest,
+        may_differ=frozenset(
+            name for name, value in (("device", given.device), ("precision", given.precision)) if value is not None
+        ),
+    )
+
+
+def _competition(manifest: Manifest, given: Given) -> Competition:
+    name = manifest.competition
+    if given.competition is None and name not in Competition.names():
+        raise UsageError(f"it was drawn for {shown(name)}, which is not shipped: say where it is with --competition")
+    competition = Competition.load(given.competition or name)
+    if competition.name != name:
+        raise UsageError(f"it was drawn for the competition {shown(name)}, not for {competition.name}")
+    if manifest.images and manifest.images.keys() != {prompt.image_name for prompt in competition.prompts}:
+        raise UsageError(f"it was drawn for another list of prompts of {name}: its images have other names")
+    return competition
+
+
+def _recipe(manifest: Manifest, competition: Competition, given: Given, options: Mapping[str, Any]) -> Recipe:
+    name = given.model or manifest.model
+    if participant.names_a_file(manifest.model):
+        if given.model is None:
+            raise UsageError(f"{shown(manifest.model)} drew it: say where that file is, as PATH.py:Class before --from")
+        file = participant.file_of(given.model)
+        if manifest.weights.get(file.name) != file_sha256(file):
+            raise UsageError(f"{shown(str(file))} is not the file that drew it: its contents differ")
+    found = recipe(name, competition, **options)
+    if found.model != manifest.model:
+        raise UsageError(f"{shown(manifest.model)} drew it, not {shown(found.model)}")
+    return found
+
+
+def _weights(manifest: Manifest, competition: Competition, named: object, given: Given) -> str | None:
+    """Those given here, or a hub's name; a folder was known by its last name, which says nothing here but where the
+    competition itself names that folder. They are compared by hash once they are loaded."""
+    if given.weights is not None or named is None:
+        return given.weights
+    own = competition.baselines.get(manifest.model, {}).get("weights")
+    if isinstance(named, str) and isinstance(own, str) and named in (own, competition.path(own).resolve().name):
+        return None
+    if isinstance(named, str) and hub.is_hub_id(named) and not Path(named).exists():
+        return named
+    raise UsageError(f"it was drawn with the weights {shown(str(named))}: say where they are with --weights")
+
+
+def _setting(manifest: Manifest, name: str) -> str:
+    value = manifest.settings.get(name, "auto")
+    if not isinstance(value, str):
+        raise UsageError(f"the manifest's {name} is no text: {shown(repr(value))}")
+    return value
+
+
+def comparison(manifest: Manifest, out: Path, competition: Competition) -> str:
+    """How the finished submission in `out` compares with what the manifest lists, as a sentence."""
+    drawn, _ = read_manifest(FolderFiles(out), competition.name, list(manifest.images) or _names(competition))
+    if drawn is None or not drawn.images or not manifest.images:
+        return "the manifest lists no images to compare with" if not manifest.images else "not all images are drawn yet"
+    others = [name for name, sha256 in manifest.images.items() if drawn.images.get(name) != sha256]
+    if not others:
+        return f"all {len(manifest.images)} images have the bytes that the manifest lists"
+    changed = manifest.differences(drawn)
+    why = f"\n  {shown('; '.join(changed), 400)}" if changed else ""
+    return f"{len(others)} of {len(manifest.images)} images have other bytes, such as {shown(others[0])}{why}"
+
+
+def _names(competition: Competition) -> list[str]:
+    return [prompt.image_name for prompt in competition.prompts]
