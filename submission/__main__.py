@@ -1,4 +1,4 @@
-"""python -m submission validate | pack | sheet: what a participant does with a folder of images before handing it in.
+"""python -m submission validate | import | pack | sheet: what a participant does with images before handing them in.
 
 `data` says what of a competition's data is on this machine.
 """
@@ -19,6 +19,8 @@ from submission.errors import CompetitionError, MissingPart, Problem, Submission
 from submission.files import FolderFiles
 from submission.folder import Submission
 from submission.images import max_file_bytes
+from submission.import_picture import FITS
+from submission.importing import import_submission
 from submission.manifest import MANIFEST_NAME
 from submission.names import SUFFIXES
 from submission.per_image import Ranking, worst
@@ -33,9 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check, pack and look at a submission: a folder (or zip) of one image per prompt.",
         epilog="exit codes: 0 ok, 2 wrong usage, 3 invalid submission or competition, 4 a needed part is missing",
     )
-    subcommands = parser.add_subparsers(
-        dest="command", required=True, metavar="validate | pack | sheet | data | hashes"
-    )
+    subcommands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(_COMMANDS))
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
@@ -47,6 +47,22 @@ def _parser() -> argparse.ArgumentParser:
     # `check` is its old name: `make check` and `python -m leaderboard check` are the gate, which is another thing.
     validate = command("validate", "report every problem of a submission at once", "check")
     validate.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+
+    text = "make a valid submission of pictures drawn elsewhere; each change is said, what is ambiguous is refused"
+    importing = subcommands.add_parser("import", help=text, description=text)
+    importing.add_argument("source", metavar="DIR", type=Path, help="the folder of pictures, or a zip of it")
+    importing.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+    importing.add_argument("--out", "-o", type=Path, required=True, metavar="DIR2", help="the folder to make")
+    way = importing.add_mutually_exclusive_group()
+    way.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="a CSV with a picture's file and its image name (or prompt) a row"
+    )
+    way.add_argument("--order", choices=["name"], help="the pictures, sorted by name, are in the order of the prompts")
+    importing.add_argument(
+        "--fit",
+        choices=FITS,
+        help="what becomes of another shape: crop keeps the largest part in the middle (default: it is refused)",
+    )
 
     pack = command("pack", "write a submission as a zip; equal images give equal bytes")
     pack.add_argument(
@@ -134,6 +150,25 @@ def _validate(options: argparse.Namespace) -> None:
     print(f"  sha256    {submission.sha256}")
     for note in submission.notes + submission.image_notes:
         print(f"  note      {shown(note, 400)}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    competition = Competition.load(options.competition)
+    if options.source.is_dir() and options.source.resolve() in options.out.resolve().parents:
+        raise UsageError(f"{options.out} lies in the folder of the pictures; choose another --out")
+    report = import_submission(
+        options.source,
+        competition,
+        options.out,
+        mapping=options.mapping,
+        in_order=options.order is not None,
+        fit=options.fit,
+        progress=True,
+    )
+    title = shown(competition.title)
+    print(f"imported {report.images} images into {shown(str(options.out))}: a valid submission to {title}")
+    for line in report.lines():
+        print(f"  {shown(line, 400)}")
 
 
 def _pack(options: argparse.Namespace) -> None:
@@ -245,12 +280,21 @@ def _hashes(options: argparse.Namespace) -> None:
     print(f"hashes of {len(codes)} distinct images: {shown(str(out))} ({out.stat().st_size:,} bytes)")
 
 
+_COMMANDS = {
+    "validate": _validate,
+    "import": _import,
+    "pack": _pack,
+    "sheet": _sheet,
+    "data": _data,
+    "hashes": _hashes,
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = _parser().parse_args(argv)
-    {"validate": _validate, "check": _validate, "pack": _pack, "sheet": _sheet, "data": _data, "hashes": _hashes}[
-        options.command
-    ](options)
+    command = _COMMANDS["validate" if options.command == "check" else options.command]
+    command(options)
     return 0
 
 

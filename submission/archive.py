@@ -14,7 +14,7 @@ from pathlib import Path
 from submission import atomic
 from submission.errors import Problem, UsageError, shown
 from submission.files import FolderFiles, ignored_note, is_junk
-from submission.names import SUFFIXES, clash_key
+from submission.names import PICTURE_SUFFIXES, clash_key
 from submission.safe_read import NotReadable, open_regular
 from submission.zip_directory import MAX_ENTRIES, check_directory
 
@@ -117,7 +117,7 @@ class ZipFiles:
 
 def _folder_of_images(names: Sequence[str]) -> str:
     """The folder of the zip in which all images are; else the only one at its top, or "" for the top itself."""
-    folders = {name.rpartition("/")[0] for name in names if name.lower().endswith(SUFFIXES)}
+    folders = {name.rpartition("/")[0] for name in names if name.lower().endswith(PICTURE_SUFFIXES)}
     if len(folders) != 1:
         folders = {name.split("/")[0] if "/" in name else "" for name in names}
     return folders.pop() if len(folders) == 1 else ""

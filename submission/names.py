@@ -10,6 +10,7 @@ _OTHER_SUFFIXES = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pgm", ".ppm", ".svg", ".tif",
     ".tiff", ".webp",
 )  # fmt: skip
+PICTURE_SUFFIXES = SUFFIXES + _OTHER_SUFFIXES
 MAX_BYTES = 200  # most file systems allow 255; room is left for a suffix
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
@@ -21,7 +22,13 @@ def clash_key(name: str) -> str:
 
 def with_suffix(name: str) -> str:
     """The file name of the image `name`: itself when it ends in the suffix of an image, else with `.png`."""
-    return name if name.lower().endswith(SUFFIXES + _OTHER_SUFFIXES) else f"{name}.png"
+    return name if name.lower().endswith(PICTURE_SUFFIXES) else f"{name}.png"
+
+
+def without_suffix(name: str) -> str:
+    """`name` without the suffix of a picture, if it has one: `img_v1.5` has none."""
+    suffix = next((suffix for suffix in PICTURE_SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def why_unsafe(name: str) -> str:

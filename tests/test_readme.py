@@ -17,7 +17,20 @@ from submission import Competition, image_hashes, image_seed
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-SUBCOMMANDS = ("cache", "check", "data", "hashes", "inpaint", "pack", "protocols", "sheet", "show", "table")
+SUBCOMMANDS = (
+    "cache",
+    "check",
+    "data",
+    "hashes",
+    "import",
+    "inpaint",
+    "pack",
+    "protocols",
+    "sheet",
+    "show",
+    "table",
+    "validate",
+)
 
 
 def blocks(language: str) -> list[str]:

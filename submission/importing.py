@@ -1,0 +1,160 @@
+"""Pictures drawn elsewhere become a valid submission: found, matched to prompts, made the right kind, each change said.
+
+Nothing is guessed: what could be meant in two ways is refused, with every problem at once, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from submission import atomic
+from submission.archive import ZipFiles, open_files
+from submission.competition import Competition
+from submission.errors import Problem, SubmissionError, UsageError, some
+from submission.files import FolderFiles
+from submission.folder import Submission
+from submission.images import ImageProblem
+from submission.import_names import Matched, match, match_by_table
+from submission.import_picture import MAX_BYTES, Imported, import_picture
+from submission.manifest import MANIFEST_NAME
+from submission.progress import track
+from submission.safe_read import NotReadable
+
+# What lies beside pictures and is none. A file without a suffix, or with an unknown one, may be a picture.
+_NO_PICTURES = (
+    ".txt", ".md", ".json", ".jsonl", ".csv", ".tsv", ".log", ".yaml", ".yml", ".toml", ".xml", ".html", ".htm", ".pdf",
+    ".py", ".ipynb", ".sh", ".npy", ".npz", ".pt", ".pth", ".ckpt", ".safetensors", ".zip", ".tar", ".gz", ".db",
+    ".ini", ".mp4", ".webm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done: images in all, those that kept their bytes, each change with its images, and what was left out."""
+
+    images: int
+    kept: int
+    matched_by: str
+    matches: dict[str, str]
+    changes: dict[str, list[str]]
+    left_out: list[str]
+    notes: list[str]
+
+    def lines(self) -> list[str]:
+        """The report, a line each."""
+        renamed = [f"{file} is {image}" for image, file in self.matches.items() if file != image]
+        lines = [f"matched by {self.matched_by}{f': {some(renamed, 3)}' if renamed else ''}"]
+        if self.kept:
+            lines.append(f"{self.kept} kept as they are")
+        lines += [f"{len(images)} × {change}: {some(images, 3)}" for change, images in self.changes.items()]
+        if self.left_out:
+            lines.append(f"left out: {some(self.left_out)}")
+        return lines + self.notes
+
+
+def import_submission(
+    source: Path,
+    competition: Competition,
+    out: Path,
+    *,
+    mapping: Path | None = None,
+    in_order: bool = False,
+    fit: str | None = None,
+    progress: bool = False,
+) -> Report:
+    """Make the folder `out`, which must not exist, a valid submission of the pictures in the folder or zip `source`.
+
+    `mapping` is a CSV that says which picture is which prompt's; `in_order`: the pictures' names are in the prompts'
+    order. Raises UsageError, SubmissionError with every problem, CompetitionError.
+    """
+    if os.path.lexists(out):
+        raise UsageError(f"{out} is there already; choose another --out")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
+    files, notes = _open(source)
+    pictures = [name for name in files.names if name != MANIFEST_NAME and not name.lower().endswith(_NO_PICTURES)]
+    left_out = [name for name in files.names if name not in set(pictures)]
+    left_out += [f"{problem.name}/" for problem in files.problems if problem.what == "is a folder"]
+    problems = [problem for problem in files.problems if problem.what != "is a folder"]
+    if not pictures and not problems:
+        raise SubmissionError([Problem("", "there are no pictures in it")], str(source))
+    if mapping is not None:
+        matched, wrong = match_by_table(mapping, pictures, competition.prompts)
+    else:
+        matched, wrong = match(pictures, competition.prompts, in_order=in_order)
+    problems += wrong
+    target = out.absolute().parent / f".{secrets.token_hex(8)}.part"
+    target.mkdir()
+    try:
+        changes, kept = _write(files, matched, competition, target, fit, problems, progress)
+        if problems:
+            raise SubmissionError(problems, str(source))
+        Submission.open(target, competition)  # what is promised, once more and from the disk
+        if os.path.lexists(out):
+            raise UsageError(f"{out} is there by now; choose another --out")
+        target.rename(out)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    order = [prompt.image_name for prompt in competition.prompts]
+    matches = {image: matched.files[image] for image in order}
+    return Report(len(order), kept, matched.how, matches, changes, sorted(left_out + matched.left_out), notes)
+
+
+def _open(source: Path) -> tuple[FolderFiles | ZipFiles, list[str]]:
+    """The files of the folder in which the pictures are, at any depth when there is one only; and what to note."""
+    inner = source
+    try:
+        files = open_files(source)
+        while isinstance(files, FolderFiles):
+            folders = [problem.name for problem in files.problems if problem.what == "is a folder"]
+            if len(folders) != 1 or any(not name.lower().endswith(_NO_PICTURES) for name in files.names):
+                break
+            inner = inner / folders[0]
+            files = open_files(inner)
+    except NotReadable as error:
+        raise SubmissionError(
+            [Problem("", str(error), "name a folder of pictures, or a zip of them")], str(source)
+        ) from None
+    notes = [] if inner == source else [f"the pictures lie in {inner}"]
+    return files, notes + files.notes
+
+
+def _write(
+    files: FolderFiles | ZipFiles,
+    matched: Matched,
+    competition: Competition,
+    target: Path,
+    fit: str | None,
+    problems: list[Problem],
+    progress: bool,
+) -> tuple[dict[str, list[str]], int]:
+    """Write each matched picture as its image; what is wrong is added to `problems`. Returns change -> images, kept."""
+    changes: dict[str, list[str]] = {}
+    kept = 0
+    for image, file in track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files)):
+        try:
+            imported = _imported(files, file, image, competition, fit)
+        except ImageProblem as error:
+            problems.append(error.problem(file))
+            continue
+        for change in imported.changes:
+            changes.setdefault(change, []).append(image)
+        kept += not imported.changes
+        if not problems:
+            atomic.write_bytes(target / image, imported.data)
+    return changes, kept
+
+
+def _imported(
+    files: FolderFiles | ZipFiles, file: str, image: str, competition: Competition, fit: str | None
+) -> Imported:
+    try:
+        data = files.read(file, MAX_BYTES)
+    except NotReadable as error:
+        raise ImageProblem(str(error)) from None
+    return import_picture(data, image, competition.size_of(image), fit)
