@@ -117,3 +117,21 @@ def test_the_fingerprint_hash_ignores_the_order_of_keys():
     turned = _card(fingerprint=dict(reversed(fingerprint.items())))
     assert turned.fingerprint_sha256 == _card().fingerprint_sha256
     assert _card(fingerprint={**fingerprint, "n": 7}).fingerprint_sha256 != _card().fingerprint_sha256
+
+
+def test_the_date_makes_no_other_scorecard_and_older_ones_are_read():
+    dated = _card(created_at="2026-01-31T12:00:00Z", look="a" + "A" * 128)
+    assert dated == _card(look="a" + "A" * 128)
+    value = json.loads(dated.to_json())
+    assert (value["schema_version"], value["created_at"]) == (1, "2026-01-31T12:00:00Z")
+    assert Scorecard.from_json(dated.to_json()).created_at == "2026-01-31T12:00:00Z"
+    older = {key: item for key, item in value.items() if key not in ("schema_version", "created_at", "look")}
+    assert Scorecard.from_json(json.dumps(older)) == _card()
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema_version": 2}, {"created_at": "yesterday"}, {"created_at": 1}, {"look": "A;"}, {"look": ""}]
+)
+def test_what_a_scorecard_of_this_version_cannot_say_is_refused(change):
+    with pytest.raises(ValueError, match="not a scorecard"):
+        Scorecard.from_json(json.dumps(json.loads(_card().to_json()) | change))
