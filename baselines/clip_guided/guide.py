@@ -119,7 +119,7 @@ class Guide(nn.Module):
         if self.time_mlp is not None:
             assert timesteps is not None, "a noised guide must be told t"
             sinusoids = get_timestep_embedding(timesteps, self.config.text_width, flip_sin_to_cos=True)
-            time = self.time_mlp(sinusoids)
+            time = self.time_mlp(sinusoids.to(images.dtype))
         x = images
         for block in self.blocks:
             x = block(x, time)
