@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import forked_scorer
 import pytest
 import torch
 from PIL import Image
@@ -220,18 +220,15 @@ def test_sixteen_scorers_at_once(
 ) -> None:
     """One cold cache, one board, processes of their own: each row is there, and right."""
     competition = tiny_competition()
-    context = multiprocessing.get_context("forkserver")  # so that PyTorch is imported once
-    context.set_forkserver_preload(["scorer.__main__", "scorer.score"])
     processes, cards = [], []
     for i in range(SCORERS):
         entry = tiny_submission(competition, seed=1000 * (i + 1), name=f"entry{i}")
         words = [str(entry), "--competition", str(competition.root), "--name", entry.name, "--device", "cpu"]
         words += ["--json", str(tmp_path / f"{i}.json"), "--leaderboard", str(tmp_path / "board.csv")]
-        processes.append(context.Process(target=run, args=(main, words)))
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+        processes.append(forked_scorer.start(words, tmp_path / f"said{i}"))
+    for i, process in enumerate(processes):
+        done = forked_scorer.result(process, tmp_path / f"said{i}")
+        assert done.returncode == 0, done.stderr
     for i in range(SCORERS):
         card = Scorecard.from_json((tmp_path / f"{i}.json").read_text())
         assert card == score(tmp_path / f"entry{i}", competition, "cpu", name=card.name, cache=i > 0, progress=False)

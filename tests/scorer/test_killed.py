@@ -7,11 +7,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked_scorer
 import pytest
 import torch
 
@@ -20,8 +20,7 @@ from scorer import reference_cache, result_cache
 from submission import Scorecard
 from submission.scorecard import Score
 
-ROOT = Path(__file__).resolve().parents[2]
-KILLS = 4
+KILLS = 8
 CPU = torch.device("cpu")
 
 
@@ -36,27 +35,28 @@ def test_a_killed_scorer_leaves_nothing_torn(tiny_competition, tiny_submission, 
     submission = tiny_submission(competition)
     board, card = tmp_path / "board.csv", tmp_path / "card.json"
     words = [str(submission), "--competition", str(competition.root), "--name", "entry", "--json", str(card)]
-    command = [sys.executable, "-m", "scorer", *words, "--leaderboard", str(board), "--device", "cpu"]
-    environment = os.environ | {"DRAWOFF_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    words += ["--leaderboard", str(board), "--device", "cpu"]
+    said, cache = tmp_path / "said", str(tmp_path / "cache")
 
+    def start(*more: str) -> BaseProcess:
+        return forked_scorer.start([*words, *more], said, DRAWOFF_CACHE=cache, OMP_NUM_THREADS="1")
+
+    forked_scorer.result(start("--limit", "1", "--no-leaderboard"), said)  # the process to fork from is there
     begun = time.monotonic()
-    subprocess.run([*command, "--no-leaderboard"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert forked_scorer.result(start("--no-leaderboard", "--no-cache"), said).returncode == 0
     whole = time.monotonic() - begun
     first = json.loads(card.read_text())["scores"]
     rng = random.Random(0)
     for _ in range(KILLS):
-        # The second half: the first is spent on imports.
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(whole * rng.uniform(0.5, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = start()
+        time.sleep(whole * rng.uniform(0.0, 1.0))
+        process.kill()
+        process.join()
         json.loads(card.read_text())
         if board.exists():
             assert len(rows(board)) <= 1
 
-    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    again = forked_scorer.result(start(), said)
     assert again.returncode == 0, again.stderr
     assert [row["name"] for row in rows(board)] == ["entry"]
     assert json.loads(card.read_text())["scores"] == first

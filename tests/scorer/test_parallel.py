@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import forked_scorer
 import numpy as np
 import pytest
 import torch
@@ -23,49 +24,62 @@ from scorer.parallel import ALONE, Processes
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def launch(start: Callable[..., subprocess.Popen[str]]) -> Callable[[list[str]], list[subprocess.CompletedProcess]]:
-    """`launch(words)`: Python with `words` in two processes, with the environment that torchrun gives them."""
-    return lambda words: _launch(start, words)
-
-
-def _launch(
-    start: Callable[..., subprocess.Popen[str]], words: list[str], count: int = 2
-) -> list[subprocess.CompletedProcess]:
+def environments(count: int = 2) -> list[dict[str, str]]:
+    """What torchrun gives each of `count` processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     together = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error::ResourceWarning", *words]
-    processes = [
-        start(command, cwd=ROOT, env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(count)
-    ]
-    results = []
-    for process in processes:
-        out, err = process.communicate()
-        results.append(subprocess.CompletedProcess(command, process.returncode, out, err))
-    return results
+    return [{**together, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+@pytest.fixture
+def launch(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., list[subprocess.CompletedProcess[str]]]:
+    """`launch(words)` scores in two processes, each a command of its own."""
+
+    def begin(words: list[str]) -> list[subprocess.CompletedProcess[str]]:
+        command = [sys.executable, "-W", "error::ResourceWarning", "-m", "scorer", *words]
+        processes = [start(command, cwd=ROOT, env={**os.environ, **variables}) for variables in environments()]
+        said = [process.communicate() for process in processes]
+        return [
+            subprocess.CompletedProcess(command, process.returncode, *texts)
+            for process, texts in zip(processes, said, strict=True)
+        ]
+
+    return begin
+
+
+@pytest.fixture
+def forked(tmp_path: Path) -> Callable[[list[str] | str], list[subprocess.CompletedProcess[str]]]:
+    """`forked(words)`, or `forked(code)`: the same without the imports of two commands."""
+
+    def begin(words: list[str] | str) -> list[subprocess.CompletedProcess[str]]:
+        said = [tmp_path / f"said{rank}" for rank in range(2)]
+        both = zip(said, environments(), strict=True)
+        processes = [forked_scorer.start(words, place, **variables) for place, variables in both]
+        return [forked_scorer.result(process, place) for process, place in zip(processes, said, strict=True)]
+
+    return begin
 
 
 SUM = """
-import sys, numpy as np, torch
+import numpy as np, torch
 from scorer import parallel
 from scorer.frechet import moments
 processes = parallel.start()
-features = torch.from_numpy(np.load(sys.argv[1]))
+features = torch.from_numpy(np.load({features!r}))
 share = processes.share(len(features))
 whole = moments(features[share.start : share.stop], processes.total)
-np.savez(f"{sys.argv[2]}-{processes.rank}.npz", n=whole.n, mean=whole.mean, scatter=whole.scatter)
+np.savez({sums!r} + f"-{{processes.rank}}.npz", n=whole.n, mean=whole.mean, scatter=whole.scatter)
 parallel.stop()
 """
 
 
 @pytest.mark.slow
-def test_sums_over_two_processes_are_those_of_one(tmp_path: Path, launch: Callable) -> None:
+def test_sums_over_two_processes_are_those_of_one(tmp_path: Path, forked: Callable) -> None:
     features = np.maximum(np.random.default_rng(7).normal(0.3, 1, (1063, 176)), 0).astype(np.float32)
     np.save(tmp_path / "features.npy", features)
-    for process in launch(["-c", SUM, str(tmp_path / "features.npy"), str(tmp_path / "sums")]):
+    for process in forked(SUM.format(features=str(tmp_path / "features.npy"), sums=str(tmp_path / "sums"))):
         assert process.returncode == 0, process.stderr
     alone = moments(torch.from_numpy(features))
     for rank in range(2):
@@ -76,9 +90,16 @@ def test_sums_over_two_processes_are_those_of_one(tmp_path: Path, launch: Callab
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [13, 180], ids=["fewer images than features", "more"])
+@pytest.mark.parametrize(
+    ("n", "started"), [(13, "forked"), (180, "launch")], ids=["fewer images than features", "more"]
+)
 def test_two_processes_give_the_scorecard_of_one(
-    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, launch: Callable, n: int
+    tiny_competition: Callable,
+    tiny_submission: Callable,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    n: int,
+    started: str,
 ) -> None:
     competition = tiny_competition(n)
     entry = tiny_submission(competition)
@@ -89,7 +110,7 @@ def test_two_processes_give_the_scorecard_of_one(
     words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--batch-size", "4"]
     words += ["--json", str(tmp_path / "card.json"), "--csv", str(tmp_path / "images.csv")]
     words += ["--leaderboard", str(tmp_path / "board.csv")]
-    first, second = launch(["-m", "scorer", *words])
+    first, second = request.getfixturevalue(started)(words)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "FID" in first.stdout
     assert second.stdout == ""
@@ -106,7 +127,7 @@ def test_two_processes_give_the_scorecard_of_one(
 
 @pytest.mark.slow
 def test_a_problem_of_the_second_is_a_problem_of_both(
-    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, launch: Callable
+    tiny_competition: Callable, tiny_submission: Callable, tmp_path: Path, forked: Callable
 ) -> None:
     competition = tiny_competition(8)
     entry = tiny_submission(competition)
@@ -114,7 +135,7 @@ def test_a_problem_of_the_second_is_a_problem_of_both(
     name = competition.prompts[-1].image_name
     (entry / name).write_bytes(b"not an image")
     words = [str(entry), "--competition", str(competition.root), "--device", "cpu", "--no-leaderboard"]
-    first, second = launch(["-m", "scorer", *words, "--json", str(tmp_path / "card.json")])
+    first, second = forked([*words, "--json", str(tmp_path / "card.json")])
     assert (first.returncode, second.returncode) == (3, 3), first.stderr + second.stderr
     assert name in first.stderr
     assert name not in second.stderr
