@@ -15,20 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from drawoff import TRAINERS
 from submission.competition import Competition
 from submission.errors import UsageError, run
 from submission.paths import readable, submission_folder
 
 Command = list[str]
-
-TRAINERS = {
-    "monster": "baselines.monster.train",
-    "stable": "baselines.stable_diffusion.train",
-    "glide": "baselines.glide.train",
-    "vq": "baselines.vq_diffusion.train",
-    "clip-guided": "baselines.clip_guided.train",
-    "backbones": "scorer.train",
-}
 
 
 class Variables:

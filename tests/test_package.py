@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("submission", "scorer", "baselines", "leaderboard")
+ROOMS = ("submission", "scorer", "baselines", "leaderboard", "drawoff.py")
 # As `pip install .` copies it, without the minute that compressing and unpacking takes.
 BUILD = "from setuptools import setup; setup()"
 
@@ -28,19 +28,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def tracked() -> set[str]:
-    """The files of the rooms in the repository, or in an archive of it: what is there but was not made by its use."""
-    listed = subprocess.run(["git", "ls-files", *ROOMS], cwd=ROOT, capture_output=True, text=True)
+def sources() -> set[str]:
+    """The files of the rooms, but for what their use made: what git ignores, or what it would where there is no git."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *ROOMS]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode == 0 and listed.stdout:
-        return set(listed.stdout.split())
-    made = ("submission/out/", "leaderboard/leaderboard.csv")
-    files = [path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
-    return {file for file in files if "__pycache__" not in file and not file.startswith(made)}
+        return {file for file in listed.stdout.splitlines() if (ROOT / file).is_file()}
+    made = ("submission/out/", "leaderboard/leaderboard")
+    paths = [path for room in ROOMS for path in (ROOT / room, *(ROOT / room).rglob("*")) if path.is_file()]
+    files = {path.relative_to(ROOT).as_posix() for path in paths if "__pycache__" not in path.parts}
+    return {file for file in files if not file.startswith(made)}
 
 
-def test_everything_that_is_tracked_is_installed_and_nothing_else(installed: Path) -> None:
+def test_everything_is_installed_and_nothing_that_was_made(installed: Path) -> None:
     there = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert there == {file for file in tracked() if not file.startswith("baselines/samples/")}
+    assert there == {file for file in sources() if not file.startswith("baselines/samples/")}
 
 
 def run(installed: Path, folder: Path, *command: str) -> str:
