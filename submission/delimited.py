@@ -33,7 +33,12 @@ class Table:
 def decoded(data: bytes, problems: list[Problem]) -> str | None:
     """The text of `data`: UTF-8, or UTF-16 that says so with its byte order mark. None, and a problem, otherwise."""
     try:
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+        if "\0" not in text:
+            return text
+        what = "holds zero bytes, as UTF-16 without its byte order mark does"
+        problems.append(Problem("", what, "save the file as UTF-8"))
+        return None
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         problems.append(Problem(f"line {number}", "is not UTF-8", _question(data, number)))

@@ -25,13 +25,19 @@ _JUNK = {
     "icon\r",
     "network trash folder",
     "temporary items",
+    "thevolumesettingsfolder",
     "@eadir",
+    "@recycle",
+    "@recently-snapshot",
+    "@tmp",
     "#recycle",
     "#snapshot",
     "lost+found",
+    "picasa.ini",
+    "cachedir.tag",
     "__pycache__",
 }
-_JUNK_STARTS = ("~$", "thumbs.db:")
+_JUNK_STARTS = ("~$", "~syncthing~", "thumbs.db:")
 _JUNK_ENDS = ("~", "zone.identifier")  # an editor's backup; what Windows remembers of a download
 
 

@@ -56,7 +56,13 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
         data = read_regular(path, MAX_FILE_BYTES, follow=True)
     except NotReadable as error:
         raise CompetitionError(f"{path}: the prompt list {error}") from None
-    readers = {".json": entries_of_json, ".jsonl": entries_of_lines, ".csv": _from_table, ".tsv": _from_table}
+    readers = {
+        ".json": entries_of_json,
+        ".jsonl": entries_of_lines,
+        ".ndjson": entries_of_lines,
+        ".csv": _from_table,
+        ".tsv": _from_table,
+    }
     if path.suffix.lower() not in readers:
         raise CompetitionError(
             f"{path}: a prompt list is a .csv, .tsv, .json or .jsonl file\n"

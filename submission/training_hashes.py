@@ -15,6 +15,7 @@ import numpy as np
 
 from submission import atomic, commands
 from submission.errors import CompetitionError, MissingPart, Problem
+from submission.files import is_junk
 from submission.image_hashes import CODE_BYTES, code
 from submission.images import ImageProblem, max_file_bytes, read_image
 from submission.names import SUFFIXES
@@ -31,7 +32,9 @@ def hash_folder(folder: Path, *, progress: bool = False) -> np.ndarray:
 
     Raises MissingPart when there are none, CompetitionError that names every file which is not an image to score.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    # A thumbnail or a notebook's copy that a system keeps among the images is none of them.
+    paths = sorted(path for path in found if not any(is_junk(part) for part in path.relative_to(folder).parts))
     if not paths:
         raise MissingPart("there are no images to hash", looked_for=folder, get_it="name the folder of training images")
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

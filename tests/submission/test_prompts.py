@@ -124,6 +124,7 @@ def test_bad_json_names_its_entry(tmp_path, text, said):
         ("id,prompt\n1.0,x\n2.0,y\n", "made decimals of the images' numbers, such as 1.0"),
         ("id,prompt\n1.23E+11,x\n", "made powers of ten of the images' numbers"),
         ("id,prompt\n1.gif,x\n", "'1.gif' does not end in"),
+        ("id,prompt\n1,a cat\n".encode("utf-16-le"), "as UTF-16 without its byte order mark does"),
         ("id;prompt\n1;a cat; and a dog\n", "line 2: has 3 cells"),
         ("id,prompt\n1.png,\u200b\ufeff\n", "1.png: the prompt is empty"),
         ('id,prompt\n1.png,"a\tcat"\n', "control characters"),

@@ -54,6 +54,7 @@ LEFT_BEHIND = (
     "@eaDir/0_main.png/SYNOPHOTO_THUMB_M.png", "#recycle/x", "lost+found/x", "__pycache__/x", "__MACOSX/._0_main.png",
     "System Volume Information/x", "$RECYCLE.BIN/x", "Thumbs.db", "ehthumbs.db", "Desktop.ini", "Icon\r",
     "~$notes.docx", "0_main.png:Zone.Identifier", "0_main.png~",
+    "@Recycle/x", "~syncthing~0_main.png.tmp", "CACHEDIR.TAG",
 )  # fmt: skip
 
 

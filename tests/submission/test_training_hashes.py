@@ -32,6 +32,9 @@ def folder(tmp_path: Path) -> Path:
         Image.fromarray(_picture(seed)).save(tmp_path / "train" / f"{seed}.png")
     Image.fromarray(_picture(0)).save(tmp_path / "train" / "more" / "again.png")
     (tmp_path / "train" / "labels.csv").write_text("no image")
+    for left in (".ipynb_checkpoints/0-checkpoint.png", "@eaDir/0.png", "._1.png"):
+        (tmp_path / "train" / left).parent.mkdir(exist_ok=True)
+        (tmp_path / "train" / left).write_bytes(b"what a system keeps beside the images")
     return tmp_path / "train"
 
 
