@@ -168,7 +168,8 @@ def _statistics(competition, mean, covariance):
 def test_statistics(tiny_competition):
     features = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
     competition = _statistics(tiny_competition(), features.mean(0), np.cov(features.T))
-    mean, covariance = competition.statistics()
+    found = competition.statistics()
+    mean, covariance = found.mean, found.covariance
     assert mean.dtype == covariance.dtype == np.float64
     assert np.array_equal(covariance, np.cov(features.T))
     assert len(competition.statistics_sha256) == 64
