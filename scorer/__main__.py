@@ -7,17 +7,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from leaderboard import better, board, editing, outputs, table
 from scorer import cache, protocols, statistics
-from submission import Competition, Scorecard, SubmissionError, atomic, commands
-from submission.errors import UsageError, run
+from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
+from submission.errors import UsageError, run, shown
+from submission.writable import check_writable
+
+PROBLEMS_WRITTEN = 1000
 
 if TYPE_CHECKING:
     from scorer.parallel import Processes
@@ -36,18 +41,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(protocols.explanation())
         return 0
     arguments = _parser().parse_args(words)
+    try:
+        return _command(arguments)
+    except (SubmissionError, CompetitionError, MissingPart, UsageError) as error:
+        if arguments.problems is not None:
+            with contextlib.suppress(OSError):  # what is said on stderr is the answer, too
+                atomic.write_json(arguments.problems, refusal(error))
+        raise
+
+
+def _command(arguments: argparse.Namespace) -> int:
     # What would fail after minutes of work fails before them.
-    for path in (arguments.json, arguments.csv):
-        if path is not None and path.is_dir():
-            raise UsageError(f"{path} is a folder; name the file to write")
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent}")
     competition = Competition.load(arguments.competition)
-    outputs.check({"--json": arguments.json, "--csv": arguments.csv}, _kept(arguments, competition))
-    if not arguments.no_leaderboard:
-        board.content(arguments.leaderboard)
+    files = {"--json": arguments.json, "--csv": arguments.csv, "--problems": arguments.problems}
+    outputs.check(files, _kept(arguments, competition))
+    ranking = None if arguments.no_leaderboard else arguments.leaderboard
+    check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
+    if ranking is not None:
+        board.content(ranking)
         if arguments.name is not None:
-            board.check_name(arguments.leaderboard, competition.name, arguments.name)
+            board.check_name(ranking, competition.name, arguments.name)
     from scorer import parallel  # imports torch
 
     processes = parallel.start()
@@ -58,20 +71,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(arguments: argparse.Namespace, processes: Processes) -> int:
+    from scorer.per_image import write_per_image
     from scorer.report import print_scorecard
-    from scorer.score import score
+    from scorer.score import score_each
 
+    competition = Competition.load(arguments.competition)
     try:
-        card = score(
+        card, columns = score_each(
             arguments.submission,
-            arguments.competition,
+            competition,
             arguments.device,
             batch_size=arguments.batch_size,
             limit=arguments.limit,
             inception_weights=arguments.inception_weights,
             clip_weights=arguments.clip_weights,
+            trust_weights=arguments.trust_weights,
             name=arguments.name,
-            per_image=arguments.csv,
             extra=arguments.extra,
             precision=arguments.precision,
             cache=not arguments.no_cache,
@@ -83,21 +98,53 @@ def _score(arguments: argparse.Namespace, processes: Processes) -> int:
         return 3  # the first process tells, for all
     if not processes.first:
         return 0
-    console = Console()
-    # The files and the row first, for a reader of what is printed may leave; the scores are printed whatever happens.
-    lines: list[str] = []
+    # The row first: whoever reads only the first lines of what is printed has it too. Whatever fails now, what was
+    # measured is printed.
+    prompts = competition.prompts[: arguments.limit]
+    writers: list[Callable[[], list[str] | None]] = []
+    if not arguments.no_leaderboard:
+        writers.append(lambda: _to_board(arguments.leaderboard, card))
+    if arguments.json is not None:
+        writers.append(lambda: atomic.write_text(arguments.json, card.to_json()))
+    if arguments.csv is not None:
+        names, texts = [prompt.image_name for prompt in prompts], [prompt.text for prompt in prompts]
+        writers.append(lambda: write_per_image(arguments.csv, names, texts, columns))
+    said, failures = _all_of(writers)
     try:
-        try:
-            if arguments.json is not None:
-                atomic.write_text(arguments.json, card.to_json())
-        finally:
-            if not arguments.no_leaderboard:
-                lines = _to_board(arguments.leaderboard, card)
-    finally:
+        console = Console()
         print_scorecard(console, card)
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        for line in said:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        sys.stdout.flush()
+    finally:
+        for failure in failures[1:]:
+            print(f"error: {shown(str(failure), 400)}", file=sys.stderr)
+        if failures:
+            raise failures[0]
     return 0
+
+
+def _all_of(writers: Sequence[Callable[[], list[str] | None]]) -> tuple[list[str], list[Exception]]:
+    """Call each, whatever the others do: the lines that they say, and what they raise."""
+    said: list[str] = []
+    failures: list[Exception] = []
+    for writer in writers:
+        try:
+            said += writer() or []
+        except Exception as failure:
+            failures.append(failure)
+    return said, failures
+
+
+def refusal(error: Exception) -> dict[str, Any]:
+    """Why nothing was scored, for `--problems`: the exit code, the message, and the first PROBLEMS_WRITTEN problems."""
+    problems = getattr(error, "problems", [])[:PROBLEMS_WRITTEN]
+    code = 2 if isinstance(error, UsageError) else 4 if isinstance(error, MissingPart) else 3
+    return {
+        "exit_code": code,
+        "message": str(error).encode("utf-8", "backslashreplace").decode(),
+        "problems": [{key: shown(text, 1000) for key, text in asdict(problem).items()} for problem in problems],
+    }
 
 
 def _to_board(path: Path, card: Scorecard) -> list[str]:
@@ -156,6 +203,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-leaderboard", action="store_true", help="leave the board alone")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
     add("--clip-weights", type=Path, metavar="FILE", help="CLIP's weights on this disk")
+    add(
+        "--trust-weights", action="store_true",
+        help="let the code in a TorchScript file of Inception run, where its numbers alone are no known network",
+    )  # fmt: skip
+    add("--problems", type=Path, metavar="FILE", help="where nothing can be scored: write why, as JSON")
     return parser
 
 

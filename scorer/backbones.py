@@ -60,12 +60,14 @@ class Inception(Protocol):
         ...
 
 
-def find_inception(protocol: str, weights: Path | None = None, precision: str = "exact") -> Backbone:
+def find_inception(
+    protocol: str, weights: Path | None = None, precision: str = "exact", trusted: bool = False
+) -> Backbone:
     """The network of `protocol`, found and hashed.
 
     `weights` is a file to use instead of the standard places; with the precision "fast" it runs in bfloat16, and its
-    name says so. Raises CompetitionError for an unknown protocol, MissingPart for weights that are not there, and
-    UsageError for `weights` that the embedded network would ignore.
+    name says so; the code in `trusted` weights may run. Raises CompetitionError for an unknown protocol, MissingPart
+    for weights that are not there, and UsageError for `weights` that the embedded network would ignore.
     """
     if protocol not in PROTOCOLS:
         raise CompetitionError(f"backbones.inception = {protocol!r}: write one of {', '.join(PROTOCOLS)}")
@@ -85,12 +87,14 @@ def find_inception(protocol: str, weights: Path | None = None, precision: str = 
         get_it=f"download {url}",
     )
     sha256 = file_sha256(path)
-    return Backbone(name, sha256, lambda device: _load(protocol, path, name, sha256, precision, device))
+    return Backbone(name, sha256, lambda device: _load(protocol, path, name, sha256, precision, trusted, device))
 
 
-def load_inception(protocol: str, device: torch.device, weights: Path | None = None) -> Inception:
+def load_inception(
+    protocol: str, device: torch.device, weights: Path | None = None, *, trusted: bool = False
+) -> Inception:
     """`find_inception` and its `load` in one."""
-    return find_inception(protocol, weights).load(device)
+    return find_inception(protocol, weights, trusted=trusted).load(device)
 
 
 def named(name: str, precision: str) -> str:
@@ -155,15 +159,19 @@ def _what(protocol: str) -> str:
     return f"Inception for the protocol {protocol!r} ({PROTOCOLS[protocol].weights})"
 
 
-def _load(protocol: str, path: Path, name: str, sha256: str, precision: str, device: torch.device) -> InceptionV3:
-    note = ""
+def _load(
+    protocol: str, path: Path, name: str, sha256: str, precision: str, trusted: bool, device: torch.device
+) -> InceptionV3:
+    official = PROTOCOLS[protocol].sha256
+    note = "" if sha256.startswith(official) else f"Inception's weights are not the official file: {sha256[:12]}…"
     if protocol in ("clean", "legacy_tensorflow"):
         if not is_torchscript(path):
             raise MissingPart(
                 f"{path} is not the TorchScript archive {PROTOCOLS[protocol].weights}",
                 get_it=f"download {PROTOCOLS[protocol].url}",
             )
-        network, classifier, note = load_archive(path, device)
+        network, classifier, ran = load_archive(path, device, official=official, trusted=trusted)
+        note = "; ".join(filter(None, (note, ran)))
         bias = None
     else:
         network, classifier, bias = _load_checkpoint(protocol, path, device)

@@ -96,11 +96,15 @@ def archive_names() -> dict[str, str]:
     return names
 
 
-def state_of_archive(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """The archive's tensors under torchvision's names, or None when the archive is laid out in another way."""
+def state_of_archive(state: Mapping[str, Tensor], *, strict: bool = True) -> dict[str, Tensor] | None:
+    """The archive's tensors under torchvision's names, or None when the archive is laid out in another way.
+
+    With `strict`, one tensor more in the network is another layout, too.
+    """
     names = archive_names()
     expected = {f"{name}.{tensor}" for name in names for tensor in _TENSORS} | {"output.weight", "output.bias"}
-    if set(state) != expected:
+    others = {name for name in state.keys() - expected if name.startswith(("layers.", "output."))}
+    if not expected <= state.keys() or (strict and others):
         return None
     result = {"fc.weight": state["output.weight"], "fc.bias": state["output.bias"]}
     for ours, theirs in names.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Protocol:
     """How one protocol sees an image: as `features` numbers. `weights`: the official file; `url`: where it is, if not
-    shipped."""
+    shipped; `sha256`: its hash, or as much of it as its publisher tells."""
 
     name: str
     network: str
@@ -22,10 +22,13 @@ class Protocol:
     url: str | None
     comparable_to: str
     features: int = 2048
+    sha256: str = ""
 
 
 _TF_NETWORK = "TensorFlow's Inception of 2015, 2048 features after the last pooling"
 _TF_CLASSES = "its 1008 logits without bias"
+# As k-diffusion pins the file that NVIDIA publishes (k_diffusion/evaluation.py).
+_NVIDIA_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 _NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics"
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -39,6 +42,7 @@ PROTOCOLS: dict[str, Protocol] = {
             weights="inception-2015-12-05.pt",
             url=f"{_NVIDIA}/inception-2015-12-05.pt",
             comparable_to='clean-fid, mode="clean", and papers that name it (Parmar et al., CVPR 2022)',
+            sha256=_NVIDIA_SHA256,
         ),
         Protocol(
             name="legacy_pytorch",
@@ -48,6 +52,7 @@ PROTOCOLS: dict[str, Protocol] = {
             weights="pt_inception-2015-12-05-6726825d.pth",
             url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
             comparable_to='clean-fid, mode="legacy_pytorch", and pytorch-fid: most PyTorch papers since 2018',
+            sha256="6726825d",  # of its name, which torch.hub's convention makes the hash's beginning
         ),
         Protocol(
             name="legacy_tensorflow",
@@ -57,6 +62,7 @@ PROTOCOLS: dict[str, Protocol] = {
             weights="inception-2015-12-05.pt",
             url=f"{_NVIDIA}/inception-2015-12-05.pt",
             comparable_to='clean-fid, mode="legacy_tensorflow", TTUR\'s first FID code, StyleGAN, ADM',
+            sha256=_NVIDIA_SHA256,
         ),
         Protocol(
             name="torchvision",
@@ -66,6 +72,7 @@ PROTOCOLS: dict[str, Protocol] = {
             weights="inception_v3_google-0cc3c7bd.pth",
             url="https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
             comparable_to="the NYCU course's scorer; no published FID, whose network has other weights",
+            sha256="0cc3c7bd",  # of its name, likewise
         ),
         Protocol(
             name="bestiary",

@@ -41,6 +41,7 @@ def score(
     limit: int | None = None,
     inception_weights: str | os.PathLike[str] | None = None,
     clip_weights: str | os.PathLike[str] | None = None,
+    trust_weights: bool = False,
     name: str | None = None,
     per_image: str | os.PathLike[str] | None = None,
     extra: bool = False,
@@ -59,6 +60,8 @@ def score(
         limit: score only the first so many prompts, for trying out; such a scorecard does not rank.
         inception_weights: Inception's weights on disk, instead of the standard places.
         clip_weights: CLIP's weights on disk, instead of what the competition names.
+        trust_weights: whether the code in a TorchScript file of Inception may run, where its numbers alone are no
+            network that is known here.
         name: the entry's name; by default the manifest's model, else the submission's file name.
         per_image: where to write the per-image CSV, if anywhere.
         extra: whether to measure KID, PRDC and CMMD as well, from the same features.
@@ -74,13 +77,43 @@ def score(
         MissingPart: references or weights that are not on this machine.
         UsageError: a device, limit, precision or batch size that cannot be.
     """
+    if not isinstance(competition, Competition):
+        competition = Competition.load(competition)
+    card, columns = score_each(
+        submission, competition, device, batch_size=batch_size, limit=limit, inception_weights=inception_weights,
+        clip_weights=clip_weights, trust_weights=trust_weights, name=name, extra=extra, precision=precision,
+        cache=cache, processes=processes, progress=progress,
+    )  # fmt: skip
+    if per_image is not None and processes.first:
+        prompts = competition.prompts[:limit]
+        names, texts = [prompt.image_name for prompt in prompts], [prompt.text for prompt in prompts]
+        write_per_image(per_image, names, texts, columns)
+    return card
+
+
+def score_each(
+    submission: Submission | str | os.PathLike[str],
+    competition: Competition,
+    device: str = "auto",
+    *,
+    batch_size: int = 64,
+    limit: int | None = None,
+    inception_weights: str | os.PathLike[str] | None = None,
+    clip_weights: str | os.PathLike[str] | None = None,
+    trust_weights: bool = False,
+    name: str | None = None,
+    extra: bool = False,
+    precision: str = "exact",
+    cache: bool = True,
+    processes: Processes = ALONE,
+    progress: bool = True,
+) -> tuple[Scorecard, dict[str, list[float]]]:
+    """`score`, and the columns of the per-image CSV (empty in all processes but the first)."""
     if batch_size < 1 or (limit is not None and limit < 1):
         raise UsageError("the batch size and the limit are at least 1")
     if precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r}: write one of {', '.join(PRECISIONS)}")
     where = pick_device(device)
-    if not isinstance(competition, Competition):
-        competition = Competition.load(competition)
     if not isinstance(submission, Submission):
         submission = Submission.open(submission, competition, verify=False)
     names = [prompt.image_name for prompt in competition.prompts[:limit]]
@@ -89,10 +122,12 @@ def score(
     try:
         if problems:
             raise SubmissionError(problems, str(submission.path))
-        setup = prepare(competition, len(names), _path(inception_weights), _path(clip_weights), precision)
+        weights = _path(inception_weights), _path(clip_weights)
+        setup = prepare(competition, len(names), *weights, precision, trust_weights)
         families = Families(competition.families[:limit])
         if cache and limit is None and processes.first:
-            facts = {"by": setup.fingerprint, "extra": extra, "device": where.type, "torch": torch.__version__}
+            facts = {"by": setup.fingerprint, "extra": extra, "precision": precision}
+            facts |= {"device": _kind(where), "torch": torch.__version__, "trust_weights": trust_weights}
             facts["families"] = families.labels.tolist()
             facts["statistics"] = setup.statistics and setup.statistics.n
             kept_in = result_cache.result_file(submission, competition, facts)
@@ -126,7 +161,7 @@ def score(
                     results.hits = attribute_hits(inception.attributes(tables.measured["inception"]), asked, names)
                 found = suspicions(submission, setup, names, tables.measured, tables.known, results.scores)
         if processes.first:
-            notes = _notes(submission, inception, clip, texts, limit)
+            notes = _notes(submission, inception, clip, texts, None if limit is None else len(names))
             if setup.statistics is not None:
                 notes.append(_note_on_statistics(setup, unpaired=tables.unpaired))
             card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
@@ -137,9 +172,10 @@ def score(
             columns = results.columns()
             if kept_in is not None:
                 result_cache.write(kept_in, card, columns, content_sha256(submission.hashes))
-    if per_image is not None and processes.first:
-        write_per_image(per_image, names, [prompt.text for prompt in competition.prompts[:limit]], columns)
-    return card if processes.count == 1 else Scorecard.from_json(processes.from_first(card and card.to_json()))
+    if processes.count > 1:
+        card = Scorecard.from_json(processes.from_first(card and card.to_json()))
+    assert card is not None  # the first process has made it
+    return card, columns
 
 
 def _scorecard(
@@ -189,13 +225,12 @@ def _problems_within(submission: Submission, names: Sequence[str]) -> list[Probl
 
 
 def _notes(
-    submission: Submission, inception: Inception, clip: Clip, texts: Sequence[str], limit: int | None
+    submission: Submission, inception: Inception, clip: Clip, texts: Sequence[str], part: int | None
 ) -> list[str]:
+    """The notes of a scorecard; `part` is how many images a limit left, None without one."""
     notes = []
-    if limit is not None:
-        notes.append(
-            f"scored the first {len(texts)} of {len(submission.expected)} prompts, for trying out: does not rank"
-        )
+    if part is not None:
+        notes.append(f"scored the first {part} of {len(submission.expected)} images, for trying out: does not rank")
     if truncated := clip.truncated(texts):
         notes.append(f"{truncated} prompts are longer than CLIP reads; it sees only their beginning")
     if submission.manifest and submission.manifest.resizing:
@@ -212,6 +247,13 @@ def _note_on_statistics(setup: Setup, *, unpaired: bool) -> str:
     return (
         f"the FID is against the given statistics{of}, and its interval for other prompts and the same statistics{also}"
     )
+
+
+def _kind(device: torch.device) -> str:
+    """The kind of the device, whose kernels decide the last digits."""
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:

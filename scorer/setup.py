@@ -32,13 +32,18 @@ class Setup:
 
 
 def prepare(
-    competition: Competition, n: int, inception_weights: Path | None, clip_weights: Path | None, precision: str
+    competition: Competition,
+    n: int,
+    inception_weights: Path | None,
+    clip_weights: Path | None,
+    precision: str,
+    trust_weights: bool = False,
 ) -> Setup:
     """Find all that scoring n images needs. Raises MissingPart, CompetitionError, UsageError."""
     references, no_references = _references(competition)
     statistics = competition.statistics()
     backbones = competition.backbones
-    inception = find_inception(backbones.inception, inception_weights, precision)
+    inception = find_inception(backbones.inception, inception_weights, precision, trust_weights)
     if statistics is not None:
         _check(statistics, backbones.inception, inception.sha256)
     clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, precision)

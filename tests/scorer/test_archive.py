@@ -196,7 +196,8 @@ def test_the_rebuilt_archive_against_clean_fid(
         str(folder), network, num_workers=0, batch_size=1, device=CPU, mode=mode, verbose=False
     )
     ours = load_inception(mode, CPU, archive)
-    assert ours.note == ""  # rebuilt, not run as it is
+    assert "as it is" not in ours.note  # rebuilt, its code never ran
+    assert "not the official file" in ours.note
     features = torch.cat([ours.features(as_batch(image)) for image in pictures.values()])
     assert np.abs(features.numpy() - expected).max() <= 2e-5 * np.abs(expected).max()
     together = ours.features(torch.cat([as_batch(pictures["0.png"])] * 3))
@@ -239,8 +240,11 @@ def test_legacy_pytorch_against_clean_fid(
     torch.testing.assert_close(ours.log_probabilities(features), logits.log_softmax(dim=1), rtol=0, atol=1e-9)
 
 
-def test_an_archive_of_another_layout_runs_as_it_is_and_says_so(clean_weights: Path, tmp_path: Path) -> None:
-    assert "as it is" in load_inception("clean", CPU, clean_weights).note
+def test_an_archive_of_another_layout_runs_only_when_trusted_and_says_so(clean_weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingPart, match="--trust-weights"):
+        load_inception("clean", CPU, clean_weights)
+    assert "as it is" in load_inception("clean", CPU, clean_weights, trusted=True).note
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), str(tmp_path / "other.pt"))
-    with pytest.raises(MissingPart, match="no Inception"):
-        load_inception("clean", CPU, tmp_path / "other.pt")
+    for trusted in (False, True):
+        with pytest.raises(MissingPart, match="Inception"):
+            load_inception("clean", CPU, tmp_path / "other.pt", trusted=trusted)

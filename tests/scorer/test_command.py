@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from leaderboard import board
 from scorer.__main__ import main
+from submission import Scorecard
 from submission.errors import run
 
 NAMES = [f"{i}.png" for i in range(12)]
@@ -34,7 +36,7 @@ def arguments(
     out.mkdir()
     return [
         str(tmp_path / "entry"), "--competition", str(root), "--inception-weights", str(clean_weights),
-        "--device", "cpu", "--json", str(out / "card.json"), "--csv", str(out / "images.csv"),
+        "--trust-weights", "--device", "cpu", "--json", str(out / "card.json"), "--csv", str(out / "images.csv"),
         "--leaderboard", str(out / "board.csv"), "--name", "mine",
     ]  # fmt: skip
 
@@ -97,6 +99,44 @@ def test_other_exit_codes(arguments: list[str], tmp_path: Path, capsys: pytest.C
     assert run(main, [str(tmp_path / "no-entry"), *arguments[1:]]) == 3
     assert written(tmp_path) == {}
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--leaderboard", "--problems"])
+def test_what_cannot_be_written_is_said_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, option: str
+) -> None:
+    monkeypatch.setattr(sys.modules["scorer.score"], "score_each", lambda *_, **__: pytest.fail("it was measured"))
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "out", tmp_path / ("x" * 300), Path("/proc/drawoff"), tmp_path):
+        assert run(main, [*arguments, option, str(place)]) == 2
+        assert f"{option} {str(place)[:40]}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_was_measured_is_printed_whatever_fails(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    def full(self: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out" / "card.json"))
+
+    monkeypatch.setattr(Scorecard, "to_json", full)
+    assert run(main, arguments) == 4
+    said = capsys.readouterr()
+    assert "FID ↓" in said.out
+    assert "Added to the board" in said.out
+    assert "No space left" in said.err
+    assert sorted(written(tmp_path)) == ["board.csv", "images.csv"]  # what could be written is there
+
+
+def test_why_nothing_was_scored_is_written_for_programs(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "entry" / NAMES[4]).unlink()
+    (tmp_path / "entry" / "odd\udce9.png").write_bytes(b"")
+    problems = tmp_path / "out" / "problems.json"
+    assert run(main, [*arguments, "--problems", str(problems)]) == 3
+    told = json.loads(problems.read_text())
+    assert told["exit_code"] == 3
+    assert NAMES[4] in told["message"]
+    assert {problem["name"] for problem in told["problems"]} == {NAMES[4], "odd\\udce9.png"}
 
 
 def test_a_broken_board_is_said_before_the_work(

@@ -78,7 +78,7 @@ def test_official_layouts_and_images_of_several_sizes(
     shutil.copy(tiny_clip_weights, root / "clip.safetensors")
     write_images(root / "references", {name: draw(i, sizes[i % 3]) for i, name in enumerate(names)})
     entry = write_images(tmp_path / "entry", {name: draw(i + 50, sizes[i % 3]) for i, name in enumerate(names)})
-    options = {"inception_weights": clean_weights, "batch_size": 3, "progress": False}
+    options = {"inception_weights": clean_weights, "trust_weights": True, "batch_size": 3, "progress": False}
     expected = score(entry, Competition.load(root), "cpu", **options)
     with pretended_cuda():
         assert_same(score(entry, Competition.load(root), "cuda", **options), expected)

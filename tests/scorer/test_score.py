@@ -56,7 +56,13 @@ def entry(tmp_path: Path, write_images: Callable, draw: Callable) -> Path:
 
 def run(entry: Path, competition: Path, clean_weights: Path, **options: object) -> Scorecard:
     return scorer.score(
-        entry, Competition.load(competition), "cpu", inception_weights=clean_weights, progress=False, **options
+        entry,
+        Competition.load(competition),
+        "cpu",
+        inception_weights=clean_weights,
+        trust_weights=True,
+        progress=False,
+        **options,
     )
 
 
