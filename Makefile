@@ -102,7 +102,7 @@ submission: $(installed)  ## draw one image for each prompt with MODEL (resumes;
 score: $(installed)  ## draw what is missing, score it, put it on the board, show board and contact sheet
 	@$(run) score
 
-check: $(installed)  ## does SUBMISSION beat the competition's gate? (scores it first when it was not, or changed)
+check: $(installed)  ## does SUBMISSION beat the competition's gate? (draws what MODEL lacks, measures what is new)
 	@$(run) check
 
 validate: $(installed)  ## every problem of SUBMISSION at once, before it is sent

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import ClassVar
 
 from drawoff import TRAINERS
@@ -144,17 +143,13 @@ def score(v: Variables) -> Iterator[Command]:
 
 
 def check(v: Variables) -> Iterator[Command]:
-    if _changed_since(Path(v.submission), Path(v.scorecard)):
-        yield from score(v)
-    yield module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"))
-
-
-def _changed_since(submission: Path, scorecard: Path) -> bool:
-    """Whether the scorecard is not there, or anything of the submission is newer."""
-    if not (submission.exists() and scorecard.is_file()):
-        return True
-    judged = scorecard.stat().st_mtime_ns
-    return any(path.lstat().st_mtime_ns > judged for path in [submission, *submission.rglob("*")])
+    # What MODEL would draw now is what is judged: drawing goes on, finds nothing left to do, or refuses a folder that
+    # another model, file or setting drew. A submission that the user names is judged as it is.
+    if not v["SUBMISSION"]:
+        yield from draw(v)
+    options = [*v.option("name", "NAME"), *v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
+    scorer = ["--", *options, *v.words("SCORER_ARGS")]
+    yield module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"), *scorer)
 
 
 def validate(v: Variables) -> Iterator[Command]:

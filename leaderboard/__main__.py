@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from leaderboard import board, comparison, editing, outputs, report, table
-from leaderboard.entry import measured
+from leaderboard import board, comparison, editing, entry, outputs, report, table
 from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
+from leaderboard.measured import NotMeasured
 from leaderboard.ranking import rank
 from submission import atomic, commands
 from submission.competition import Competition
-from submission.errors import CompetitionError, MissingPart, SubmissionError, run, shown
+from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, run, shown
+from submission.writable import check_writable
 
 TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,
@@ -24,7 +26,11 @@ EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or c
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`; the exit code."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # What follows "--" is for the scorer that `check` runs: argparse would take it for positional arguments.
+    split = words.index("--") if words[:1] == ["check"] and "--" in words else len(words)
+    arguments = _parser().parse_args(words[:split])
+    arguments.scorer_options = words[split + 1 :]
     return arguments.command(arguments)
 
 
@@ -60,21 +66,22 @@ def _parser() -> argparse.ArgumentParser:
 
     check = subcommands.add_parser(
         "check",
-        help="does an entry beat the competition's gate?",
+        help="does a submission beat the competition's gate?",
+        description="Measure a submission, or find what this machine measured of these very bytes, and judge it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EXIT_CODES,
+        epilog=f"{EXIT_CODES}\n\nOptions after -- are the scorer's: … check my_images -- --inception-weights FILE",
     )
-    check.add_argument(
-        "target",
-        nargs="?",
-        type=Path,
-        help="a scorecard's JSON, or a submission with its scorecard beside it as TARGET.scorecard.json "
-        "(default: the newest entry of the local board)",
-    )
+    check.add_argument("target", nargs="?", type=Path, metavar="SUBMISSION", help="a folder or zip of images")
     check.add_argument("--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)")
     check.add_argument("--tier", metavar="NAME", help="the tier to beat (default: the competition's gate)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     check.add_argument("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
+    check.add_argument(
+        "--trust",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing, and believe this scorecard (or board, a .csv); the answer says so everywhere",
+    )
     check.set_defaults(command=_check)
 
     rename = subcommands.add_parser("rename", help="give an entry of the local board another name")
@@ -162,14 +169,28 @@ def _name_of(competition: str | None) -> str | None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    files = {"--json": arguments.json, "--junit": arguments.junit}
+    kept = {
+        "the board": arguments.leaderboard,
+        "the submission": arguments.target,
+        "what is to be trusted": arguments.trust,
+    }
+    outputs.check(files, kept)
+    check_writable(files)
+    for path in filter(None, files.values()):
+        if path.is_file():  # the answer of an earlier run is not to be read as this one's, however this one ends
+            path.unlink()
     try:
-        competition = Competition.load(arguments.competition)
-        tier = tier_of(competition, arguments.tier)
-        entry = measured(arguments.target, competition, arguments.leaderboard)
-        result = evaluate(competition, tier, **entry)
-    except (SubmissionError, CompetitionError, MissingPart) as error:
-        report.write(arguments.json, arguments.junit, report.error_json(str(error)), report.junit_error(str(error)))
-        report.append_step_summary(f"### ❌ not judged\n\n```\n{str(error).replace('```', '')}\n```\n")
+        result = _judged(arguments)
+    except Exception as error:
+        code = next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), 4)
+        code = error.exit_code if isinstance(error, NotMeasured) else code
+        refusal = report.Refusal(code, str(error) or type(error).__name__, _problems(error))
+        report.write(arguments.json, arguments.junit, report.error_json(refusal), report.junit_error(refusal))
+        report.append_step_summary(report.error_markdown(refusal))
+        if isinstance(error, NotMeasured):  # the scorer has said it
+            print(f"not judged: {shown(str(error).splitlines()[0], 400)}", file=sys.stderr)
+            return code
         raise
     _print(result)
     report.write(arguments.json, arguments.junit, report.as_json(result), report.junit(result))
@@ -177,10 +198,34 @@ def _check(arguments: argparse.Namespace) -> int:
     return result.exit_code
 
 
+_EXIT_CODES = {UsageError: 2, SubmissionError: 3, CompetitionError: 3}
+
+
+def _judged(arguments: argparse.Namespace) -> GateResult:
+    competition = Competition.load(arguments.competition)
+    tier = tier_of(competition, arguments.tier)
+    if arguments.trust is not None:
+        found = entry.trusted(arguments.trust, arguments.target, competition)
+    elif arguments.target is not None:
+        found = entry.measured(arguments.target, competition, arguments.competition, arguments.scorer_options)
+    else:
+        raise UsageError(
+            "name the submission to measure and judge: python -m leaderboard check SUBMISSION\n"
+            f"  (a row of the board is no measurement; --trust {arguments.leaderboard} judges its newest all the same)"
+        )
+    return evaluate(competition, tier, found)
+
+
+def _problems(error: Exception) -> list[dict[str, str]]:
+    problems = getattr(error, "problems", [])
+    return [problem if isinstance(problem, dict) else asdict(problem) for problem in problems]
+
+
 def _print(result: GateResult) -> None:
     colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
     console.print(f"{result.headline}: {shown(result.reason, 1000)}", style=colours[result.verdict])
+    console.print(f"  {result.basis}", style="bold red" if result.trusted else "dim")
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
         digits = check.metric.digits

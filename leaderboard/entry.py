@@ -1,83 +1,107 @@
-"""What the gate judges: a scorecard that belongs to the submission at hand, or the newest row of the board."""
+"""What the gate judges: what this machine's scorer measured, or a scorecard or row that the host asked to trust."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from leaderboard import board
+from leaderboard.measured import measure
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.folder import Submission
-from submission.scorecard import METRICS, Scorecard
+from submission.safe_read import NotReadable, read_regular
+from submission.scorecard import METRICS, Score, Scorecard
 from submission.suspicions import RuleCheck
 
 _BYTES_LIMIT = 16 * 2**20
 
 
-def measured(target: Path | None, competition: Competition, local: Path = board.LOCAL) -> dict[str, Any]:
-    """`name`, `submission`, `n`, `scores` and `rules` of the entry at `target`, for `gate.evaluate`.
+@dataclass(frozen=True)
+class Trusted:
+    """A file that was believed because the command said `--trust`: its place and its sha256."""
 
-    `target` is a scorecard's JSON, or a submission (folder or zip) whose scorecard lies beside it; without one, the
-    newest row of the board `local` counts. Raises MissingPart when there is no scorecard of these very bytes and these
-    prompts, SubmissionError when the submission breaks rules, UsageError for a scorecard of another competition.
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was measured on the `n` images of the submission with that sha256, and the verdicts on the rules.
+
+    `ranks` is False when only a part was asked for; `trusted` None when it was measured here.
     """
-    if target is None:
-        return _newest(competition, local)
-    if target.suffix == ".json" and target.is_file():
-        return _card(_load(target), competition, target)
+
+    name: str
+    submission: str
+    n: int
+    scores: Mapping[str, Score]
+    rules: Sequence[RuleCheck] = field(default_factory=list)
+    ranks: bool = True
+    trusted: Trusted | None = None
+
+
+def measured(target: Path, competition: Competition, given: str, options: Sequence[str] = ()) -> Entry:
+    """The entry of a submission (folder or zip), as the scorer of this machine measures it or has measured it.
+
+    `given` is what the command calls the competition, `options` are more of the scorer's. Raises NotMeasured,
+    MissingPart when there is no submission, UsageError when `target` is a scorecard, which proves nothing.
+    """
     if not target.exists():
         raise MissingPart("there is no submission to check", looked_for=target, get_it="make score")
-    path = scorecard_path(target)
-    submission = Submission.open(target, competition)
-    if not path.is_file():
-        raise MissingPart("the submission has no scorecard yet", looked_for=path, get_it=_score(target, competition))
-    card = _load(path)
-    if (
-        card.ranks and card.submission != submission.sha256
-    ):  # a part has another hash; the gate says what it thinks of it
-        raise MissingPart(
-            "the submission changed after it was scored", looked_for=path, get_it=_score(target, competition)
+    if target.suffix == ".json" and target.is_file():
+        raise UsageError(
+            f"{shown(str(target))} is a file that anyone could have written, no measurement: give the submission "
+            "itself,\n  or say --trust with that file if you vouch for it"
         )
-    return _card(card, competition, path)
+    card = measure(target, given, options)
+    return _entry(card, competition, str(target), None)
 
 
-def scorecard_path(submission: Path) -> Path:
-    """Where `make score` writes the scorecard of a submission: beside it, as `<submission>.scorecard.json`."""
-    return submission.with_name(f"{submission.name}.scorecard.json")
+def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:
+    """The entry in `file`: a scorecard, or the newest row (that of `target`, if given) of a board (.csv).
 
-
-def _score(target: Path, competition: Competition) -> str:
-    return f"make score SUBMISSION={target} COMPETITION={competition.name}"
-
-
-def _load(path: Path) -> Scorecard:
-    if path.stat().st_size > _BYTES_LIMIT:
-        raise CompetitionError(f"{shown(str(path))}: larger than {_BYTES_LIMIT >> 20} MiB; that is not a scorecard")
+    With a `target` the entry is that of its very bytes. Raises MissingPart when it is not, or was measured otherwise
+    than the competition says; CompetitionError for a file that is neither, SubmissionError for an invalid `target`.
+    """
     try:
-        return Scorecard.from_json(path.read_bytes())
+        data = read_regular(file, _BYTES_LIMIT, follow=True)
+    except NotReadable as error:
+        raise MissingPart(f"the file to trust {error}", looked_for=shown(str(file))) from None
+    pin = Trusted(shown(str(file)), hashlib.sha256(data).hexdigest())
+    content = Submission.open(target, competition, progress=True).sha256 if target is not None else None
+    if file.suffix == ".csv":
+        return _row(file, pin, content, competition)
+    try:
+        card = Scorecard.from_json(data)
     except ValueError as error:
-        raise CompetitionError(f"{shown(str(path))}: {error}") from None
+        raise CompetitionError(f"{shown(str(file))}: {error}") from None
+    if content not in (None, card.submission):
+        raise MissingPart(
+            "the scorecard to trust is not of these images", looked_for=shown(str(file)), get_it="leave --trust out"
+        )
+    return _entry(card, competition, shown(str(file)), pin)
 
 
-def _card(card: Scorecard, competition: Competition, path: Path) -> dict[str, Any]:
+def _entry(card: Scorecard, competition: Competition, what: str, pin: Trusted | None) -> Entry:
     if card.competition != competition.name:
-        raise UsageError(f"{path} is a scorecard of {shown(card.competition)}, not of {competition.name}")
+        raise UsageError(f"{what} is a scorecard of {shown(card.competition)}, not of {competition.name}")
     if other := _measured_otherwise(card.fingerprint, competition):
         raise MissingPart(
-            f"the scorecard was measured with another {other}", looked_for=path, get_it="score the submission again"
+            f"it was measured with another {other} than the competition's", looked_for=what, get_it="score it again"
         )
     rules = competition.rules
     if card.suspicions is None and rules.limits:
         raise MissingPart(
             "the scorecard does not say whether images were copied",
-            looked_for=path,
+            looked_for=what,
             get_it="score the submission again",
         )
     findings = card.suspicions.findings if card.suspicions is not None else {}
     checks = rules.check(findings, card.scores, whole=card.ranks)
-    return {"name": card.name, "submission": card.submission, "n": card.n, "scores": card.scores, "rules": checks}
+    return Entry(card.name, card.submission, card.n, card.scores, checks, card.ranks, pin)
 
 
 def _measured_otherwise(fingerprint: Mapping[str, str | int | None], competition: Competition) -> str:
@@ -90,19 +114,21 @@ def _measured_otherwise(fingerprint: Mapping[str, str | int | None], competition
     return ", ".join(what for what, (key, value) in expected.items() if fingerprint.get(key) != value)
 
 
-def _newest(competition: Competition, local: Path) -> dict[str, Any]:
+def _row(file: Path, pin: Trusted, content: str | None, competition: Competition) -> Entry:
     rows = [
         row
-        for row in board.read(local)
+        for row in board.read(file)
         if row.competition == competition.name
         and row.status in ("ok", "suspect")
+        and content in (None, row.submission_sha256)
         and not _measured_otherwise(row.measured_by, competition)
     ]
     if not rows:
-        raise MissingPart(f"nothing of {competition.name} was scored yet", looked_for=local, get_it="make score")
+        of = competition.name if content is None else f"these images in {competition.name}"
+        raise MissingPart(f"the board to trust has no row of {of}", looked_for=pin.file, get_it="make score")
     row = rows[-1]
     scores = {metric: row.score(metric) for metric in METRICS}
     checks = [check for check in competition.rules.check({}, scores) if check.rule.startswith("bounds.")]
     if row.status == "suspect":
         checks.append(RuleCheck("status", None, False, "it was found suspect when it was scored, see its scorecard"))
-    return {"name": row.name, "submission": row.submission_sha256, "n": row.n, "scores": scores, "rules": checks}
+    return Entry(row.name, row.submission_sha256, row.n, scores, checks, trusted=pin)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from leaderboard.entry import Entry, Trusted
 from submission.competition import Competition, Tier
 from submission.errors import UsageError, shown
 from submission.scorecard import METRICS, Metric, Score
 from submission.suspicions import RuleCheck
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Verdict(StrEnum):
@@ -48,7 +49,8 @@ class Check:
 class GateResult:
     """The gate's answer on one entry. `reason` is one sentence that a person can act on.
 
-    `rules` are the verdicts on the competition's rules beside the tier's thresholds.
+    `rules` are the verdicts on the competition's rules beside the tier's thresholds; `trusted` is the file that was
+    believed in place of a measurement, None when this machine's scorer measured.
     """
 
     competition: str
@@ -60,6 +62,16 @@ class GateResult:
     verdict: Verdict
     reason: str
     rules: list[RuleCheck] = field(default_factory=list)
+    trusted: Trusted | None = None
+
+    @property
+    def basis(self) -> str:
+        """Where the numbers are from, in words."""
+        if self.trusted is None:
+            return "measured by the scorer of this machine"
+        return (
+            f"NOT measured here: {self.trusted.file} (sha256 {self.trusted.sha256[:12]}…) was trusted, as --trust says"
+        )
 
     @property
     def answer(self) -> str:
@@ -70,6 +82,8 @@ class GateResult:
     def headline(self) -> str:
         """The answer as a sentence without its end: who, where, and which tier."""
         where = f"({self.competition}, {self.tier})"
+        if self.trusted is not None:
+            where += f", if {self.trusted.file} is to be trusted"
         if self.verdict is Verdict.UNKNOWN:
             return f"{self.answer} whether {shown(self.name)} beats the gate {where}"
         return f"{shown(self.name)} {self.answer} {where}"
@@ -92,27 +106,23 @@ def tier_of(competition: Competition, name: str | None = None) -> Tier:
     raise UsageError(f"{competition.name} has no tier {wanted!r} (it has: {known})")
 
 
-def evaluate(
-    competition: Competition,
-    tier: Tier,
-    *,
-    name: str,
-    submission: str,
-    n: int,
-    scores: Mapping[str, Score],
-    rules: Sequence[RuleCheck] = (),
-) -> GateResult:
-    """Hold `scores`, measured on `n` images of the submission with that sha256, against every threshold of `tier`.
+def evaluate(competition: Competition, tier: Tier, entry: Entry) -> GateResult:
+    """Hold an entry against every threshold of `tier`.
 
-    Who breaks one of the competition's `rules` does not beat the gate, whatever the scores.
+    Who breaks one of the competition's rules does not beat the gate, whatever the scores; nor does an entry that does
+    not rank, however many images were scored.
     """
-    checks = judged(tier, scores)
-    verdict, reason = _with_rules(*summary(checks), rules)
+    checks = judged(tier, entry.scores)
+    verdict, reason = _with_rules(*summary(checks), entry.rules)
     full = len(competition.prompts)
-    if n != full:
+    if entry.n != full or not entry.ranks:
         verdict = Verdict.UNKNOWN
-        reason = f"scored on {n} of {full} prompts, which is for trying out: score the whole submission"
-    return GateResult(competition.name, tier.name, name, submission, n, checks, verdict, reason, list(rules))
+        limited = "" if entry.ranks else " with --limit"
+        reason = f"scored on {entry.n} of {full} images{limited}, which is for trying out: score the whole submission"
+    return GateResult(
+        competition.name, tier.name, entry.name, entry.submission, entry.n, checks, verdict, reason,
+        list(entry.rules), entry.trusted,
+    )  # fmt: skip
 
 
 def judged(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:

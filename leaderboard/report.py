@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,26 @@ from submission import atomic
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why an entry was not judged: the exit code, the message for a person, each problem (`name`, `what`, `hint`)."""
+
+    exit_code: int
+    message: str
+    problems: Sequence[Mapping[str, str]] = ()
+
+    @property
+    def verdict(self) -> str:
+        """`invalid` for a submission or competition that breaks rules, `not judged` for what the command lacked."""
+        return "invalid" if self.exit_code == 3 else "not judged"
+
+
 def as_json(result: GateResult) -> dict[str, Any]:
     """The answer as JSON values."""
     return {
         "schema_version": SCHEMA_VERSION,
         "passed": result.verdict is Verdict.BEATS,
+        "exit_code": result.exit_code,
         "verdict": str(result.verdict),
         "answer": result.answer,
         "reason": result.reason,
@@ -30,6 +46,8 @@ def as_json(result: GateResult) -> dict[str, Any]:
         "name": result.name,
         "submission": result.submission,
         "n": result.n,
+        "basis": result.basis,
+        "trusted": None if result.trusted is None else asdict(result.trusted),
         "metrics": [
             {
                 "metric": check.metric.name,
@@ -52,6 +70,9 @@ def as_json(result: GateResult) -> dict[str, Any]:
 def junit(result: GateResult) -> bytes:
     """One test case for each threshold. What cannot be told is a failure too: the gate stays shut."""
     suite = _suite(len(result.checks))
+    if result.trusted is not None:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(properties, "property", name="basis", value=_xml(result.basis))
     for check in result.checks:
         case = ElementTree.SubElement(
             suite, "testcase", classname=f"gate.{check.metric.name}", name=_xml(check.requirement)
@@ -69,17 +90,33 @@ def junit(result: GateResult) -> bytes:
     return _xml_bytes(suite)
 
 
-def junit_error(message: str) -> bytes:
+def junit_error(refusal: Refusal) -> bytes:
     """The document for an entry that could not be judged at all, such as an invalid submission."""
     suite = _suite(1)
     case = ElementTree.SubElement(suite, "testcase", classname="gate", name="submission")
-    ElementTree.SubElement(case, "error", message=_xml(message.splitlines()[0])).text = _xml(message)
+    message = f"{refusal.verdict}: {refusal.message.splitlines()[0]}"
+    ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(refusal.message)
     return _xml_bytes(suite)
 
 
-def error_json(message: str) -> dict[str, Any]:
+def error_json(refusal: Refusal) -> dict[str, Any]:
     """`as_json` for an entry that could not be judged at all."""
-    return {"schema_version": SCHEMA_VERSION, "passed": False, "verdict": "invalid", "reason": message, "metrics": []}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "passed": False,
+        "exit_code": refusal.exit_code,
+        "verdict": refusal.verdict,
+        "reason": _utf8(refusal.message),
+        "problems": [dict(problem) for problem in refusal.problems],
+        "metrics": [],
+    }
+
+
+def error_markdown(refusal: Refusal) -> str:
+    """`markdown` for an entry that could not be judged at all: the message as it is, in a fence that it cannot end."""
+    text = _utf8(refusal.message)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"### ❌ {refusal.verdict}\n\n{fence}text\n{text}\n{fence}\n"
 
 
 def markdown(result: GateResult) -> str:
@@ -105,7 +142,7 @@ def markdown(result: GateResult) -> str:
         for rule in result.rules
         if rule.passed is False
     ]
-    lines += ["", f"{result.n} images, submission `{result.submission[:12]}`", ""]
+    lines += ["", f"{result.n} images, submission `{result.submission[:12]}`, {markdown_text(result.basis)}", ""]
     return "\n".join(lines)
 
 
@@ -135,6 +172,11 @@ def _xml_bytes(suite: ElementTree.Element) -> bytes:
     suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def _utf8(text: str) -> str:
+    """`text` without lone surrogates, as a name that is not UTF-8 has them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _xml(text: str) -> str:

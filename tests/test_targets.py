@@ -120,20 +120,17 @@ def test_a_users_own_submission_is_never_drawn_into() -> None:
     assert "--json=mine.scorecard.json" in first
 
 
-def test_the_gate_scores_what_was_not_scored_or_changed(tmp_path: Path) -> None:
-    mine, card = tmp_path / "mine", tmp_path / "mine.scorecard.json"
-    mine.mkdir()
-    (mine / "0_main.png").touch()
+def test_the_gate_judges_what_the_model_would_draw_now() -> None:
+    draw, check = commands("check", MODEL="my_model.py:MyModel", SEED="3", LIMIT="8", CHECK_ARGS="--json 'a b.json'")
+    drawn = "submission/out/bestiary/my_model-MyModel-seed3"
+    assert draw[:4] == ["baselines", "my_model.py:MyModel", "--competition=bestiary", f"--out={drawn}"]
+    assert check == ["leaderboard", "check", drawn, "--competition=bestiary", "--json", "a b.json", "--", "--limit=8"]
 
-    def rooms() -> list[str]:
-        return [words[0] for words in commands("check", SUBMISSION=str(mine))]
 
-    assert rooms() == ["scorer", "submission", "leaderboard", "leaderboard"]
-    card.touch()
-    os.utime(card, ns=(2**61, 2**61))
-    assert rooms() == ["leaderboard"]
-    os.utime(mine / "0_main.png", ns=(2**61 + 10**9, 2**61 + 10**9))
-    assert len(rooms()) == 4
+def test_the_gate_judges_a_users_own_submission_as_it_is() -> None:
+    (check,) = commands("check", SUBMISSION="mine", NAME="x", SCORER_ARGS="--no-cache", DEVICE="cpu")
+    own = ["--", "--name=x", "--device=cpu", "--no-cache"]
+    assert check == ["leaderboard", "check", "mine", "--competition=bestiary", *own]
 
 
 def test_more_options_are_quoted_as_in_a_shell() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +27,13 @@ def _outside_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def check(competition: Competition, tmp_path: Path) -> Callable[..., int]:
-    """`python -m leaderboard check` on a scorecard or a path; the exit code."""
+    """`python -m leaderboard check` on a scorecard that is trusted, or a path; the exit code."""
 
     def run_check(what: Scorecard | Path | None, *arguments: str) -> int:
-        target = what
+        given = [] if what is None else [str(what)]
         if isinstance(what, Scorecard):
-            target = tmp_path / "card.json"
-            target.write_text(what.to_json())
-        given = [] if target is None else [str(target)]
+            (tmp_path / "card.json").write_text(what.to_json())
+            given = ["--trust", str(tmp_path / "card.json")]
         return run(main, ["check", *given, "--competition", str(competition.root), *arguments])
 
     return run_check
@@ -63,7 +63,8 @@ def folder(competition: Competition, tmp_path: Path) -> Path:
         ({"fid": 80.0, "fid_interval": (75.0, 95.0), "clip_t": 0.1}, 1, "does not beat"),  # sure of one is enough
         ({"fid": 80.0, "fid_interval": (75.0, 85.0)}, 0, "beats the gate"),
         ({"fid": 99.0, "fid_interval": (95.0, 105.0)}, 1, "does not beat"),
-        ({"n": 2, "ranks": False}, 1, "scored on 2 of 3 prompts"),
+        ({"n": 2, "ranks": False}, 1, "scored on 2 of 3 images with --limit"),
+        ({"n": 3, "ranks": False}, 1, "scored on 3 of 3 images with --limit"),  # all of them, and still no ranking
         ({"ssim": None, "psnr": None, "is": 1.0}, 0, "beats the gate"),  # the tier does not judge these
     ],
 )
@@ -91,24 +92,36 @@ def test_the_tiers_in_a_scorecard_are_not_believed(check, make_card: MakeCard, t
     for tier in forged["tiers"]:
         tier["passed"] = True
     (tmp_path / "forged.json").write_text(json.dumps(forged))
-    assert check(tmp_path / "forged.json") == 1
+    assert check(None, "--trust", str(tmp_path / "forged.json")) == 1
 
 
-def test_a_submission_is_judged_by_the_scorecard_beside_it(
-    check, make_card: MakeCard, competition: Competition, folder: Path, capsys
+def test_a_trusted_scorecard_is_said_to_be_one_everywhere(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
+    files = tmp_path / "gate.json", tmp_path / "gate.xml"
+    assert check(make_card(), "--json", str(files[0]), "--junit", str(files[1])) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    sha256 = hashlib.sha256((tmp_path / "card.json").read_bytes()).hexdigest()
+    for words in ("card.json is to be trusted", "NOT measured here", sha256[:12]):
+        assert words in shown
+    assert json.loads(files[0].read_text())["trusted"] == {"file": str(tmp_path / "card.json"), "sha256": sha256}
+    (told,) = ElementTree.parse(files[1]).iter("property")
+    assert told.get("value", "").startswith("NOT measured here")
+
+
+def test_a_trusted_scorecard_must_be_of_the_images(
+    check, make_card: MakeCard, competition: Competition, folder: Path, tmp_path: Path, capsys
 ) -> None:
-    assert check(folder) == 4
-    assert "make score" in capsys.readouterr().err
     card = json.loads(make_card().to_json()) | {"submission": Submission.open(folder, competition).sha256}
-    (folder.parent / "submission.scorecard.json").write_text(json.dumps(card))
-    assert check(folder) == 0
-    part = json.loads(make_card(n=2, ranks=False).to_json())
-    (folder.parent / "submission.scorecard.json").write_text(json.dumps(part))
-    assert check(folder) == 1
-    (folder.parent / "submission.scorecard.json").write_text(json.dumps(card))
+    (tmp_path / "theirs.json").write_text(json.dumps(card))
+    assert check(folder, "--trust", str(tmp_path / "theirs.json")) == 0
     Image.fromarray(np.full((16, 16, 3), 9, np.uint8)).save(folder / competition.prompts[0].image_name)
-    assert check(folder) == 4
-    assert "changed after it was scored" in capsys.readouterr().err
+    assert check(folder, "--trust", str(tmp_path / "theirs.json")) == 4
+    assert "not of these images" in capsys.readouterr().err
+
+
+def test_a_scorecard_alone_is_no_evidence(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
+    (tmp_path / "card.json").write_text(make_card().to_json())
+    assert check(tmp_path / "card.json") == 2
+    assert "--trust" in capsys.readouterr().err
 
 
 def test_exit_codes_of_what_cannot_be_judged(
@@ -116,26 +129,34 @@ def test_exit_codes_of_what_cannot_be_judged(
 ) -> None:
     assert check(tmp_path / "nowhere") == 4
     (folder / competition.prompts[0].image_name).unlink()
-    assert check(folder) == 3
+    (tmp_path / "card.json").write_text(make_card().to_json())
+    assert check(folder, "--trust", str(tmp_path / "card.json")) == 3
+    assert check(None, "--trust", str(tmp_path / "nowhere.json")) == 4
     (tmp_path / "broken.json").write_text('{"competition": "tiny"}')
-    assert check(tmp_path / "broken.json") == 3
+    assert check(None, "--trust", str(tmp_path / "broken.json")) == 3
     other = json.loads(make_card().to_json()) | {"competition": "other"}
     (tmp_path / "other.json").write_text(json.dumps(other))
-    assert check(tmp_path / "other.json") == 2
+    assert check(None, "--trust", str(tmp_path / "other.json")) == 2
     for other in ({"prompts_sha256": "0" * 64}, {"inception": "clean"}, {"clip": "ViT-B-32"}):
         assert check(make_card(fingerprint=other)) == 4
     assert run(main, ["check", "--competition", str(tmp_path / "nowhere")]) == 3
     assert run(main, []) == 2
 
 
-def test_without_a_target_the_newest_entry_counts(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
+def test_the_newest_row_of_a_board_counts_only_when_it_is_trusted(
+    check, make_card: MakeCard, tmp_path: Path, capsys
+) -> None:
     board = tmp_path / "board.csv"
-    assert check(None, "--leaderboard", str(board)) == 4
     append(board, make_card(name="good", content="1"))
-    assert check(None, "--leaderboard", str(board)) == 0
+    assert check(None, "--leaderboard", str(board)) == 2
+    assert f"--trust {board}" in capsys.readouterr().err
+    assert check(None, "--trust", str(board)) == 0
+    assert "NOT measured here" in capsys.readouterr().out
     append(board, make_card(name="bad", content="2", fid=300.0))
-    assert check(None, "--leaderboard", str(board)) == 1
+    assert check(None, "--trust", str(board)) == 1
     assert "bad" in capsys.readouterr().out
+    board.unlink()
+    assert check(None, "--trust", str(board)) == 4
 
 
 def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, monkeypatch) -> None:
@@ -164,8 +185,8 @@ def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, mon
 
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
-    assert [case.get("classname") for case in suite] == ["gate.fid", "gate.clip_i", "gate.clip_t"]
-    assert [case.find("failure") is not None for case in suite] == [True, False, False]
+    assert [case.get("classname") for case in suite.iter("testcase")] == ["gate.fid", "gate.clip_i", "gate.clip_t"]
+    assert [case.find("failure") is not None for case in suite.iter("testcase")] == [True, False, False]
 
     summary = (tmp_path / "summary.md").read_text()
     assert summary.startswith("before\n### ❌")
@@ -174,14 +195,38 @@ def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, mon
     assert all(line.count("|") == 6 for line in summary.splitlines() if line.startswith("|"))
 
 
-def test_what_cannot_be_judged_is_told_to_machines_too(check, folder: Path, competition, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "arguments", "code", "verdict"),
+    [
+        (None, [], 2, "not judged"),
+        (None, ["--tier", "platinum"], 2, "not judged"),
+        ("nowhere", [], 4, "not judged"),
+        ("submission", ["--trust", "card.json"], 3, "invalid"),
+    ],
+)
+def test_what_cannot_be_judged_is_told_to_machines_too(
+    check, make_card, folder: Path, competition, tmp_path: Path, monkeypatch, target, arguments, code, verdict
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (tmp_path / "card.json").write_text(make_card().to_json())
     (folder / competition.prompts[0].image_name).write_bytes(b"GIF89a")
-    assert check(folder, "--json", str(tmp_path / "gate.json"), "--junit", str(tmp_path / "junit.xml")) == 3
+    (folder / "```<b>.png").write_bytes(b"")
+    given = None if target is None else Path(target)
+    assert check(given, *arguments, "--json", "gate.json", "--junit", "junit.xml") == code
     answer = json.loads((tmp_path / "gate.json").read_text())
-    assert answer["passed"] is False
-    assert competition.prompts[0].image_name in answer["reason"]
+    assert (answer["passed"], answer["exit_code"], answer["verdict"]) == (False, code, verdict)
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", "0", "1")
+    heading, _, fence, *told, end, _ = (tmp_path / "summary.md").read_text().splitlines()
+    assert heading == f"### ❌ {verdict}"
+    assert fence == end + "text"
+    assert not any(line.strip().startswith(end) for line in told)
+    if code == 3:
+        assert {problem["name"] for problem in answer["problems"]} == {"0_main.png", "```<b>.png"}
+        assert "0_main.png" in answer["reason"]
+        assert "```<b>.png" in "".join(told)
+        assert end == "````"
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def suspect_card(ruled: Competition, make_card: MakeCard) -> MakeCard:
 def check(ruled: Competition, tmp_path: Path) -> Callable[..., int]:
     def run_check(card: Scorecard, *arguments: str) -> int:
         (tmp_path / "card.json").write_text(card.to_json())
-        return run(main, ["check", str(tmp_path / "card.json"), "--competition", str(ruled.root), *arguments])
+        return run(
+            main, ["check", "--trust", str(tmp_path / "card.json"), "--competition", str(ruled.root), *arguments]
+        )
 
     return run_check
 
@@ -109,7 +111,7 @@ def test_a_suspect_row_is_kept_marked_and_not_ranked(suspect_card, ruled: Compet
     assert [(entry.row.name, entry.place) for entry in group.ranked] == [("honest", 1), ("copied", None)]
     assert "copied (suspect)" in comparison.markdown([group]).replace("\\", "")
     # The newest row is the suspect one.
-    assert run(main, ["check", "--competition", str(ruled.root), "--leaderboard", str(path)]) == 1
+    assert run(main, ["check", "--competition", str(ruled.root), "--trust", str(path)]) == 1
     assert "found suspect when it was scored" in " ".join(capsys.readouterr().out.split())
 
 

@@ -28,9 +28,9 @@ def test_fast_is_near_and_never_ranks_with_exact(
     assert fast.scores["clip_i"] != exact.scores["clip_i"]
     assert fast.scores["psnr"] == exact.scores["psnr"]
 
-    atomic.write_text(tmp_path / "drawn.scorecard.json", fast.to_json())
+    atomic.write_text(tmp_path / "fast.json", fast.to_json())
     with pytest.raises(MissingPart, match="another Inception, CLIP"):
-        gate_entry.measured(tmp_path / "drawn", competition)
+        gate_entry.trusted(tmp_path / "fast.json", drawn, competition)
 
 
 def test_unknown_precision(tiny_competition: Callable, tiny_submission: Callable) -> None:
