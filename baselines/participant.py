@@ -19,6 +19,8 @@ from submission import Competition
 from submission.errors import UsageError
 
 OFFERED = ("competition", "device", "precision", *option.OPTIONS)
+# This project's own, which are no part of a generator that lies beside them.
+_ROOMS = {"baselines", "benchmarks", "leaderboard", "scorer", "submission", "targets", "tests"}
 FORM = re.compile(r"(?P<path>.+\.py)(:(?P<class>\w*))?")
 
 
@@ -97,6 +99,21 @@ def load(model: str, cls: type, competition: Competition, hardware: Hardware, op
                 f"{model}: its __init__ was given {sorted(arguments)}: {error}\n  offered: {offered}"
             ) from None
     return call(f"{model}: its __init__ raised", lambda: cls(**arguments))
+
+
+def sources(path: Path) -> dict[str, Path]:
+    """The generator's file and those of its folder that it has imported by now, by their places in that folder."""
+    path = path.resolve()
+    found = {path.name: path}
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is None or name.partition(".")[0] in _ROOMS:
+            continue
+        place = Path(file).resolve()
+        # An environment may lie in the folder, too.
+        if place.suffix == ".py" and place.is_relative_to(path.parent) and "site-packages" not in place.parts:
+            found[place.relative_to(path.parent).as_posix()] = place
+    return found
 
 
 def _run(path: Path) -> ModuleType:

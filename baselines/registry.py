@@ -112,6 +112,7 @@ class Recipe:
         batch_size: what the competition says about it, if anything.
         files: what its pixels come from, as far as it is known without loading.
         source: a participant's own file, whose hash belongs into the manifest.
+        settings: what a participant's class says of its settings before it is made.
         packages: those whose versions belong into the manifest, beside numpy's and pillow's.
         uses_device: whether its pixels depend on the device.
         tolerates: the precisions that it can be loaded with; none when it computes without networks.
@@ -124,6 +125,7 @@ class Recipe:
     batch_size: int | None = None
     files: tuple[Path, ...] = ()
     source: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     uses_device: bool = False
     tolerates: tuple[str, ...] = ()
@@ -201,8 +203,8 @@ def _participant_recipe(name: str, competition: Competition, options: dict[str, 
     # What the file imports is not known; what is installed stays the same from run to run.
     packages = tuple(one for one in ("torch", "diffusers", "transformers") if importlib.util.find_spec(one))
     return Recipe(
-        shown, load_it, asked, None, tuple(paths), source=path, packages=packages, uses_device="device" in taken,
-        tolerates=PRECISIONS if "precision" in taken else (),
+        shown, load_it, asked, None, tuple(paths), source=path, settings=getattr(cls, "settings", {}),
+        packages=packages, uses_device="device" in taken, tolerates=PRECISIONS if "precision" in taken else (),
     )  # fmt: skip
 
 

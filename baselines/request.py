@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from baselines import participant
 from baselines.generator import Description, call
 from baselines.hardware import Hardware
 from baselines.registry import Recipe, hardware_for
@@ -20,6 +21,7 @@ from submission.hashes import file_sha256
 
 MAX_SEED = 2**63 - 1
 MAX_BATCH_SIZE = 10_000
+_OURS = {"batch_size", "device", "precision", "requested"}  # settings that are asked for, not told by the generator
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Request:
         if recipe.tolerates:
             settings["precision"] = self.hardware.precision
             notes.append(f"precision {self.hardware.precision} on {self.hardware.kind}: {self.hardware.reason}")
-        source = {} if recipe.source is None else {recipe.source.name: file_sha256(recipe.source)}
+        source = {name: file_sha256(file) for name, file in self._sources.items()}
         manifest = call(
             f"{recipe.model}: what it says about itself does not fit into a manifest",
             lambda: Manifest(
@@ -142,8 +144,9 @@ class Request:
     def drew(self, manifest: Manifest) -> bool:
         """Whether this request drew what `manifest` describes, as far as that is known without loading the generator.
 
-        False only means that it has to be loaded to know. `auto` agrees with any device and precision: what was drawn
-        elsewhere is not drawn again because this chip would round differently.
+        False only means that it has to be loaded to know, as is so for a participant's own that told other settings
+        than its class has: where it reads them is known to nobody else. `auto` agrees with any device and precision:
+        what was drawn elsewhere is not drawn again because this chip would round differently.
         """
         recipe = self.recipe
         return (
@@ -151,12 +154,23 @@ class Request:
             and manifest.settings.get("requested") == self.asked
             and self._agrees(manifest, "device", self.device.partition(":")[0])
             and self._agrees(manifest, "precision", self.precision)
-            and _are_all_among(set(manifest.weights.values()), recipe.files)
+            and (recipe.source is None or _told(manifest.settings) == recipe.settings)
+            and _are_all_among(set(manifest.weights.values()), [*recipe.files, *self._sources.values()])
         )
+
+    @property
+    def _sources(self) -> dict[str, Path]:
+        """A participant's file and what it has imported of its folder; the file was run to make the recipe."""
+        return {} if self.recipe.source is None else participant.sources(self.recipe.source)
 
     @staticmethod
     def _agrees(manifest: Manifest, setting: str, asked: str) -> bool:
         return asked in ("auto", manifest.settings.get(setting, asked))
+
+
+def _told(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that the generator told of itself."""
+    return {name: value for name, value in settings.items() if name not in _OURS}
 
 
 def manifest_in(out: Path, competition: Competition) -> Manifest | None:
