@@ -175,8 +175,8 @@ def _check(arguments: argparse.Namespace) -> int:
         "the submission": arguments.target,
         "what is to be trusted": arguments.trust,
     }
-    outputs.check(files, kept)
     check_writable(files)
+    outputs.check(files, kept)
     for path in filter(None, files.values()):
         if path.is_file():  # the answer of an earlier run is not to be read as this one's, however this one ends
             path.unlink()

@@ -54,9 +54,9 @@ def _command(arguments: argparse.Namespace) -> int:
     # What would fail after minutes of work fails before them.
     competition = Competition.load(arguments.competition)
     files = {"--json": arguments.json, "--csv": arguments.csv, "--problems": arguments.problems}
-    outputs.check(files, _kept(arguments, competition))
     ranking = None if arguments.no_leaderboard else arguments.leaderboard
     check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
+    outputs.check(files, _kept(arguments, competition))
     if ranking is not None:
         board.content(ranking)
         if arguments.name is not None:

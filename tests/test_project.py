@@ -169,11 +169,30 @@ def test_continuous_integration_runs_what_a_person_runs() -> None:
     assert "make lint" in script
     assert "make test" in script
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert any(step.get("run") == ".ci/run" for job in workflow["jobs"].values() for step in job["steps"])
+
+
+@pytest.mark.parametrize("file", ["ci.yml", "gate.yml"])
+def test_workflows_hold_no_rights_and_run_no_text_from_outside(file: str) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / file).read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-    assert any(step.get("run") == ".ci/run" for step in steps)
+    assert not any("${{" in step.get("run", "") for step in steps), "an input in a command's text is a command"
+    assert not any("secrets" in str(step) for step in steps)
     assert workflow["permissions"] == {"contents": "read"}
     for step in steps:
         assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40)), "an action is pinned by its commit"
+
+
+def test_foreign_code_is_drawn_in_one_job_and_judged_in_another() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "gate.yml").read_text())["jobs"]
+    commands = {name: "\n".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
+    assert "-m baselines" in commands["draw"]
+    assert "-m leaderboard check" in commands["judge"]
+    assert "baselines" not in commands["judge"]
+    assert "MODEL" not in str(jobs["judge"]["steps"])
+    assert not any("cache" in step.get("with", {}) for job in jobs.values() for step in job["steps"])
+    (checkout,) = [step for step in jobs["judge"]["steps"] if "checkout" in step.get("uses", "")]
+    assert checkout["with"]["ref"].startswith("${{ github.event.pull_request.base.sha")
 
 
 def test_no_test_depends_on_how_fast_a_machine_is() -> None:
