@@ -26,6 +26,8 @@ SUBCOMMANDS = (
     "inpaint",
     "pack",
     "protocols",
+    "remove",
+    "rename",
     "sheet",
     "show",
     "table",
