@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +57,8 @@ def _letter(char: str) -> str:
         return "" if unicodedata.category(char)[0] == "M" else f" U+{ord(char):04X} "
     if char.lower() == char.upper():  # a script without capitals
         latin = latin.lower()
+    if unicodedata.category(char)[0] == "P" and unicodedata.east_asian_width(char) in "WF":
+        return f"{latin} "  # a full-width comma holds the blank after it
     is_word = unicodedata.category(char) == "So" or unicodedata.name(char, "").startswith("CJK")
     return f" {latin.strip(':')} " if is_word else latin
 
@@ -83,6 +86,11 @@ def wrap(text: str, letters: ImageFont.FreeTypeFont, width: int, max_lines: int)
     if len(lines) > max_lines:
         lines = [*lines[: max_lines - 1], cut(f"{lines[max_lines - 1]} …", letters, width)]
     return lines
+
+
+def largest(text: str, sizes: Sequence[int], width: int) -> int:
+    """The first of `sizes`, the largest first, in which `text` is at most `width` pixels long; else the last."""
+    return next((size for size in sizes if font(size).getlength(text) <= width), sizes[-1])
 
 
 def cut(text: str, letters: ImageFont.FreeTypeFont, width: int) -> str:

@@ -12,7 +12,7 @@ from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart
 from submission.folder import Submission
 from submission.images import ImageProblem
-from submission.lettering import cut, font, legible, wrap
+from submission.lettering import cut, font, largest, legible, wrap
 from submission.per_image import Ranking
 from submission.prompts import Prompt
 from submission.references import References
@@ -187,5 +187,8 @@ def _draw_heading(
         facts.append(drawn_by)
     if manifest:
         facts.append(f"seed {manifest.seed}")
-    for text, size, top, colour in ((title[:400], 32, 26, _INK), (" · ".join(facts), 15, 72, _QUIET)):
-        draw.text((_MARGIN, top), cut(legible(text), font(size), width), font=font(size), fill=colour)
+    rows = ((title[:400], (32, 28, 24, 20), 60, _INK), (" · ".join(facts), (15, 14, 13, 12, 11), 86, _QUIET))
+    for text, sizes, base, colour in rows:
+        line = legible(text)
+        letters = font(largest(line, sizes, width))
+        draw.text((_MARGIN, base), cut(line, letters, width), font=letters, fill=colour, anchor="ls")

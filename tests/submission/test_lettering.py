@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from submission.lettering import cut, font, legible, wrap
+from submission.lettering import cut, font, largest, legible, wrap
 
 BOX = bytes(font(16).getmask("\U0010fffe"))  # what the font draws for a character that it lacks
 
@@ -18,6 +18,7 @@ TRANSCRIBED = {
     "लाल अजगर": "lal ajgr",
     "تنين أحمر": "tnyn 'hmr",
     "דרקון": "drkvn",
+    "龍、赤。": "long , chi .",
     "🐉 dragon": "dragon dragon",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467 family": "man woman girl family",
     "a \u2764\ufe0f": "a ❤",
@@ -62,6 +63,12 @@ def test_wrapped_lines_fit_and_keep_the_words():
     assert len(wrap("x" * 500, letters, 100, 3)) == 3
     assert wrap("", letters, 100, 3) == []
     assert wrap("W", letters, 1, 3)  # narrower than a letter: it ends
+
+
+def test_the_largest_size_that_fits():
+    assert largest("short", (32, 16), 500) == 32
+    assert largest("a" * 40, (32, 16), 500) == 16
+    assert largest("a" * 400, (32, 16), 500) == 16
 
 
 def test_what_is_cut_says_so():
