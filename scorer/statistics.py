@@ -33,8 +33,9 @@ def main(argv: Sequence[str]) -> int:
     if arguments.batch_size < 1:
         raise UsageError("the batch size is at least 1")
     found = make_statistics(
-        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size
-    )
+        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size,
+        trust_weights=arguments.trust_weights,
+    )  # fmt: skip
     write_statistics(out, found)
     d = len(found.mean)
     print(f"statistics of {found.n:,} images, {d} features of the Inception {found.inception}: {out}")
@@ -45,9 +46,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def make_statistics(
-    folder: Path, protocol: str, weights: Path | None = None, device: str = "auto", batch_size: int = 64
+    folder: Path,
+    protocol: str,
+    weights: Path | None = None,
+    device: str = "auto",
+    batch_size: int = 64,
+    *,
+    trust_weights: bool = False,
 ) -> Statistics:
     """The statistics of all PNG and JPEG files in `folder` and the folders in it, two or more.
+
+    With `trust_weights` the code in a TorchScript file of another layout than NVIDIA's runs.
 
     Raises MissingPart where there are too few, or no weights; CompetitionError that names every file which cannot be
     read.
@@ -61,7 +70,7 @@ def make_statistics(
     from scorer.rows import Rows
 
     where = pick_device(device)
-    backbone = find_inception(protocol, weights)
+    backbone = find_inception(protocol, weights, trusted=trust_weights)
     if not folder.is_dir():
         raise MissingPart("there is no such folder of images", looked_for=folder, get_it="name the folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -135,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--out", "-o", type=Path, default=Path("statistics.npz"), help="the file to write (default: %(default)s)")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
+    add("--trust-weights", action="store_true", help="let the code in a TorchScript file of Inception run")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--batch-size", type=int, default=64, metavar="B", help="images per batch (default: %(default)s)")
     return parser

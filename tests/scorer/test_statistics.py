@@ -83,7 +83,7 @@ def test_statistics_against_clean_fids(many: Path, clean_weights: Path, tmp_path
     for path in list(many.rglob("*"))[:34]:  # a few suffice
         if path.is_file():
             path.unlink()
-    found = make_statistics(many, "clean", clean_weights, "cpu")
+    found = make_statistics(many, "clean", clean_weights, "cpu", trust_weights=True)
     network = InceptionV3W(str(clean_weights.parent), download=False)
     features = get_folder_features(
         str(many), network, num_workers=0, device=torch.device("cpu"), mode="clean", verbose=False
