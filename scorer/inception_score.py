@@ -104,4 +104,5 @@ class InceptionScore:
 
 def _scores(counts: Tensor, totals: Tensor, entropies: Tensor) -> Float64[Tensor, " splits"]:
     # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
-    return (torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts).exp()
+    divergence = torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts
+    return divergence.clamp(min=0.0).exp()  # rounding leaves −1e-15 or so between equal images

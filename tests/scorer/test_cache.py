@@ -90,6 +90,32 @@ def test_another_byte_is_another_submission(
     assert second.scores["psnr"] != first.scores["psnr"]
 
 
+def test_other_families_are_another_result_of_the_same_features(
+    tiny_competition: Callable, tiny_submission: Callable, images_seen: list
+) -> None:
+    """They decide intervals, and neither the toml nor the prompts' hash says what is in their column."""
+    competition = tiny_competition(12)
+    entry = tiny_submission(competition)
+    toml, listed = competition.root / "competition.toml", competition.root / "test.json"
+    toml.write_text(toml.read_text().replace("gate =", 'group = "pack"\ngate =', 1))
+    cards = []
+    for packs in (12, 2):
+        entries = json.loads(listed.read_text())
+        for number, fields in enumerate(entries.values()):
+            fields["pack"] = f"pack {number % packs}"
+        listed.write_text(json.dumps(entries))
+        cards.append(score(entry, Competition.load(toml), "cpu", progress=False))
+        assert total(images_seen)["features"] >= 12
+        assert score(entry, Competition.load(toml), "cpu", progress=False) == cards[-1]
+        assert not images_seen
+    first, second = cards
+    assert (first.families, second.families) == (12, 2)
+    assert first.fingerprint == second.fingerprint
+    assert first.scores["clip_t"].low < first.scores["clip_t"].value == second.scores["clip_t"].value
+    assert second.scores["clip_t"].low is None
+    assert second.scores["clip_t"].reason == "no interval: the prompts are 2 families, and it takes 10 or more"
+
+
 def test_other_prompts_leave_the_references_features_alone(
     tiny_competition: Callable, tiny_submission: Callable, images_seen: list
 ) -> None:

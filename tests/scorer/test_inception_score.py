@@ -42,6 +42,10 @@ def test_bounds() -> None:
     """1 when all images look alike, K when each split shows every class once and surely (0 log 0 is 0)."""
     uniform = torch.full((50, 7), 1 / 7, dtype=torch.float64).log()
     assert inception_score(uniform) == pytest.approx((1.0, 0.0), abs=1e-12)
+    # Of equal images no rounding makes it less than 1, where its interval ends.
+    same = torch.rand(30, generator=torch.Generator().manual_seed(0)).double().log_softmax(dim=0).expand(1063, -1)
+    assert inception_score(same) == pytest.approx((1.0, 0.0), abs=1e-12)
+    assert inception_score(same)[0] >= 1.0
     one_hot = torch.eye(4, dtype=torch.float64).log()
     assert inception_score(one_hot, splits=1) == pytest.approx((4.0, 0.0), abs=1e-12)
 
