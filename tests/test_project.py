@@ -50,7 +50,7 @@ def imported(file: Path) -> set[str]:
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.split(".")[0])
-    ours = {path.stem for path in (ROOT / "tests" / "support").iterdir()} | {"drawoff", "targets"}
+    ours = {path.stem for path in (ROOT / "tests" / "support").iterdir()} | {"benchmarks", "drawoff", "targets"}
     return found - set(sys.stdlib_module_names) - set(ROOMS) - ours
 
 
