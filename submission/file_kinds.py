@@ -52,6 +52,8 @@ def other_kind(data: bytes) -> tuple[str, str] | None:
     for magic, name in _OTHERS:
         if data.startswith(magic):
             return f"is {name}, not an image", "put the image itself there"
+    if not data:
+        return "is empty", "write it again; a copy that was cut short is the usual cause"
     if not data.strip(b"\0"):
         return "holds nothing but zero bytes", "write it again; a full disk or a crash is the usual cause"
     return _text_kind(data)

@@ -43,14 +43,20 @@ def import_picture(data: bytes, name: str, size: tuple[int, int] | None, fit: st
     if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
         image = ImageOps.exif_transpose(image)
         changes.append("turned as its EXIF tag says")
-    image, change = _rgb(image, deep=kind == "PNG" and png.header(data).depth == 16)
-    changes += [change] if change else []
+    if has_profile := "icc_profile" in image.info:
+        image.info.pop("icc_profile")
+    image, change = _rgb(image)
+    deep = kind == "PNG" and png.header(data).depth == 16
+    changes += ["16 bits a channel made 8"] if deep or "16 bits" in change else []
+    changes += [change.removeprefix("16 bits, ")] if change else []
     image, change = _sized(image, size, fit)
     changes += [change] if change else []
     if kind != (wanted := "PNG" if lossless else "JPEG"):
         loss = "" if lossless else ", which loses a little"
         changes.append(f"{kind} saved as {wanted}{loss}")
-    elif not lossless and changes:
+    if has_profile:
+        changes.append("a colour profile left out, the values as they are")
+    if kind == wanted and not lossless and changes:
         changes.append("JPEG saved as JPEG again, which loses a little")
     return Imported(image_bytes(np.asarray(image), name), tuple(changes))
 
@@ -82,7 +88,8 @@ def _opened(data: bytes) -> tuple[Image.Image, str]:
     except ImageProblem:
         raise
     except (png.BadPng, jpeg.BadJpeg) as error:
-        raise ImageProblem(str(error), _AGAIN) from None
+        broken = "damaged" in str(error) or "cut short" in str(error)
+        raise ImageProblem(str(error), _AGAIN if broken else "save it as one still image, with another tool") from None
     except Image.DecompressionBombError:
         raise ImageProblem(f"has more than {MAX_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
@@ -91,11 +98,11 @@ def _opened(data: bytes) -> tuple[Image.Image, str]:
         raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _AGAIN) from None
 
 
-def _rgb(image: Image.Image, *, deep: bool) -> tuple[Image.Image, str]:
+def _rgb(image: Image.Image) -> tuple[Image.Image, str]:
     """The picture as 8-bit RGB, and what that changed."""
     if image.mode.startswith("I;16"):
         eight = (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(eight).convert("RGB"), "16 bits a channel made 8, greyscale made RGB"
+        return Image.fromarray(eight).convert("RGB"), "16 bits, greyscale made RGB"
     if image.mode in ("I", "F"):
         raise ImageProblem("has values of 32 bits, whose black and white nobody knows", "save it with 8 bits a channel")
     if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
@@ -105,7 +112,7 @@ def _rgb(image: Image.Image, *, deep: bool) -> tuple[Image.Image, str]:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, with_alpha).convert("RGB"), "transparent parts laid over white"
     if image.mode == "RGB":
-        return image, "16 bits a channel made 8" if deep else ""
+        return image, ""
     names = {"L": "greyscale", "1": "black and white", "P": "a palette"}
     return image.convert("RGB"), f"{names.get(image.mode, image.mode)} made RGB"
 

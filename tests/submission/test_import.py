@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from submission import Competition, Submission, SubmissionError
 from submission.__main__ import main
@@ -281,7 +281,12 @@ WHITE_LEFT = np.where(np.arange(64)[None, :, None] < 32, 255, np.asarray(RGB))
         (
             _saved(Image.fromarray(np.asarray(GREY).astype(np.uint16) * 256 + 77)),
             GREY.convert("RGB"),
-            ["16 bits a channel made 8, greyscale made RGB"],
+            ["16 bits a channel made 8", "greyscale made RGB"],
+        ),
+        (
+            _saved(RGB, "TIFF", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()),
+            RGB,
+            ["TIFF saved as PNG", "a colour profile left out, the values as they are"],
         ),
         (_saved(RGB, exif=_EXIF), RGB.transpose(Image.Transpose.ROTATE_270), ["turned as its EXIF tag says"]),
         (
@@ -333,7 +338,7 @@ def test_names_in_jpg_get_jpeg():
         (_saved(Image.new("1", (20_000, 5_000))), "has more than 67,108,864 pixels"),
         (_saved(Image.new("1", (20_000, 10_000))), "has more than 67,108,864 pixels"),
         (b"<html>no</html>", "is a web page"),
-        (b"", "is no picture|holds nothing"),
+        (b"", "is empty"),
     ],
 )
 def test_what_nobody_can_make_right_is_refused(data, said):
