@@ -230,7 +230,9 @@ def _sheet(options: argparse.Namespace) -> None:
     atomic.write_bytes(out, sheet_bytes(page, small=options.small))
     print(f"sheet: {shown(str(out))} ({page.width}×{page.height} pixels)")
     if submission.problems:
-        print(f"  the submission has problems: {commands.module('submission validate')} names every one")
+        command = commands.module("submission validate")
+        where = f"{commands.named(options.submission, 'DIR')} --competition {commands.named(options.competition, 'C')}"
+        print(f"  the submission has problems; this names every one: {command} {where}")
 
 
 def _ranking(options: argparse.Namespace, submission: Submission) -> Ranking | None:

@@ -1,11 +1,12 @@
 """Commands in messages, as they work when they are pasted where the message was printed.
 
-Nothing foreign belongs into one: a name that somebody else chose may be a command of its own.
+Nothing foreign belongs into one as it is: a name that somebody else chose may be a command of its own (`named`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -29,6 +30,11 @@ def script(name: str) -> str:
     return _called(Path(sys.executable).with_name(name)) if sys.executable else name
 
 
+def named(text: object, placeholder: str) -> str:
+    """A path or name in a command: itself where it can only be one word, `placeholder` where it could be more."""
+    return str(text) if re.fullmatch(r"[A-Za-z0-9_/.][A-Za-z0-9_/.+-]{0,199}", str(text)) else placeholder
+
+
 def make(words: str, otherwise: str) -> str:
     """`make WORDS` where there is a checkout; what `python -m OTHERWISE` does in its place where there is none."""
     root = paths.checkout()
@@ -41,6 +47,11 @@ def data(competition: str) -> str:
     """What makes the data of a shipped competition, or says what of them is missing."""
     own = {"bestiary": "submission.bestiary", "coco2014": "submission.coco --captions FILE --images FOLDER"}
     return make(f"data COMPETITION={competition}", own.get(competition, f"submission data --competition {competition}"))
+
+
+def drawing(model: str, weights: Path) -> str:
+    """What draws with a model that was just trained."""
+    return module(f"baselines {model} --weights {named(weights, 'FOLDER')}")
 
 
 def install(packages: list[str]) -> str:

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     for guide in GUIDES:
         train_guide.main([guide, *common, "--runs", str(args.runs), "--epochs", str(args.epochs)])
     assemble(args.runs, args.out, SAMPLING)
-    print(f"draw with it: {commands.module('baselines clip-guided')} --weights {args.out}")
+    print(f"draw with it: {commands.drawing('clip-guided', args.out)}")
     return 0
 
 

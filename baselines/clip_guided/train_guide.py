@@ -109,7 +109,9 @@ def finished(runs: Path, name: str) -> tuple[Guide, str]:
             raise MissingPart(
                 f"the guide {name} is not trained yet",
                 looked_for=path,
-                get_it=f"{commands.module('baselines.clip_guided.train_guide')} {name} --runs {runs}",
+                get_it=commands.module(
+                    f"baselines.clip_guided.train_guide {name} --runs {commands.named(runs, 'FOLDER')}"
+                ),
             )
     return load(config, weights).train(), file_sha256(weights)
 

@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
     train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])
     assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
-    print(f"{args.out}: draw with {commands.module('baselines glide')} --weights {args.out}")
+    print(f"{args.out}: draw with {commands.drawing('glide', args.out)}")
     return 0
 
 

@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     # The same model at a tenth of its training: its scores are the thresholds of the bestiary's tier "baseline".
     early = args.out.with_name(f"{args.out.name}-at-one-tenth")
     assemble(args.runs, early, args.runs / "unet" / "weights-0.1.safetensors", SAMPLING)
-    print(f"{args.out}: draw with {commands.module('baselines monster')} --weights {args.out}")
+    print(f"{args.out}: draw with {commands.drawing('monster', args.out)}")
     return 0
 
 

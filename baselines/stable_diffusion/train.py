@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
     out = args.model or args.out / "model"
     assemble(unet.half(), solver, args.parts, out, share=args.share)
     atomic.write_json(out / "sampling.json", SAMPLING)
-    print(f"{out}: draw with {commands.module('baselines stable')} --weights {out}")
+    print(f"{out}: draw with {commands.drawing('stable', out)}")
     return 0
 
 

@@ -47,7 +47,7 @@ def find(weights: str) -> Path:
             raise MissingPart(
                 f"the weights {weights} are not on this machine",
                 looked_for=f"the folder {weights}, and the Hugging Face cache",
-                get_it=f"{commands.script('hf')} download {weights}",
+                get_it=f"{commands.script('hf')} download {commands.named(weights, 'OWNER/NAME')}",
             )
         folder = snapshot or folder
     return folder

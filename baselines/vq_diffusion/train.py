@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
     weights = args.runs / "transformer" / "weights.safetensors"
     assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
-    print(f"{args.out}: draw with {commands.module('baselines vq')} --weights {args.out}")
+    print(f"{args.out}: draw with {commands.drawing('vq', args.out)}")
     return 0
 
 

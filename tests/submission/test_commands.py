@@ -64,6 +64,18 @@ def test_make_is_said_where_there_is_a_makefile(anywhere: Path, monkeypatch: pyt
     assert commands.install(["diffusers", "transformers"]).endswith(" -m pip install diffusers transformers")
 
 
+@pytest.mark.parametrize("text", ["my_images", "../runs/a-1/v1.5", "/abs/x_y", ".hidden"])
+def test_a_plain_name_stands_in_a_command(text: str) -> None:
+    assert commands.named(Path(text), "DIR") == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "-rf", "$(touch x)", "x;y", "`x`", "x'y", "x\ny", "é", "", "x" * 300, "~/x", "a*"]
+)
+def test_what_could_be_more_than_a_name_does_not(text: str) -> None:
+    assert commands.named(text, "DIR") == "DIR"
+
+
 def told(file: Path) -> list[str]:
     """The texts in a file that may be printed: no docstrings, and not the name of a command in its own help."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
