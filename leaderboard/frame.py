@@ -51,6 +51,7 @@ _HASHES = re.compile(r"(?:[0-9a-f]{64}\n)*")
 _ALIKE = re.compile(r"(?:(?:[0-9a-f]{64})?\n)*")
 _SIMPLE = re.compile(r"[A-Za-z0-9](?: ?[!-~]){0,99}")
 _CELL_BYTES = 50  # no number is longer
+MAX_ROWS = 1_000_000
 _KEY = ("name", "submission_sha256", "fingerprint")
 
 
@@ -93,6 +94,8 @@ def parse(body: bytes, columns: Sequence[str]) -> pd.DataFrame:
     count = body.count(b"\n")
     if count == 0:
         return of_rows([])
+    if count > MAX_ROWS:
+        raise BrokenLine(MAX_ROWS + 2, f"there are {count:,} lines; a board has {MAX_ROWS:,} rows at most")
     odd = _odd_lines(body, columns)
     try:
         if odd is None or len(odd) == count:

@@ -127,6 +127,7 @@ def _outside(out: Path, submission: Path) -> Path:
         raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
     if submission.is_dir() and submission.resolve() in out.resolve().parents:
         raise UsageError(f"{out} lies in the submission, which would no longer be valid; choose another --out")
+    atomic.remove_leftovers(out.absolute().parent)  # of a run that was killed while it wrote
     return out
 
 

@@ -150,9 +150,9 @@ def open_files(
 
     Raises NotReadable when it is neither, or has more than `max_entries`.
     """
-    if not path.exists():
-        raise NotReadable("is not there")
     try:
+        if not path.exists():
+            raise NotReadable("is not there")
         return (
             FolderFiles(path, max_entries, follow=follow) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
         )

@@ -82,7 +82,11 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             )
         if is_jpeg and not all(_same_pixels(image, probe) for probe in jpeg.probes(data)):
             raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        # A row that is black may be one that is missing; interlaced, one of the last two is of the last pass.
+        if not is_jpeg and not array[-2:].any(axis=(1, 2)).all() and not png.holds_all_pixels(data):
+            raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)
+        return array
     except ImageProblem:
         raise
     except (png.BadPng, jpeg.BadJpeg) as error:

@@ -24,11 +24,13 @@ class BadPng(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What IHDR says: pixels a row, rows, bits a channel."""
+    """What IHDR says: pixels a row, rows, bits a channel, the kind of colour, and whether it is interlaced."""
 
     width: int
     height: int
     depth: int
+    colour: int
+    interlaced: bool
 
 
 def header(data: bytes) -> Header:
@@ -37,7 +39,10 @@ def header(data: bytes) -> Header:
         raise BadPng("is cut short")
     if data[8:16] != b"\0\0\0\x0dIHDR":
         raise BadPng("is damaged: it does not begin with its header")
-    return Header(*struct.unpack(">IIB", data[16:25]))
+    width, height, depth, colour, compression, filtering, interlacing = struct.unpack(">II5B", data[16:29])
+    if compression or filtering or interlacing > 1:
+        raise BadPng("is damaged: its header names a method that no standard PNG has")
+    return Header(width, height, depth, colour, bool(interlacing))
 
 
 def pixels_only(data: bytes) -> bytes:
@@ -75,3 +80,31 @@ def pixels_only(data: bytes) -> bytes:
             return b"".join(kept)
         previous, place = kind, end
     raise BadPng("is cut short")
+
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# First column and row of each pass of an interlaced image, and the steps between them (section 8.2).
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def holds_all_pixels(data: bytes) -> bool:
+    """Whether the compressed pixels of a file that `pixels_only` has returned are as many as its header says.
+
+    Decoders leave the rows that are missing black, without a word.
+    """
+    head = header(data)
+    bits = head.depth * _CHANNELS.get(head.colour, 4)
+    passes = _PASSES if head.interlaced else ((0, 0, 1, 1),)
+    wanted = 0
+    for left, top, across, down in passes:
+        columns, rows = -(-(head.width - left) // across), -(-(head.height - top) // down)
+        wanted += max(rows, 0) * (1 + (columns * bits + 7) // 8) if columns > 0 else 0
+    inflate, found, place = zlib.decompressobj(), 0, len(SIGNATURE)
+    while place + 12 <= len(data) and found < wanted:
+        length, kind = struct.unpack_from(">I4s", data, place)
+        if kind == b"IDAT":
+            found += len(inflate.decompress(data[place + 8 : place + 8 + length], wanted - found))
+            while inflate.unconsumed_tail and found < wanted:
+                found += len(inflate.decompress(inflate.unconsumed_tail, wanted - found))
+        place += 12 + length
+    return found >= wanted

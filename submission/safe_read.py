@@ -36,7 +36,8 @@ def read_regular(path: str | os.PathLike[str], limit: int, *, follow: bool = Fal
     """The bytes of the regular file `path`, at most `limit`. Raises NotReadable."""
     with os.fdopen(open_regular(path, follow=follow), "rb") as file:
         try:
-            data = file.read(limit + 1)
+            # Not `limit + 1` at once: as much memory is taken as may be read.
+            data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
         except OSError as error:
             raise NotReadable(f"cannot be read: {error.strerror or error}") from None
     if len(data) > limit:

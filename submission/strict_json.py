@@ -11,9 +11,9 @@ from collections import Counter
 
 from submission.errors import shown
 
-MAX_PROBLEMS = 50
-_PLACES_SHOWN = 8  # of the keys that lead to a problem: the last ones
-_KEY_SHOWN = 60  # characters of each
+MAX_PROBLEMS = 20
+_PLACES_SHOWN = 5  # of the keys that lead to a problem: the last ones
+_KEY_SHOWN = 40  # characters of each
 
 
 # id of an object -> the object, kept so that its id is nobody else's, and its keys that are there twice

@@ -1,0 +1,169 @@
+"""`python -m benchmarks.hostile`: what broken and malicious inputs cost, the worst first, in seconds of CPU and in MB.
+
+Each case of tests/support/hostile_inputs is judged in a process of its own that begins with everything imported; its
+memory is counted beyond that of an honest submission. `--budget` judges whole submissions to the bestiary (1063 images)
+in which every image is as expensive as it may be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import random
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+from submission import Competition
+from submission.errors import run
+from submission.images import image_bytes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import hostile_inputs
+from hostile_inputs import Case
+from hostile_inputs.images import MIB, PROGRESSIVE, ROWS, chunk, png
+
+
+class Cost(NamedTuple):
+    """What judging one input took: seconds of CPU, the process's largest memory in MB, its exit code."""
+
+    seconds: float
+    megabytes: float
+    code: int
+
+
+def cost(words: Sequence[str], cwd: Path) -> Cost:
+    """Judge in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            os.chdir(cwd)
+            os.environ["DRAWOFF_CACHE"] = str(cwd / "cache")
+            with (
+                Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+                redirect_stdout(nowhere),
+                redirect_stderr(nowhere),
+            ):
+                code = run(importlib.import_module(f"{words[0]}.__main__").main, list(words[1:]))
+        finally:
+            os._exit(code)
+    _, status, usage = os.wait4(child, 0)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+
+
+def of_case(case: Case) -> Cost:
+    """The cost of a case of the table."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        hostile_inputs.competition(root)
+        hostile_inputs.honest(root)
+        words = case.make(root) or ["submission", "validate", "drawn", "--competition", "tiny"]
+        return cost(words, root)
+
+
+def table() -> None:
+    """All cases, the most expensive first."""
+    importlib.import_module("scorer.score")
+    importlib.import_module("leaderboard.__main__")
+    nothing = {}
+    costs: dict[str, Cost] = {}
+    for case in hostile_inputs.CASES:
+        found = of_case(case)
+        costs[str(case)] = found
+        if case.name == "honest" or case.kind not in nothing:
+            nothing[case.kind] = found
+        if found.code != case.code:
+            print(f"{case}: exit {found.code}, expected {case.code}")
+    print(f"{'seconds':>8} {'MB more':>8}  of {len(costs)} cases, the worst in either")
+    base = {kind: honest.megabytes for kind, honest in nothing.items()}
+    more = {name: found.megabytes - base[name.partition(":")[0]] for name, found in costs.items()}
+    worst = sorted(costs, key=lambda name: -costs[name].seconds)[:10] + sorted(more, key=lambda name: -more[name])[:10]
+    for name in dict.fromkeys(worst):
+        print(f"{costs[name].seconds:8.2f} {more[name]:8.1f}  {name}")
+
+
+def _every(data: bytes) -> Callable[[Path, list[str]], None]:
+    def make(folder: Path, names: list[str]) -> None:
+        for name in names:
+            (folder / name).write_bytes(data)
+
+    return make
+
+
+def _honest(folder: Path, names: list[str]) -> None:
+    rng = random.Random(0)
+    for name in names:
+        picture = hostile_inputs.images.picture(rng.randrange(2**30))
+        (folder / name).write_bytes(image_bytes(picture, name))
+
+
+def _manifest(folder: Path, names: list[str]) -> None:
+    _honest(folder, names)
+    (folder / "submission.json").write_text('{"images": {' + ", ".join(f'"{i}": "x"' for i in range(110_000)) + "}}")
+
+
+def _files(folder: Path, names: list[str]) -> None:
+    _honest(folder, names)
+    for number in range(9000):
+        (folder / f"{number}-\u202e.png").touch()
+
+
+_NOISE = random.Random(0).randbytes(MIB)
+BUDGET: dict[str, Callable[[Path, list[str]], None]] = {
+    "honest": _honest,
+    "a MiB of text in every PNG": _every(png(chunk(b"tEXt", b"a\0" + b"x" * (MIB - 20_000)))),
+    "a MiB of chunks in every PNG": _every(png(*[chunk(b"tEXt", b"x" * 1000)] * 900)),
+    "300 MiB of text in every PNG": _every(png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(300 * MIB))))),
+    "300 MiB behind every PNG's pixels": _every(png(pixels=zlib.compress(ROWS + bytes(300 * MIB)))),
+    "a MiB behind every PNG": _every(png() + _NOISE[: MIB - 20_000]),
+    "32 scans in every JPEG": _every(
+        PROGRESSIVE[:-2] + PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2] * 20 + b"\xff\xd9"
+    ),
+    "a MiB of stuffed bytes in every JPEG": _every(PROGRESSIVE[:-2] + b"\xff\0" * (MIB // 2 - 10_000) + b"\xff\xd9"),
+    "a MiB of restarts in every JPEG": _every(PROGRESSIVE[:-2] + b"\xff\xd0" * (MIB // 2 - 10_000) + b"\xff\xd9"),
+    "2,000 segments in every JPEG": _every(PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 1950 + PROGRESSIVE[2:]),
+    "a manifest of 110,000 wrong hashes": _manifest,
+    "9,000 files more": _files,
+}
+
+
+def budget() -> None:
+    """What `validate` takes for whole submissions to the bestiary."""
+    names = [prompt.image_name for prompt in Competition.load("bestiary").prompts]
+    honest = None
+    print(f"{'seconds':>8} {'MB more':>8}  exit")
+    for packed in (False, True):
+        for what, make in BUDGET.items():
+            with tempfile.TemporaryDirectory() as name:
+                root = Path(name)
+                target = root / "drawn"
+                target.mkdir()
+                make(target, names)
+                if packed:
+                    with zipfile.ZipFile(root / "drawn.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                        for path in target.iterdir():
+                            archive.write(path, path.name)
+                    target = root / "drawn.zip"
+                found = cost(["submission", "validate", str(target), "--competition", "bestiary"], root)
+            honest = honest or found
+            more = found.megabytes - honest.megabytes
+            print(f"{found.seconds:8.2f} {more:8.1f}  {found.code}  {what}{', zipped' * packed}", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
+    parser.add_argument("--budget", action="store_true", help="whole submissions to the bestiary")
+    budget() if parser.parse_args(argv).budget else table()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
