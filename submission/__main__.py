@@ -267,7 +267,10 @@ def _data(options: argparse.Namespace) -> None:
         print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{shown(str(path))}")
         missing += [] if path.exists() else [path]
     try:
-        check_data(competition, progress=True)
+        read = check_data(competition, progress=True)
+        if read["families"]:
+            count, families = len(competition.prompts), len(set(competition.families))
+            print(f"{count} prompts in {families} {'family' if families == 1 else 'families'}")
     except CompetitionError as error:
         if not missing:
             raise

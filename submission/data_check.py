@@ -16,6 +16,7 @@ def check_data(competition: Competition, *, progress: bool = False) -> dict[str,
     """
     parts: dict[str, Callable[[], object]] = {
         "prompts": lambda: competition.prompts,
+        "families": lambda: competition.families,
         "references": lambda: competition.references().shapes(progress=progress),
         "statistics": competition.statistics,
         "attributes": competition.attributes,
@@ -24,8 +25,8 @@ def check_data(competition: Competition, *, progress: bool = False) -> dict[str,
     read = dict.fromkeys(parts, False)
     errors: list[CompetitionError] = []
     for part, look in parts.items():
-        if part == "references" and not read["prompts"]:
-            continue  # without names there is nothing to look for
+        if part in ("families", "references") and not read["prompts"]:
+            continue  # without prompts there is nothing to group, and nothing to look for
         try:
             read[part] = look() is not None
         except MissingPart:

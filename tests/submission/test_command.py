@@ -185,6 +185,7 @@ def test_data_says_what_is_here_and_how_to_get_the_rest(tiny_competition, tmp_pa
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
         ["here", "prompts"],
         ["here", "references"],
+        ["8", "prompts"],
     ]
     monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path))
     (tmp_path / "brainrot").mkdir()

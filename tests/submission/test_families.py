@@ -7,6 +7,8 @@ import json
 import pytest
 
 from submission import Competition, CompetitionError
+from submission.__main__ import main
+from submission.errors import run
 from submission.families import families, problems_of_group
 from submission.prompts import Prompt
 
@@ -108,3 +110,14 @@ def test_a_competition_says_its_file_and_reads_both_kinds_of_list(tiny_competiti
         _ = Competition.load(file).families
     assert str(file) in str(caught.value)
     assert "'herd' is no column of the prompt list (it has: id, prompt, pack_name)" in str(caught.value)
+
+
+def test_a_host_hears_of_it_before_participants_do(tiny_competition, capsys: pytest.CaptureFixture[str]) -> None:
+    competition = tiny_competition()
+    file = competition.root / "competition.toml"
+    command = ["data", "--competition", str(file)]
+    assert run(main, command) == 0
+    assert "8 prompts in 8 families" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("gate =", 'group = "herd"\ngate =', 1))
+    assert run(main, command) == 3
+    assert "'herd' is no column of the prompt list" in capsys.readouterr().err
