@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cProfile
 import csv
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -17,7 +19,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, rank, read, table
+from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, rank, read, table
+from leaderboard.__main__ import main
 from leaderboard.board import Entry
 from leaderboard.row import COLUMNS, FORMULA
 from submission import Competition, Scorecard
@@ -277,3 +280,40 @@ def test_families_are_on_the_board_and_rows_of_earlier_versions_have_none(
     path.write_text(path.read_text().replace(",166\n", ",many\n"))
     with pytest.raises(BoardError, match="families is 'many', not a whole number"):
         read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fchmod"), reason="the system has no such permissions")
+def test_a_board_keeps_its_permissions_and_a_link_to_it_stays_one(tmp_path: Path, make_card: MakeCard) -> None:
+    (tmp_path / "shared").mkdir()
+    board, link = tmp_path / "shared" / "board.csv", tmp_path / "board.csv"
+    append(board, make_card(content="a"))
+    board.chmod(0o600)
+    link.symlink_to(board)
+    append(link, make_card(content="b"))
+    assert link.is_symlink()
+    assert board.stat().st_mode & 0o777 == 0o600
+    assert len(read(board)) == 2
+    editing.remove(link, "monster")
+    assert link.is_symlink()
+    assert board.stat().st_mode & 0o777 == 0o600
+    assert editing.history_path(link) == tmp_path / "shared" / "board.history.csv"
+    assert read(link) == []
+
+
+@pytest.mark.parametrize("room", ["show", "table"])
+def test_the_work_grows_with_the_rows_and_no_faster(tmp_path: Path, make_card: MakeCard, capsys, room: str) -> None:
+    """Counts calls, not seconds: four times the rows, at most about four times the calls of everything in Python."""
+    append(tmp_path / "board.csv", make_card())
+    header, line = (tmp_path / "board.csv").read_bytes().splitlines(keepends=True)
+    sha = read(tmp_path / "board.csv")[0].submission_sha256.encode()
+    words = [room, "--leaderboard", str(tmp_path / "board.csv")]
+    counts = []
+    for rows in (500, 2000):
+        lines = [line.replace(sha, b"%064x" % n).replace(b"monster", b"student %d" % n, 1) for n in range(rows)]
+        (tmp_path / "board.csv").write_bytes(header + b"".join(lines))
+        profile = cProfile.Profile()
+        arguments = [*words, "--competition", str(tmp_path / "tiny")] if room == "table" else words
+        assert profile.runcall(main, arguments) == 0
+        counts.append(sum(entry.callcount for entry in profile.getstats()))
+        capsys.readouterr()
+    assert counts[1] < 5 * counts[0]

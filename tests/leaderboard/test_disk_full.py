@@ -24,7 +24,7 @@ from submission import Scorecard
 from submission.errors import run
 
 # 200 take about ten seconds.
-ROUNDS = int(os.environ.get("DRAWOFF_TEST_ROUNDS", "40"))
+ROUNDS = int(os.environ.get("DRAWOFF_TEST_ROUNDS", "24"))
 
 
 @pytest.fixture
