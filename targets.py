@@ -10,8 +10,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import ClassVar
 
 from drawoff import TRAINERS
@@ -20,6 +20,15 @@ from submission.errors import UsageError, run
 from submission.paths import readable, submission_folder
 
 Command = list[str]
+Commands = Generator[Command, None, None]
+
+
+class Failed(Exception):
+    """A command has ended with `code`, which is not 0; thrown into the word that it belongs to."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Variables:
@@ -103,7 +112,7 @@ def module(name: str, *arguments: str) -> Command:
     return [sys.executable, "-m", name, *arguments]
 
 
-def data(v: Variables) -> Iterator[Command]:
+def data(v: Variables) -> Commands:
     competition = Competition.load(v["COMPETITION"])
     name = competition.name if competition.is_shipped else ""  # a path to one's own is never made
     if name == "bestiary":
@@ -116,7 +125,7 @@ def data(v: Variables) -> Iterator[Command]:
         yield module("submission", "data", *v.competition)
 
 
-def draw(v: Variables) -> Iterator[Command]:
+def draw(v: Variables) -> Commands:
     options = [
         *v.competition,
         f"--out={v.submission}",
@@ -128,7 +137,7 @@ def draw(v: Variables) -> Iterator[Command]:
     yield module("baselines", v.path("MODEL"), *options, *v.words("ARGS"))
 
 
-def score(v: Variables) -> Iterator[Command]:
+def score(v: Variables) -> Commands:
     # A submission that the user names is theirs: it is scored as it is and never drawn into.
     if not v["SUBMISSION"]:
         yield from draw(v)
@@ -142,34 +151,39 @@ def score(v: Variables) -> Iterator[Command]:
     print(f"Contact sheet: {sheet}", flush=True)
 
 
-def check(v: Variables) -> Iterator[Command]:
+def check(v: Variables) -> Commands:
     # What MODEL would draw now is what is judged: drawing goes on, finds nothing left to do, or refuses a folder that
     # another model, file or setting drew. A submission that the user names is judged as it is.
+    judge = module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"))
     if not v["SUBMISSION"]:
-        yield from draw(v)
+        try:
+            yield from draw(v)
+        except Failed as failed:
+            with suppress(Failed):  # the files that CHECK_ARGS asks for say so; those of an earlier run would not
+                yield [*judge, f"--not-judged=drawing with {v['MODEL']} failed (exit code {failed.code})"]
+            raise
     options = [*v.option("name", "NAME"), *v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
-    scorer = ["--", *options, *v.words("SCORER_ARGS")]
-    yield module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"), *scorer)
+    yield [*judge, "--", *options, *v.words("SCORER_ARGS")]
 
 
-def validate(v: Variables) -> Iterator[Command]:
+def validate(v: Variables) -> Commands:
     yield module("submission", "validate", v.submission, *v.competition, *v.words("ARGS"))
 
 
-def table(v: Variables) -> Iterator[Command]:
+def table(v: Variables) -> Commands:
     yield module("leaderboard", "table", *v.competition, *v.option("format", "FORMAT"), *v.words("ARGS"))
 
 
-def leaderboard(v: Variables) -> Iterator[Command]:
+def leaderboard(v: Variables) -> Commands:
     only = v.competition if v.given("COMPETITION") else []
     yield module("leaderboard", "show", *only, *v.words("ARGS"))
 
 
-def pack(v: Variables) -> Iterator[Command]:
+def pack(v: Variables) -> Commands:
     yield module("submission", "pack", v.submission, *v.competition, "--out=submission.zip", *v.words("ARGS"))
 
 
-def train(v: Variables) -> Iterator[Command]:
+def train(v: Variables) -> Commands:
     if v["MODEL"] not in TRAINERS:
         raise UsageError(f"make train knows how to train {' '.join(TRAINERS)}, not {v['MODEL']}.")
     yield from data(v)
@@ -177,21 +191,21 @@ def train(v: Variables) -> Iterator[Command]:
     yield module(TRAINERS[v["MODEL"]], *hardware, *v.words("ARGS"))
 
 
-def sweep(v: Variables) -> Iterator[Command]:
+def sweep(v: Variables) -> Commands:
     yield from data(v)
     scales = v.words("GUIDANCE")
     yield module("baselines.sweep", v.path("MODEL"), *v.hardware, *v.words("ARGS"), "--guidance", *scales)
 
 
-def bench(v: Variables) -> Iterator[Command]:
+def bench(v: Variables) -> Commands:
     yield module("benchmarks.scorer", *v.words("ARGS"))
 
 
-def test(v: Variables) -> Iterator[Command]:
+def test(v: Variables) -> Commands:
     yield module("pytest", *v.words("ARGS"))
 
 
-WORDS: dict[str, Callable[[Variables], Iterator[Command]]] = {
+WORDS: dict[str, Callable[[Variables], Commands]] = {
     word.__name__: word for word in (data, score, check, validate, table, leaderboard, pack, train, sweep, bench, test)
 } | {"submission": draw}
 
@@ -201,9 +215,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if len(words) != 1 or words[0] not in WORDS:
         raise UsageError(f"say one word: {', '.join(WORDS)}")
-    for command in WORDS[words[0]](Variables(os.environ)):
-        if code := _finished(command):
-            return code
+    commands = WORDS[words[0]](Variables(os.environ))
+    try:
+        for command in commands:
+            while code := _finished(command):
+                command = commands.throw(Failed(code))
+    except Failed as failed:
+        return failed.code
     return 0
 
 

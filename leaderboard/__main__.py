@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="measure nothing, and believe this scorecard (or board, a .csv); the answer says so everywhere",
     )
+    check.add_argument("--not-judged", metavar="WHY", help="judge nothing, and write this as the answer; exit code 4")
     check.set_defaults(command=_check)
 
     rename = subcommands.add_parser("rename", help="give an entry of the local board another name")
@@ -202,6 +203,8 @@ _EXIT_CODES = {UsageError: 2, SubmissionError: 3, CompetitionError: 3}
 
 
 def _judged(arguments: argparse.Namespace) -> GateResult:
+    if arguments.not_judged is not None:
+        raise NotMeasured(4, arguments.not_judged)
     competition = Competition.load(arguments.competition)
     tier = tier_of(competition, arguments.tier)
     if arguments.trust is not None:

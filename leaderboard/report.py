@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 
 from leaderboard.gate import SCHEMA_VERSION, GateResult, Verdict
 from submission import atomic
+from submission.errors import shown
 
 # XML 1.0 has no way to write these, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -149,8 +151,11 @@ def markdown(result: GateResult) -> str:
 def append_step_summary(text: str) -> None:
     """Append `text` to the job summary that GitHub names in `$GITHUB_STEP_SUMMARY`; does nothing elsewhere."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        try:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except OSError as error:  # the answer is another's to give: the exit code, the files that were asked for
+            print(f"the job summary could not be written: {shown(path)}: {error.strerror}", file=sys.stderr)
 
 
 def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes) -> None:

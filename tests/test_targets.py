@@ -127,6 +127,27 @@ def test_the_gate_judges_what_the_model_would_draw_now() -> None:
     assert check == ["leaderboard", "check", drawn, "--competition=bestiary", "--json", "a b.json", "--", "--limit=8"]
 
 
+@pytest.mark.parametrize(("word", "ran"), [("check", 2), ("score", 1)])
+def test_a_drawing_that_failed_is_the_answer(monkeypatch, word: str, ran: int) -> None:
+    """The gate's files are written anew, so that an earlier run's are not read as this one's."""
+    commands: list[list[str]] = []
+
+    def fail(command: list[str]) -> int:
+        commands.append(command[2:])
+        return 3 + len(commands)
+
+    monkeypatch.setattr(targets, "_finished", fail)
+    monkeypatch.setenv("MODEL", "noise")
+    monkeypatch.setenv("CHECK_ARGS", "--json gate.json")
+    monkeypatch.delenv("SUBMISSION", raising=False)
+    assert targets.main([word]) == 4  # the drawing's own
+    assert len(commands) == ran
+    assert commands[0][0] == "baselines"
+    if word == "check":
+        assert commands[1][:2] == ["leaderboard", "check"]
+        assert commands[1][-3:] == ["--json", "gate.json", "--not-judged=drawing with noise failed (exit code 4)"]
+
+
 def test_the_gate_judges_a_users_own_submission_as_it_is() -> None:
     (check,) = commands("check", SUBMISSION="mine", NAME="x", SCORER_ARGS="--no-cache", DEVICE="cpu")
     own = ["--", "--name=x", "--device=cpu", "--no-cache"]
@@ -239,7 +260,7 @@ def test_the_first_failure_ends_the_word(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_word_that_is_told_to_stop_tells_its_command(start: Callable[..., subprocess.Popen[str]]) -> None:
     """A scheduler stops a job with SIGTERM: drawing must not go on without it."""
     code = (
-        "import sys, targets; targets.WORDS['score'] = lambda v: iter([[sys.executable, '-u', '-c',"
+        "import sys, targets; targets.WORDS['score'] = lambda v: (command for command in [[sys.executable, '-u', '-c',"
         " 'import os, time; print(os.getpid()); time.sleep(600)']]); sys.exit(targets.main(['score']))"
     )
     process = start([sys.executable, "-c", code], cwd=ROOT, stderr=None)

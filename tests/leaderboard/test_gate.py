@@ -118,6 +118,15 @@ def test_a_trusted_scorecard_must_be_of_the_images(
     assert "not of these images" in capsys.readouterr().err
 
 
+def test_an_answer_that_nothing_was_judged(check, folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    (tmp_path / "gate.json").write_text('{"passed": true}')
+    assert check(folder, "--not-judged", "drawing failed", "--json", str(tmp_path / "gate.json")) == 4
+    answer = json.loads((tmp_path / "gate.json").read_text())
+    assert (answer["passed"], answer["verdict"], answer["reason"]) == (False, "not judged", "drawing failed")
+    assert "job summary could not be written" in capsys.readouterr().err
+
+
 def test_a_scorecard_alone_is_no_evidence(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
     (tmp_path / "card.json").write_text(make_card().to_json())
     assert check(tmp_path / "card.json") == 2
