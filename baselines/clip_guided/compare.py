@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from baselines import options as option
 from submission import Competition, atomic
 from submission.errors import run
 
