@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from baselines.hardware import PRECISIONS, decide, say_cost
 from baselines.options import add_hardware, flag
-from submission import paths
+from submission import commands, paths
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -28,7 +28,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         default=paths.data_home() / "bestiary",
-        help="the training set, a folder with train_info.json and train/ (make data)",
+        help=f"the training set, a folder with train_info.json and train/ ({commands.data('bestiary')})",
     )
 
 

@@ -213,7 +213,7 @@ def _judged(arguments: argparse.Namespace) -> GateResult:
         found = entry.measured(arguments.target, competition, arguments.competition, arguments.scorer_options)
     else:
         raise UsageError(
-            "name the submission to measure and judge: python -m leaderboard check SUBMISSION\n"
+            f"name the submission to measure and judge: {commands.module('leaderboard check')} SUBMISSION\n"
             f"  (a row of the board is no measurement; --trust {arguments.leaderboard} judges its newest all the same)"
         )
     return evaluate(competition, tier, found)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from leaderboard import board
 from leaderboard.measured import measure
+from submission import commands
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.folder import Submission
@@ -50,7 +51,9 @@ def measured(target: Path, competition: Competition, given: str, options: Sequen
     MissingPart when there is no submission, UsageError when `target` is a scorecard, which proves nothing.
     """
     if not target.exists():
-        raise MissingPart("there is no submission to check", looked_for=target, get_it="make score")
+        raise MissingPart(
+            "there is no submission to check", looked_for=target, get_it=commands.make("score", "scorer SUBMISSION")
+        )
     if target.suffix == ".json" and target.is_file():
         raise UsageError(
             f"{shown(str(target))} is a file that anyone could have written, no measurement: give the submission "
@@ -125,7 +128,11 @@ def _row(file: Path, pin: Trusted, content: str | None, competition: Competition
     ]
     if not rows:
         of = competition.name if content is None else f"these images in {competition.name}"
-        raise MissingPart(f"the board to trust has no row of {of}", looked_for=pin.file, get_it="make score")
+        raise MissingPart(
+            f"the board to trust has no row of {of}",
+            looked_for=pin.file,
+            get_it=commands.make("score", "scorer SUBMISSION"),
+        )
     row = rows[-1]
     scores = {metric: row.score(metric) for metric in METRICS}
     checks = [check for check in competition.rules.check({}, scores) if check.rule.startswith("bounds.")]

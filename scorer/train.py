@@ -26,7 +26,7 @@ from torch.nn import functional
 from scorer import embedded
 from scorer.device import training_precision
 from scorer.resize import open_clip_resize
-from submission import atomic, paths
+from submission import atomic, commands, paths
 from submission.errors import run
 from submission.progress import Progress, track
 
@@ -203,7 +203,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("part", nargs="?", choices=(*PRESETS, "all"), default="all", help="what to train")
     parser.add_argument(
-        "--data", type=Path, default=paths.data_home() / "bestiary", help="the drawn training set (make data)"
+        "--data",
+        type=Path,
+        default=paths.data_home() / "bestiary",
+        help=f"the drawn training set ({commands.data('bestiary')})",
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where the run's folder goes")
     parser.add_argument("--images", type=int, default=None, help="training images in all; default: the preset's")

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -259,7 +258,8 @@ def _tell(out: Path) -> None:
     own = out != paths.data_home() / "coco2014"
     count = len(read_prompts(out / "test.json"))
     print(f"{count:,} prompts and references of {SIZE} pixels, seed {source['seed']}, in {out}")
-    print(f"  make score COMPETITION={shlex.quote(str(paths.readable(out))) if own else 'coco2014'}")
+    where = commands.named(paths.readable(out), "FOLDER") if own else "coco2014"
+    print(f"  {commands.make(f'score COMPETITION={where}', f'baselines MODEL --competition {where}')}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -54,6 +54,11 @@ def drawing(model: str, weights: Path) -> str:
     return module(f"baselines {model} --weights {named(weights, 'FOLDER')}")
 
 
+def environment(missing: str | None) -> str:
+    """What brings a core package that should have come with the installation."""
+    return make("env", f"pip install {named(missing, 'PACKAGE')}")
+
+
 def install(packages: list[str]) -> str:
     """What installs the generators' packages: the project's own set in a checkout, these ones elsewhere."""
     root = paths.checkout()

@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from submission import output, paths
+from submission import commands, output, paths
 from submission.quiet import quiet_libraries
 
 # A broken run of a generator spoils all images in the same way: twenty names show the pattern, a thousand bury it.
@@ -189,7 +189,8 @@ def told(error: Exception) -> int:
         say(f"missing: {error}\n  get it:     set DRAWOFF_CACHE to a folder that you may write to")
         return 4
     if isinstance(error, ImportError) and not _is_ours(error):
-        say(f"missing: the package {shown(error.name or str(error))}\n  get it:     make env")
+        get_it = commands.environment(error.name)
+        say(f"missing: the package {shown(error.name or str(error))}\n  get it:     {get_it}")
         return 4
     if (sentence := _memory(error)) is not None:
         say(f"error: {sentence}")
