@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from drawoff import TRAINERS
+from submission.child import exit_code
 from submission.competition import Competition
 from submission.errors import UsageError, run
 from submission.paths import readable, submission_folder
@@ -227,23 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _finished(command: Command) -> int:
     """The exit code of the command, which is told what this process is told."""
-    process = subprocess.Popen(command)  # noqa: S603 - our own modules, and no shell
-    with _passed_on(signal.SIGTERM, process):
-        while True:
-            try:
-                code = process.wait()
-            except KeyboardInterrupt:  # the terminal has told the command as well: it says what there is to say
-                continue
-            return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def _passed_on(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
-    before = signal.signal(number, lambda *_: process.send_signal(number))
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
+    code = exit_code(command)
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

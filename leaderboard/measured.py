@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from submission.child import exit_code
 from submission.paths import repo_root
 from submission.scorecard import Scorecard
 
@@ -38,7 +39,7 @@ def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> 
         card, problems = Path(folder) / "scorecard.json", Path(folder) / "problems.json"
         answer = ["--json", str(card), "--problems", str(problems), "--no-leaderboard"]
         code = run_scorer([_as_path(submission), *options, f"--competition={competition}", *answer])
-        if code == 0:
+        if code == 0 and card.is_file():
             return Scorecard.from_json(card.read_bytes())
         if code == 130:
             raise KeyboardInterrupt
@@ -46,8 +47,7 @@ def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> 
             told = json.loads(problems.read_bytes())
         except FileNotFoundError:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            message = f"the scorer {how}; what it said is above" if code > 0 else f"the scorer {how}"
-            raise NotMeasured(code if code in _REFUSALS else 4, message) from None
+            raise NotMeasured(code if code in _REFUSALS else 4, f"the scorer {how} and measured nothing") from None
         raise NotMeasured(told["exit_code"], told["message"], told["problems"])
 
 
@@ -60,9 +60,9 @@ def run_scorer(arguments: Sequence[str]) -> int:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     # -P: a `numpy.py` in the folder that the command is started from is not imported.
     command = [sys.executable, "-P", "-m", "scorer", *arguments]
-    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode  # noqa: S603
+    return exit_code(command, env=environment, stdout=subprocess.DEVNULL)
 
 
 def _as_path(path: Path) -> str:
-    """`path` as no option's name."""
-    return f".{os.sep}{path}" if str(path).startswith("-") else str(path)
+    """`path` as no option's and no subcommand's name, such as `cache`."""
+    return str(path) if path.parts[:-1] else f".{os.sep}{path}"

@@ -195,6 +195,12 @@ def test_a_result_in_the_cache_that_was_edited_is_measured_again(check, noise: P
     assert check(noise) == 1
 
 
+def test_a_submission_is_never_the_scorer_s_subcommand(check, good: Path, tmp_path: Path, monkeypatch) -> None:
+    good.rename(tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    assert check(Path("cache")) == 0
+
+
 @pytest.mark.parametrize("options", [["--precision", "fast"], ["--competition", "bestiary", "--json", "mine.json"]])
 def test_the_scorer_s_options_cannot_change_what_is_judged(check, noise: Path, options, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -236,7 +242,7 @@ def test_it_is_another_process_that_no_file_beside_it_gets_into(good: Path, tiny
     assert not (tmp_path / "touched").exists()
 
 
-@pytest.mark.parametrize(("code", "expected"), [(-9, 4), (1, 4), (77, 4), (4, 4), (3, 3), (130, 130)])
+@pytest.mark.parametrize(("code", "expected"), [(-9, 4), (0, 4), (1, 4), (77, 4), (4, 4), (3, 3), (130, 130)])
 def test_a_scorer_that_ends_without_an_answer(
     check, good: Path, monkeypatch, tmp_path, code: int, expected: int
 ) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from scorer import archive as inception_archive
 from scorer.archive import load_archive
 from scorer.backbones import find_inception, load_inception
+from scorer.clip import load_clip
 from scorer.torchscript import NotTensors, tensors_of
 from submission import MissingPart
 
@@ -112,11 +113,19 @@ def test_the_attack_is_one(malicious: Path) -> None:
     assert malicious.with_name("touched").exists()
 
 
-def test_code_in_the_archive_does_not_run(malicious: Path) -> None:
-    backbone = find_inception("clean", malicious)
-    with pytest.raises(MissingPart, match="--trust-weights") as refusal:
+@pytest.mark.parametrize("protocol", ["clean", "legacy_tensorflow", "legacy_pytorch", "torchvision"])
+def test_code_in_the_archive_does_not_run(malicious: Path, protocol: str) -> None:
+    backbone = find_inception(protocol, malicious)
+    with pytest.raises(MissingPart) as refusal:
         backbone.load(CPU)
     assert str(malicious) in str(refusal.value)
+    assert ("--trust-weights" in str(refusal.value)) == (protocol in ("clean", "legacy_tensorflow"))
+    assert not malicious.with_name("touched").exists()
+
+
+def test_nor_when_it_is_given_as_clips(malicious: Path) -> None:
+    with pytest.raises(MissingPart):
+        load_clip("ViT-B-32-quickgelu", "openai", CPU, malicious)
     assert not malicious.with_name("touched").exists()
 
 

@@ -1,0 +1,33 @@
+"""A command of this project run by another one of it: what tells this process to stop tells the command as well."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+def exit_code(command: Sequence[str], **options: Any) -> int:
+    """Run `command` to its end, with `options` of subprocess.Popen; its exit code, -N when signal N ended it."""
+    process = subprocess.Popen(command, **options)  # noqa: S603 - our own modules, and no shell
+    with _passed_on(signal.SIGTERM, process):
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # the terminal has told the command as well: it says what there is to say
+                continue
+
+
+@contextmanager
+def _passed_on(number: signal.Signals, process: subprocess.Popen[Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where Python sets no handlers
+        yield
+        return
+    before = signal.signal(number, lambda *_: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
