@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaderboard import alike, frame, names
+from leaderboard import alike, frame, names, reading
 from leaderboard.row import COLUMNS, Row, from_scorecard, plain, to_cells
 from submission import atomic, paths
 from submission.errors import CompetitionError, shown
@@ -141,11 +141,11 @@ def content(path: Path) -> Content:
         if b"\r\n" in data:
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
-            raise frame.BrokenLine(data.count(b"\n") + 1, "cut off: there is no line end")
+            raise reading.BrokenLine(data.count(b"\n") + 1, "cut off: there is no line end")
         first, lines = data.split(b"\n", 1)
-        columns = frame.header(first)
-        return Content(columns, lines, frame.parse(lines, columns))
-    except frame.BrokenLine as broken:
+        columns = reading.header(first)
+        return Content(columns, lines, reading.parse(lines, columns))
+    except reading.BrokenLine as broken:
         mend = "mend or delete that line"
         if broken.line == 1:
             mend = f"put the header back, which is the first line; that of a new board is\n  {','.join(COLUMNS)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from leaderboard import BoardError, append, board, frame, read
+from leaderboard import BoardError, append, board, frame, read, reading
 from leaderboard.row import COLUMNS, NUMBERS, from_scorecard, to_cells
 from submission import Scorecard
 
@@ -48,13 +48,13 @@ def cells(make_card: MakeCard) -> list[list[str]]:
 
 def strictly(text: str) -> pd.DataFrame:
     header, *lines = text.encode().removesuffix(b"\n").split(b"\n")
-    return frame.of_rows(frame._strictly(enumerate(lines), frame.header(header)))
+    return frame.of_rows(reading._strictly(enumerate(lines), reading.header(header)))
 
 
 def by_vectors(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[pd.DataFrame, int]:
     """What `parse` reads, and how many lines it left to the strict reader."""
     left = []
-    strict = frame._strictly
+    strict = reading._strictly
 
     def watched(lines, columns):
         lines = list(lines)
@@ -62,9 +62,9 @@ def by_vectors(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[pd.DataFrame
         return strict(lines, columns)
 
     with monkeypatch.context() as patched:
-        patched.setattr(frame, "_strictly", watched)
+        patched.setattr(reading, "_strictly", watched)
         header, lines = text.encode().split(b"\n", 1)
-        return frame.parse(lines, frame.header(header)), len(left)
+        return reading.parse(lines, reading.header(header)), len(left)
 
 
 def test_vectors_read_what_the_strict_reader_reads(cells, monkeypatch) -> None:
@@ -111,7 +111,7 @@ def test_a_cell_that_the_strict_reader_refuses_is_refused(cells, column: str, mo
         for reader in (strictly, lambda text: by_vectors(text, monkeypatch)[0]):
             try:
                 outcomes.append(reader(text))
-            except frame.BrokenLine as broken:
+            except reading.BrokenLine as broken:
                 outcomes.append((broken.line, str(broken.what)))
         strict, vectors = outcomes
         if isinstance(strict, tuple) or isinstance(vectors, tuple):
@@ -168,9 +168,9 @@ def test_lines_are_read_once_each(tmp_path: Path, make_card: MakeCard, monkeypat
     lines = [line.replace(sha, b"%064x" % number) for number in range(500)]
     path.write_bytes(header + b"".join(lines))
     calls = []
-    from_cells = frame.from_cells
-    monkeypatch.setattr(frame, "from_cells", lambda *cells: calls.append(1) or from_cells(*cells))
-    assert len(board.frames(path)) == 500 + len(read(board.SHIPPED))
+    from_cells = reading.from_cells
+    monkeypatch.setattr(reading, "from_cells", lambda *cells: calls.append(1) or from_cells(*cells))
+    assert len(board.frames(path, tmp_path / "none.csv")) == 500
     assert len(calls) == 500
 
 
