@@ -7,12 +7,14 @@ given away: `statistics = "F.npz"` in its competition.toml.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from scorer.protocols import PROTOCOLS
+from submission.archive import open_files
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
 from submission.images import ImageProblem, max_file_bytes, read_image
 from submission.names import SUFFIXES
@@ -54,7 +56,7 @@ def make_statistics(
     *,
     trust_weights: bool = False,
 ) -> Statistics:
-    """The statistics of all PNG and JPEG files in `folder` and the folders in it, two or more.
+    """The statistics of all PNG and JPEG files in `folder` and the folders in it, or in a zip: two or more.
 
     With `trust_weights` the code in a TorchScript file of another layout than NVIDIA's runs.
 
@@ -71,21 +73,19 @@ def make_statistics(
 
     where = pick_device(device)
     backbone = find_inception(protocol, weights, trusted=trust_weights)
-    if not folder.is_dir():
-        raise MissingPart("there is no such folder of images", looked_for=folder, get_it="name the folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if len(paths) < 2:
-        few = "there are no images" if not paths else "there is one image"
+    images = _images(folder)
+    if len(images) < 2:
+        few = "there are no images" if not images else "there is one image"
         raise MissingPart(f"{few}, and a covariance needs two", looked_for=folder, get_it="name the folder of images")
     inception = backbone.load(where)
     problems: list[Problem] = []
-    rows = Rows(len(paths))
-    decoded = track(ahead(_read, paths, 2 * batch_size), "measuring images", total=len(paths))
+    rows = Rows(len(images))
+    decoded = track(ahead(_read, images, 2 * batch_size), "measuring images", total=len(images))
     with torch.inference_mode(), exact_float32():
-        for numbers, images in _batches(decoded, batch_size, problems):
+        for numbers, pixels in _batches(decoded, batch_size, problems):
             if problems:
                 continue  # only to hear of every bad file
-            batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().to(where)
+            batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().to(where)
             rows.add("features", torch.tensor(numbers), inception.features(batch))
         if problems:
             raise CompetitionError(f"{folder}: some files are not images to measure", problems)
@@ -93,7 +93,7 @@ def make_statistics(
         if not all(bool(torch.isfinite(part).all()) for part in features.split(4096)):
             raise MissingPart(f"the weights of {protocol} ({backbone.sha256[:12]}…) give values that are not finite")
         mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
-    return Statistics(mean, covariance, len(paths), protocol, backbone.sha256)
+    return Statistics(mean, covariance, len(images), protocol, backbone.sha256)
 
 
 def _batches(
@@ -120,13 +120,32 @@ def _batches(
     yield from waiting.values()
 
 
-def _read(path: Path) -> np.ndarray | Problem:
+def _images(folder: Path) -> list[tuple[str, Callable[[], bytes]]]:
+    """The images of a folder or zip: the name of each, and what reads its file."""
+    limit = max_file_bytes(None)
+    if folder.is_dir():
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        return [(path.name, partial(read_regular, path, limit, follow=True)) for path in paths]
+    if not folder.exists():
+        raise MissingPart("there is no such folder of images", looked_for=folder, get_it="name the folder")
     try:
-        return read_image(read_regular(path, max_file_bytes(None), follow=True), None, grey=True)
-    except ImageProblem as error:
-        return error.problem(path.name)
+        files = open_files(folder)
     except NotReadable as error:
-        return Problem(path.name, str(error))
+        raise CompetitionError(f"{folder}: {error}; name a folder of images, or a zip of one") from None
+    if files.problems:
+        raise CompetitionError(f"{folder}: some files cannot be read", files.problems)
+    names = [name for name in files.names if name.lower().endswith(SUFFIXES)]
+    return [(name, partial(files.read, name, limit)) for name in names]
+
+
+def _read(image: tuple[str, Callable[[], bytes]]) -> np.ndarray | Problem:
+    name, read = image
+    try:
+        return read_image(read(), None, grey=True)
+    except ImageProblem as error:
+        return error.problem(name)
+    except NotReadable as error:
+        return Problem(name, str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 written, 2 wrong usage, 3 files that are not images, 4 something needed is missing",
     )
     add = parser.add_argument
-    add("folder", metavar="FOLDER", type=Path, help="the PNG and JPEG files in it and in its folders")
+    add("folder", metavar="FOLDER", type=Path, help="the PNG and JPEG files in it and in its folders, or a zip")
     add(
         "--inception", required=True, choices=tuple(PROTOCOLS), metavar="PROTOCOL",
         help=f"which network, as in competition.toml: {', '.join(PROTOCOLS)}",

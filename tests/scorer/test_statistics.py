@@ -78,6 +78,17 @@ def test_statistics_are_those_of_every_image_one_by_one(many: Path, batch_size: 
     np.testing.assert_allclose(found.covariance, covariance.numpy(), rtol=1e-3, atol=1e-6 * float(covariance.max()))
 
 
+def test_a_zip_has_the_statistics_of_its_folder(many: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "packed"), "zip", many / "more")
+    packed = make_statistics(tmp_path / "packed.zip", "bestiary", device="cpu")
+    folder = make_statistics(many / "more", "bestiary", device="cpu")
+    assert packed.n == folder.n == 10
+    np.testing.assert_array_equal(packed.covariance, folder.covariance)
+    (tmp_path / "broken.zip").write_bytes((tmp_path / "packed.zip").read_bytes()[:-40])
+    with pytest.raises(CompetitionError, match=r"broken\.zip"):
+        make_statistics(tmp_path / "broken.zip", "bestiary", device="cpu")
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_statistics_against_clean_fids(many: Path, clean_weights: Path, tmp_path: Path) -> None:
     for path in list(many.rglob("*"))[:34]:  # a few suffice

@@ -51,6 +51,7 @@ def test_maplestory(data: Path) -> None:
     mean, covariance = write_statistics(folder)
     competition = Competition.load("maplestory")
     assert [prompt.text for prompt in competition.prompts] == [f"{description} {action}", description]
+    assert competition.families == (0, 0)  # one monster
     assert competition.references().read("0_main.png").shape == (256, 256, 3)
     found = competition.statistics()
     assert found is not None
@@ -73,6 +74,7 @@ def test_brainrot(data: Path) -> None:
         ("000002.png", "a shark and a sneaker"),
         ("000003.png", "a cat and a teapot"),
     ]
+    assert competition.families == (0, 0, 1)  # of equal prompts
     with pytest.raises(MissingPart, match=r"test_mu\.npy"):
         competition.statistics()
     write_statistics(folder)
