@@ -16,8 +16,10 @@ from submission.paths import repo_root
 
 # Those that log: what this project installs, and what that brings along.
 LIBRARIES = (
-    "PIL", "accelerate", "cleanfid", "diffusers", "filelock", "fsspec", "httpx", "huggingface_hub", "jaxtyping",
-    "matplotlib", "numpy", "open_clip", "pydantic", "rich", "safetensors", "scipy", "timm", "tokenizers", "torch",
+    "PIL", "accelerate", "anyascii", "cleanfid", "diffusers", "filelock", "fsspec", "httpx", "huggingface_hub",
+    "jaxtyping",
+    "matplotlib", "numpy", "open_clip", "pandas", "pydantic", "rich", "safetensors", "scipy", "timm", "tokenizers",
+    "torch",
     "torchmetrics", "torchvision", "transformers",
 )  # fmt: skip
 # These set their logger's level themselves when they are imported, to what the variable says.
