@@ -13,6 +13,9 @@ from pretended_cuda import pretended_cuda
 from scorer import reference_cache, resize, rows, score
 from scorer.backbones import load_inception
 from scorer.device import exact_float32, pick_device
+from scorer.frechet import PairedFrechetDistance, feature_statistics
+from scorer.inception_score import InceptionScore
+from scorer.kid import KernelInceptionDistance
 from submission import Competition, Scorecard
 
 # Traced TorchScript, which this Python deprecates.
@@ -118,3 +121,24 @@ def test_the_resizes(function: Callable) -> None:
         assert found.device == torch.device("cuda:0")
         found = found.cpu()
     assert torch.equal(found, function(images))
+
+
+@pytest.mark.parametrize("n", [30, 90])  # fewer images than features, and more
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_what_is_left_out_for_intervals(n: int, on_gpu: bool) -> None:
+    """With the features on the GPU, or in files, that is, on the CPU."""
+    generator = torch.Generator().manual_seed(n)
+    x, y = (torch.relu(torch.randn(n, 40, generator=generator)) for _ in range(2))
+    rows_out = torch.tensor([0, 7, n - 1])
+
+    def values(device: torch.device, x: torch.Tensor, y: torch.Tensor) -> list[float]:
+        pairs = PairedFrechetDistance(x, y, *feature_statistics(y), device)
+        kid = KernelInceptionDistance(x, y, device, paired=True)
+        inception = InceptionScore(x, lambda part: part.log_softmax(dim=1), device=device)
+        return [pairs.without(rows_out), kid.without(rows_out), kid.floor, *inception.without(rows_out).tolist()]
+
+    expected = values(torch.device("cpu"), x, y)
+    with pretended_cuda():
+        cuda = torch.device("cuda")
+        found = values(cuda, *((x.to(cuda), y.to(cuda)) if on_gpu else (x, y)))
+    assert found == pytest.approx(expected, rel=1e-6)
