@@ -11,6 +11,7 @@ from pathlib import Path
 
 from baselines import again, listing, registry
 from baselines import options as option
+from baselines.exits import keep_exit_code
 from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.processes import shard_of, together
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _draw(arguments, options)
     except GeneratorError as error:
+        keep_exit_code()
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
             raise
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))

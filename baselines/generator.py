@@ -128,8 +128,9 @@ def call(doing: str, function: Callable[[], Result], hint: Callable[[BaseExcepti
 
 def _words(stop: SystemExit) -> str:
     """How the program was ended: with a text, which is the reason, or with a code."""
-    name = "os._exit" if isinstance(stop, HardExit) else "sys.exit"
-    return f"{name}({stop.code!r})" if stop.code is None or isinstance(stop.code, int) else shown(str(stop.code), 2000)
+    if isinstance(stop, HardExit) or not (stop.code is None or isinstance(stop.code, int)):
+        return shown(str(stop.code), 2000)
+    return f"sys.exit({stop.code!r})"
 
 
 def _place(error: BaseException) -> str:

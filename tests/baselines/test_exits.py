@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,8 @@ def test_a_file_that_ends_the_program_is_an_error(tiny_competition, model_file, 
         ("quit()", r"sys.exit\(None\)"),
         ("sys.exit('CUDA out of memory')", r"program: CUDA out of memory[\s\S]*smaller --batch-size"),
         ("os._exit(0)", r"os._exit\(0\)"),
+        ("os.execv('/bin/true', ['true'])", r"os.execv\('/bin/true'\)"),
+        ("os.execlp('true', 'true')", r"os.execv"),
         ("sys.exit('\\x1b[2Jgone')", r"program: \\x1b\[2Jgone"),
     ],
 )
@@ -77,6 +80,8 @@ def test_generate_that_ends_the_program_keeps_what_was_drawn(
     [
         "sys.exit('CUDA out of memory')",
         "threading.Thread(target=lambda: os._exit(0)).start() or __import__('time').sleep(30)",
+        "__import__('atexit').register(os._exit, 0) and sys.exit('CUDA out of memory')",
+        "__import__('atexit').register(lambda: os._exit(0)) and sys.exit('CUDA out of memory')",
     ],
 )
 def test_the_command_fails_and_tells_why(tiny_competition, model_file, tmp_path, command, ends) -> None:
@@ -85,7 +90,7 @@ def test_the_command_fails_and_tells_why(tiny_competition, model_file, tmp_path,
     _, errors = process.communicate()
     assert process.returncode == 4
     assert "ended the program" in errors
-    assert "CUDA out of memory" in errors or "os._exit(0) in a thread" in errors
+    assert "CUDA out of memory" in errors or "in a thread: os._exit(0)" in errors
     assert "bug in drawoff" not in errors
 
 
@@ -95,10 +100,17 @@ def test_a_process_that_was_forked_may_end(tiny_competition, model_file, tmp_pat
     assert len(list((tmp_path / "a").glob("*.png"))) == 8
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_words_of_a_thread_that_ended_itself_are_told(tiny_competition, model_file, tmp_path, capsys) -> None:
+    body = SECOND.format("run = threading.Thread(target=sys.exit, args=('no GPU',)); run.start(); run.join()")
+    drawn(model_file(body), tiny_competition(8), tmp_path / "a")
+    assert "a thread of the generator ended itself: no GPU" in capsys.readouterr().err
+
+
 def test_what_is_replaced_comes_back(tiny_competition, model_file, tmp_path) -> None:
-    before = os._exit
+    before = os._exit, os.execv, os.execve, threading.excepthook
     drawn(model_file(), tiny_competition(2), tmp_path / "a")
-    assert os._exit is before
+    assert (os._exit, os.execv, os.execve, threading.excepthook) == before
 
 
 @pytest.mark.parametrize(
