@@ -9,7 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from baselines.monster import train_text_encoder
 from baselines.registry import MODELS
+from submission.errors import run
 from submission.paths import repo_root
 
 # One process for all of them: importing torch, diffusers and transformers takes longer than drawing.
@@ -51,6 +55,23 @@ def test_drawing_with_each_shipped_model_says_our_lines_only(tmp_path: Path) -> 
     lines = [re.sub(r"in .*", "in …", line) for line in re.split(r"[\r\n]+", drawing) if line]
     assert lines == [f"drawing with {model}: {line}" for model in SHIPPED for line in ("0 of 1", "1 of 1 in …")]
     assert loading == ""
+
+
+def test_a_training_says_our_lines_only(
+    training_set: Path,
+    tmp_path: Path,
+    foreign_lines: Callable,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It saves a model with transformers, which has a bar for that too."""
+    monkeypatch.setattr(train_text_encoder, "RARE", 1)  # of nine captions every word is
+    words = ["--data", str(training_set), "--out", str(tmp_path / "run"), "--images", "4", "--batch-size", "2"]
+    assert run(train_text_encoder.main, words) == 0
+    said = capsys.readouterr()
+    assert foreign_lines(said.err) == []
+    assert "training run: 4 of 4 in" in said.err
+    assert said.out == f"{tmp_path / 'run' / 'model'}\n"
 
 
 BREAKS = """

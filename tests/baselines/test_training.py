@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked_command
 import pytest
 import torch
 from accelerate import Accelerator
@@ -295,7 +294,6 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path, finished: bool) ->
 # Several processes
 
 TWO = """
-import sys
 from pathlib import Path
 import torch
 from accelerate import Accelerator
@@ -307,31 +305,30 @@ torch.manual_seed(0)
 
 def loss(model, batch, generator, done):
     # Around the wrapper that averages gradients, as a loss with several outputs does.
-    return (accelerator.unwrap_model(model)(x[batch]) - x[batch].sum(1, keepdim=True)).square().mean(), {}
+    return (accelerator.unwrap_model(model)(x[batch]) - x[batch].sum(1, keepdim=True)).square().mean(), {{}}
 
-schedule = Schedule(images=80, batch_size=int(sys.argv[2]), learning_rate=0.05, save_minutes=0.0)
+schedule = Schedule(images=80, batch_size={batch_size}, learning_rate=0.05, save_minutes=0.0)
 for stop_at in (0.5, 1.0):
-    train(torch.nn.Linear(3, 1), loss, 21, schedule, Path(sys.argv[1]), accelerator=accelerator, stop_at=stop_at)
+    train(torch.nn.Linear(3, 1), loss, 21, schedule, Path({out!r}), accelerator=accelerator, stop_at=stop_at)
     accelerator.wait_for_everyone()
     accelerator = Accelerator(cpu=True)
 """
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_twice_the_batch(
-    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
-) -> None:
-    def train_in(name: str, size: int, **variables: str) -> subprocess.Popen[str]:
-        words = [sys.executable, "-c", TWO, str(tmp_path / name), str(size)]
-        return start(words, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **variables})
+def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None:
+    said = [tmp_path / f"said{number}" for number in range(3)]
+
+    def train_in(name: str, size: int, said_in: Path, **variables: str) -> BaseProcess:
+        return forked_command.start(TWO.format(out=str(tmp_path / name), batch_size=size), said_in, **variables)
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [train_in("two", 4, RANK=str(k), LOCAL_RANK=str(k), **common) for k in range(2)]
-    processes.append(train_in("one", 8))
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], "\n".join(said)
+    processes = [train_in("two", 4, said[k], RANK=str(k), LOCAL_RANK=str(k), **common) for k in range(2)]
+    processes.append(train_in("one", 8, said[2]))
+    ends = [forked_command.result(process, place) for process, place in zip(processes, said, strict=True)]
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
     assert same(one, two, 1e-5)

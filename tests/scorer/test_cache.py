@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import forked_scorer
+import forked_command
 import pytest
 import torch
 from PIL import Image
@@ -251,9 +251,9 @@ def test_sixteen_scorers_at_once(
         entry = tiny_submission(competition, seed=1000 * (i + 1), name=f"entry{i}")
         words = [str(entry), "--competition", str(competition.root), "--name", entry.name, "--device", "cpu"]
         words += ["--json", str(tmp_path / f"{i}.json"), "--leaderboard", str(tmp_path / "board.csv")]
-        processes.append(forked_scorer.start(words, tmp_path / f"said{i}"))
+        processes.append(forked_command.start(words, tmp_path / f"said{i}"))
     for i, process in enumerate(processes):
-        done = forked_scorer.result(process, tmp_path / f"said{i}")
+        done = forked_command.result(process, tmp_path / f"said{i}")
         assert done.returncode == 0, done.stderr
     for i in range(SCORERS):
         card = Scorecard.from_json((tmp_path / f"{i}.json").read_text())

@@ -11,7 +11,7 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import forked_scorer
+import forked_command
 import pytest
 import torch
 
@@ -39,11 +39,11 @@ def test_a_killed_scorer_leaves_nothing_torn(tiny_competition, tiny_submission, 
     said, cache = tmp_path / "said", str(tmp_path / "cache")
 
     def start(*more: str) -> BaseProcess:
-        return forked_scorer.start([*words, *more], said, DRAWOFF_CACHE=cache, OMP_NUM_THREADS="1")
+        return forked_command.start([*words, *more], said, DRAWOFF_CACHE=cache, OMP_NUM_THREADS="1")
 
-    forked_scorer.result(start("--limit", "1", "--no-leaderboard"), said)  # the process to fork from is there
+    forked_command.result(start("--limit", "1", "--no-leaderboard"), said)  # the process to fork from is there
     begun = time.monotonic()
-    assert forked_scorer.result(start("--no-leaderboard", "--no-cache"), said).returncode == 0
+    assert forked_command.result(start("--no-leaderboard", "--no-cache"), said).returncode == 0
     whole = time.monotonic() - begun
     first = json.loads(card.read_text())["scores"]
     rng = random.Random(0)
@@ -56,7 +56,7 @@ def test_a_killed_scorer_leaves_nothing_torn(tiny_competition, tiny_submission, 
         if board.exists():
             assert len(rows(board)) <= 1
 
-    again = forked_scorer.result(start(), said)
+    again = forked_command.result(start(), said)
     assert again.returncode == 0, again.stderr
     assert [row["name"] for row in rows(board)] == ["entry"]
     assert json.loads(card.read_text())["scores"] == first

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import forked_scorer
+import forked_command
 import numpy as np
 import pytest
 import torch
@@ -56,8 +56,8 @@ def forked(tmp_path: Path) -> Callable[[list[str] | str], list[subprocess.Comple
     def begin(words: list[str] | str) -> list[subprocess.CompletedProcess[str]]:
         said = [tmp_path / f"said{rank}" for rank in range(2)]
         both = zip(said, environments(), strict=True)
-        processes = [forked_scorer.start(words, place, **variables) for place, variables in both]
-        return [forked_scorer.result(process, place) for process, place in zip(processes, said, strict=True)]
+        processes = [forked_command.start(words, place, **variables) for place, variables in both]
+        return [forked_command.result(process, place) for process, place in zip(processes, said, strict=True)]
 
     return begin
 

@@ -1,6 +1,6 @@
-"""`python -m scorer` without its seconds of imports: in a process that is forked from one which has done them.
+"""`python -m scorer` or code of a training without seconds of imports: forked from a process which has done them.
 
-For tests of what several scorers, or killed ones, do to each other. That the command starts by itself is another test.
+For tests of what several processes, or killed ones, do to each other. That a command starts by itself is another test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["scorer.__main__", "scorer.score", "open_clip", "forked_scorer"])
+_CONTEXT.set_forkserver_preload(
+    ["scorer.__main__", "scorer.score", "open_clip", "baselines.training", "forked_command"]
+)
 
 
 def start(words: Sequence[str] | str, said_in: Path, **environment: str) -> BaseProcess:
@@ -43,7 +45,10 @@ def _run(words: Sequence[str] | str, said_in: str, environment: dict[str, str]) 
     for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
         os.dup2(os.open(f"{said_in}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream.fileno())
     if isinstance(words, str):
-        exec(words, {})
+        import torch
+
+        torch.set_num_threads(1)
+        exec(words, {"__name__": "__main__"})
         return
     from scorer.__main__ import main
     from submission.errors import run
