@@ -104,6 +104,12 @@ def test_a_command_has_the_options_that_are_given_to_it(line: str, capsys: pytes
     assert [word for word in words if word.startswith("--") and word not in known] == []
 
 
+def test_a_command_can_be_pasted() -> None:
+    """Without an environment's python on the way, `python -m` finds none of ours."""
+    wanted = r"(?:python|torchrun\b.*|accelerate launch\b.*) -m (?:submission|scorer|baselines|leaderboard)"
+    assert re.findall(rf"^.*(?<!\.venv/bin/)\b{wanted}.*$", README, re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"make [a-z]+[^#`\n]*", "\n".join(blocks("console"))))))
 def test_a_target_and_its_variables_are_in_the_makefile(line: str) -> None:
     assert re.search(rf"^{line.split()[1]}:", MAKEFILE, re.MULTILINE)
