@@ -62,7 +62,7 @@ def finish(child: int) -> int:
 class Draw:
     """A submission drawn by `noise`."""
 
-    share = 0.6
+    share = 0.75
 
     def __init__(self, root: Path, competition: Path) -> None:
         self.out = root / "drawn"
@@ -93,7 +93,7 @@ class Draw:
 class Sheet:
     """A contact sheet."""
 
-    share = 0.25
+    share = 0.2
 
     def __init__(self, root: Path, competition: Path) -> None:
         self.out = root / "sheet.png"
@@ -114,7 +114,7 @@ class Sheet:
 class Score:
     """A scorecard, a row of the board, and the caches."""
 
-    share = 0.15
+    share = 0.05
 
     def __init__(self, root: Path, competition: Path) -> None:
         self.card, self.board, self.root = root / "card.json", root / "board.csv", root
@@ -212,7 +212,7 @@ def test_a_full_disk_at_any_place(what: str, tmp_path: Path, competition: Path) 
     rng = random.Random(what)
     full = 0
     with small_disk(tmp_path / "small") as resize:
-        for _ in range(max(2, round(FULL_DISKS / len(WORK)))):
+        for _ in range(max(2, round(FULL_DISKS * reference.share))):
             for path in sorted((tmp_path / "small").rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
             work = WORK[what](tmp_path / "small", competition)
