@@ -31,12 +31,16 @@ COMMANDS = {
     "score": Command("scorer.__main__", (), "measure a submission and put it on the board"),
     "check": Command("leaderboard.__main__", ("check",), "does a submission beat the competition's gate?"),
     "validate": Command("submission.__main__", ("validate",), "report every problem of a submission at once"),
+    "import": Command("submission.__main__", ("import",), "make a submission of pictures that were drawn elsewhere"),
     "board": Command("leaderboard.__main__", ("show",), "print the board"),
+    "rename": Command("leaderboard.__main__", ("rename",), "give an entry of the local board another name"),
+    "remove": Command("leaderboard.__main__", ("remove",), "take an entry off the local board"),
     "table": Command("leaderboard.__main__", ("table",), "compare the models on the board, for a paper"),
     "sheet": Command("submission.__main__", ("sheet",), "draw a contact sheet of a submission"),
     "pack": Command("submission.__main__", ("pack",), "write a submission as a zip"),
     "data": Command("submission.__main__", ("data",), "say what of a competition's data is here"),
     "hashes": Command("submission.__main__", ("hashes",), "hash training images, so that copies are known"),
+    "statistics": Command("scorer.__main__", ("statistics",), "make the statistics that FID is measured against"),
     "sweep": Command("baselines.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
 }
@@ -52,7 +56,7 @@ TRAINERS = {
 
 def usage() -> str:
     """The table of subcommands."""
-    lines = [f"  {name:<10}{command.help}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: drawoff COMMAND …",
