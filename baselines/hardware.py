@@ -69,10 +69,17 @@ class Hardware:
         """accelerate's, on this device and in this precision; in a launcher's process on the GPU that is its own."""
         import torch
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+        from accelerate.utils import InitProcessGroupKwargs
+
+        from baselines.processes import TIMEOUT
 
         if self.kind == "cuda" and ":" in self.device:
             torch.cuda.set_device(self.device)
-        return Accelerator(cpu=self.kind == "cpu", mixed_precision=_MIXED[self.precision])
+        AcceleratorState._reset_state()  # the stage before this one may have computed in another precision
+        # Processes wait for the first one where it works alone.
+        patience = InitProcessGroupKwargs(timeout=TIMEOUT)
+        return Accelerator(cpu=self.kind == "cpu", mixed_precision=_MIXED[self.precision], kwargs_handlers=[patience])
 
 
 def memory_format(kind: str, precision: str) -> torch.memory_format:

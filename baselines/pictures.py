@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from jaxtyping import Int64, UInt8
 from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from baselines.processes import in_the_first
 from baselines.training_data import read_training_data
 from submission import atomic
 from submission.progress import track
@@ -76,13 +78,17 @@ def cropped_and_flipped(
     return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
 
 
-def encoded_once(file: Path, encode: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors in `file` (safetensors); when it is not there, `encode` makes them first.
+def encoded_once(file: Path, encode: Callable[[], dict[str, Tensor]], accelerator: Accelerator) -> dict[str, Tensor]:
+    """The tensors in `file` (safetensors); when it is not there, `encode` makes them first, in the first process.
 
     For what a fixed network makes of every picture or caption: a run that is resumed does not do it again.
     """
-    if not file.exists():
-        tensors = encode()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(file, save(tensors))
+
+    def make() -> None:
+        if not file.exists():
+            tensors = encode()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_bytes(file, save(tensors))
+
+    in_the_first(accelerator, make)
     return load_file(file)

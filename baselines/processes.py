@@ -1,6 +1,7 @@
 """Several processes draw one submission: `accelerate launch -m baselines MODEL` or `torchrun -m baselines MODEL`.
 
-Each draws its share, on the GPU that is its own (`baselines.hardware`), into one folder.
+Each draws its share, on the GPU that is its own (`baselines.hardware`), into one folder. Of a training's processes the
+first one does what one alone may do: encode once, write the finished model.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from baselines.generator import GeneratorError
 from submission.launcher import Place
 
-_TIMEOUT = timedelta(hours=6)  # the others wait while the slowest draws
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+TIMEOUT = timedelta(hours=6)  # the others wait while the slowest draws, or the first works alone
 
 
 def shard_of(shard: tuple[int, int], place: Place) -> tuple[int, int]:
@@ -33,7 +38,7 @@ def together(place: Place) -> Iterator[Callable[[int], int]]:
     import torch
     import torch.distributed as dist  # takes seconds
 
-    dist.init_process_group("gloo", timeout=_TIMEOUT)  # on the CPU, wherever the networks run
+    dist.init_process_group("gloo", timeout=TIMEOUT)  # on the CPU, wherever the networks run
 
     def total(own: int) -> int:
         every = torch.tensor(own)
@@ -47,3 +52,10 @@ def together(place: Place) -> Iterator[Callable[[int], int]]:
         yield total
     finally:
         dist.destroy_process_group()
+
+
+def in_the_first(accelerator: Accelerator, work: Callable[[], None]) -> None:
+    """`work()` in a training's first process, while the others wait for its end."""
+    if accelerator.is_main_process:
+        work()
+    accelerator.wait_for_everyone()

@@ -15,7 +15,10 @@ CHUNK = 2048  # images a side of the blocks in which all pairs are looked at
 
 
 def kernel_inception_distance(features: Float[Tensor, "n d"], references: Float[Tensor, "m d"]) -> float:
-    """The KID, in float64; lower is better, and below 0 for half of the submissions that are as good as real.
+    """The KID, in float64; lower is better.
+
+    Of images that are as good as real it is below 0: in half of the cases where they have nothing to do with the
+    references, as a rule where each image is like one reference, because those pairs count among the pairs across.
 
     Args:
         features: (N, D) of the generated images, N ≥ 2; may be mapped from a file.

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +27,12 @@ from torch.nn import functional
 from scorer import embedded
 from scorer.device import training_precision
 from scorer.resize import open_clip_resize
-from submission import atomic, commands, paths
+from submission import atomic, commands, launcher, paths
 from submission.errors import run
 from submission.progress import Progress, track
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 PRESETS = {
     "classifier": (330_000, 64, 2e-3, 0),
@@ -142,7 +146,10 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 def fit(
     model: nn.Module, loss: Callable, examples: int, images: int, batch_size: int, rate: float, seed: int, out: Path
 ) -> nn.Module:
-    """AdamW with warm-up and cosine; resumes from out/state when it is there. Returns the trained model on the CPU."""
+    """AdamW with warm-up and cosine; resumes from out/state when it is there. Returns the trained model on the CPU.
+
+    Several processes (`torchrun -m scorer.train`) show `batch_size` images each a step; the first one logs.
+    """
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
@@ -154,21 +161,22 @@ def fit(
         [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], lr=rate
     )
     model, optimizer = accelerator.prepare(model, optimizer)
-    steps, begun, state = images // batch_size, 0, out / "state"
+    per_step, first = batch_size * accelerator.num_processes, accelerator.is_main_process
+    steps, begun, state = images // per_step, 0, out / "state"
     last = atomic.latest_folder(state)
     if last and (last / "progress.json").exists():
         accelerator.load_state(str(last))
         begun = json.loads((last / "progress.json").read_text())["step"]
     saved = time.monotonic()
     with (
-        Progress(f"training {out.name}", steps * batch_size, done=begun * batch_size) as progress,
+        Progress(f"training {out.name}", steps * per_step, done=begun * per_step, show=first) as progress,
         open(out / "stats.jsonl", "a", encoding="utf-8") as log,
     ):
         for step in range(begun, steps):
             done = step / steps
             for group in optimizer.param_groups:
                 group["lr"] = rate * min(1, done / 0.05) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step + 2**40 * accelerator.process_index)
             with accelerator.autocast():
                 value, numbers = loss(
                     accelerator.unwrap_model(model),
@@ -177,24 +185,42 @@ def fit(
                     accelerator.device,
                 )
             accelerator.backward(value)
+            if accelerator.num_processes > 1:
+                # The wrapper that averages gradients does not see a loss that calls parts of the model.
+                for parameter in model.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad = accelerator.reduce(parameter.grad, "mean")
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            progress.advance(batch_size, f"loss {float(value.detach()):.4f}")
-            if (step + 1) % 100 == 0 or step + 1 == steps:
+            progress.advance(per_step, f"loss {float(value.detach()):.4f}")
+            if first and ((step + 1) % 100 == 0 or step + 1 == steps):
                 log.write(
-                    json.dumps({"images": (step + 1) * batch_size, "loss": round(float(value.detach()), 5), **numbers})
+                    json.dumps({"images": (step + 1) * per_step, "loss": round(float(value.detach()), 5), **numbers})
                     + "\n"
                 )
                 log.flush()
-            if time.monotonic() - saved > 180:
-                fresh = out / "state.part"
-                shutil.rmtree(fresh, ignore_errors=True)
-                accelerator.save_state(str(fresh))
-                (fresh / "progress.json").write_text(json.dumps({"step": step + 1}))
-                atomic.replace_folder(fresh, state)
+            # One process's clock decides.
+            if first and time.monotonic() - saved > 180:
+                accelerator.set_trigger()
+            if accelerator.check_trigger():
+                _save_state(accelerator, out, step + 1)
                 saved = time.monotonic()
     return accelerator.unwrap_model(model).cpu()
+
+
+def _save_state(accelerator: Accelerator, out: Path, step: int) -> None:
+    """The state after so many steps as `out/state`; each process writes its own random state."""
+    fresh = out / "state.part"
+    if accelerator.is_main_process:
+        shutil.rmtree(fresh, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(fresh))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        (fresh / "progress.json").write_text(json.dumps({"step": step}))
+        atomic.replace_folder(fresh, out / "state")
+    accelerator.wait_for_everyone()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -223,6 +249,8 @@ def train(part: str, data: Path, out: Path, images: int | None) -> None:
     model, loss, examples = {"classifier": classifier_task, "clip": clip_task}[part](data)
     out.mkdir(parents=True, exist_ok=True)
     model = fit(model, loss, examples, images or preset_images, batch_size, rate, seed, out)
+    if not launcher.place().first:
+        return
     state = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from baselines.hardware import memory_format, precision_of
 from baselines.training import options_of
 from submission import atomic
-from submission.errors import UsageError
 from submission.progress import Progress
 
 Loss = Callable[[nn.Module, torch.Generator], Tensor]  # of one batch, which it draws itself
@@ -70,11 +69,11 @@ def fit(
         options: what makes the run what it is, beside the plan.
         stop_after: leave after this epoch, resumable (for tests); the returned path then does not exist yet.
 
+    One process trains, whatever `accelerator` knows of others.
+
     Raises:
-        UsageError: `out` holds another run, or several processes were launched: minutes of training are not worth it.
+        UsageError: `out` holds another run.
     """
-    if accelerator.num_processes > 1:
-        raise UsageError("a guide is trained by one process: start it without `accelerate launch`")
     final, state = out / "weights.safetensors", out / "state"
     asked = options_of(out, {**asdict(plan), **options})
     if final.exists():
@@ -86,7 +85,9 @@ def fit(
         model.parameters(), lr=plan.learning_rate, betas=plan.betas, eps=plan.epsilon, weight_decay=plan.weight_decay
     )
     model = model.to(memory_format=memory_format(accelerator.device.type, precision_of(accelerator)))
-    model, optimizer = accelerator.prepare(model, optimizer)
+    # As for evaluation: without the wrapper that waits for other processes.
+    model = accelerator.prepare_model(model, evaluation_mode=True)
+    optimizer = accelerator.prepare_optimizer(optimizer)
     bare = accelerator.unwrap_model(model)
     rows: list[dict[str, float]] = []
     last = atomic.latest_folder(state)

@@ -16,7 +16,8 @@ from baselines.clip_guided import train_diffusion, train_guide
 from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_guide import GUIDES
 from baselines.clip_guided.unet import PixelUNet, build
-from baselines.training_options import add_model, command_parser, hardware_arguments
+from baselines.processes import in_the_first
+from baselines.training_options import accelerator_of, add_model, command_parser, hardware_arguments
 from submission import atomic, commands
 from submission.errors import run
 
@@ -64,8 +65,12 @@ def main(argv: list[str] | None = None) -> int:
     train_diffusion.main([*common, "--out", str(args.runs / "diffusion"), "--images", str(args.images)])
     for guide in GUIDES:
         train_guide.main([guide, *common, "--runs", str(args.runs), "--epochs", str(args.epochs)])
-    assemble(args.runs, args.out, SAMPLING)
-    print(f"draw with it: {commands.drawing('clip-guided', args.out)}")
+
+    def finish() -> None:
+        assemble(args.runs, args.out, SAMPLING)
+        print(f"draw with it: {commands.drawing('clip-guided', args.out)}")
+
+    in_the_first(accelerator_of(args), finish)
     return 0
 
 

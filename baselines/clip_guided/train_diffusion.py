@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = {"size": args.size, "pictures": len(pictures.images)}
     model = PixelUNet(build(args.size))
-    print(
+    accelerator.print(
         train(
             model, loss, len(pictures.images), schedule, args.out,
             accelerator=accelerator, preview=preview, options=options,

@@ -23,6 +23,7 @@ from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
 from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.options import add_hardware
+from baselines.processes import in_the_first
 from baselines.training_options import accelerator_of, command_parser
 from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
@@ -71,11 +72,15 @@ def main(argv: list[str] | None = None) -> int:
         values, right = zip(*pairs, strict=True)
         return {"loss": float(torch.stack(values).mean()), "top1": sum(right) / len(right)}
 
-    out.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(out / "config.json", model.config.as_json())
     options["batch_size"] = source.batch_size
     train_loss = lambda trained, generator: loss(trained, generator)[0]  # noqa: E731 - fit wants the loss alone
-    print(fit(model, train_loss, validate, plan, out, accelerator=accelerator, options=options))
+
+    def train_alone() -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(out / "config.json", model.config.as_json())
+        print(fit(model, train_loss, validate, plan, out, accelerator=accelerator, options=options))
+
+    in_the_first(accelerator, train_alone)  # minutes of training are not worth several processes
     return 0
 
 

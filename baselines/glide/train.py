@@ -17,7 +17,8 @@ from baselines.glide import train_base, train_noised_clip, train_upsample, train
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
 from baselines.glide.train_noised_clip import ClipInTraining
 from baselines.glide.unet import UNet
-from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
+from baselines.processes import in_the_first
+from baselines.training_options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
 from submission import atomic, commands
 from submission.errors import run
 
@@ -72,8 +73,12 @@ def main(argv: list[str] | None = None) -> int:
     train_base.main([*common, "--out", str(args.runs / "glide-base")])
     train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
     train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])
-    assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
-    print(f"{args.out}: draw with {commands.drawing('glide', args.out)}")
+
+    def finish() -> None:
+        assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
+        print(f"{args.out}: draw with {commands.drawing('glide', args.out)}")
+
+    in_the_first(accelerator_of(args), finish)
     return 0
 
 

@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     options = {"captions": len(data.captions), "config": str(model.config)}
     if args.init:
         options["init"] = file_sha256(args.init)
-    print(
+    accelerator.print(
         train(
             model,
             loss,

@@ -84,7 +84,9 @@ def main(argv: list[str] | None = None) -> int:
 
     schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995)
     options = {"config": str(settings)}
-    print(train(model, loss, len(data.images), schedule, args.out, accelerator=accelerator, options=options))
+    accelerator.print(
+        train(model, loss, len(data.images), schedule, args.out, accelerator=accelerator, options=options)
+    )
     return 0
 
 

@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=2_000
     )
     options = {"config": str(model.config)}
-    print(
+    accelerator.print(
         train(
             model, loss, len(data.images), schedule, args.out, accelerator=accelerator, preview=preview, options=options
         )

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.monster import train_autoencoder, train_text_encoder, train_unet
-from baselines.training_options import add_data, add_model, command_parser, hardware_arguments
+from baselines.processes import in_the_first
+from baselines.training_options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
 from submission import atomic, commands
 from submission.errors import run
 
@@ -50,11 +51,15 @@ def main(argv: list[str] | None = None) -> int:
         str(args.runs / "text_encoder" / "model"),
     ]
     train_unet.main([*common, *parts, "--out", str(args.runs / "unet")])
-    assemble(args.runs, args.out, args.runs / "unet" / "weights.safetensors", SAMPLING)
-    # The same model at a tenth of its training: its scores are the thresholds of the bestiary's tier "baseline".
-    early = args.out.with_name(f"{args.out.name}-at-one-tenth")
-    assemble(args.runs, early, args.runs / "unet" / "weights-0.1.safetensors", SAMPLING)
-    print(f"{args.out}: draw with {commands.drawing('monster', args.out)}")
+
+    def finish() -> None:
+        assemble(args.runs, args.out, args.runs / "unet" / "weights.safetensors", SAMPLING)
+        # The same model at a tenth of its training: its scores are the thresholds of the bestiary's tier "baseline".
+        early = args.out.with_name(f"{args.out.name}-at-one-tenth")
+        assemble(args.runs, early, args.runs / "unet" / "weights-0.1.safetensors", SAMPLING)
+        print(f"{args.out}: draw with {commands.drawing('monster', args.out)}")
+
+    in_the_first(accelerator_of(args), finish)
     return 0
 
 

@@ -25,6 +25,7 @@ from torch.nn import functional
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
 from baselines.pretrained import load_network
+from baselines.processes import in_the_first
 from baselines.training import Loss, Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
@@ -103,12 +104,13 @@ def main(argv: list[str] | None = None) -> int:
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, float]]:
         x = pictures.images[indices].to(device).float() / 127.5 - 1
+        autoencoder = accelerator.unwrap_model(model)
         with torch.no_grad(), accelerator.autocast():
-            z = model.encode(x).latent_dist.mean
+            z = autoencoder.encode(x).latent_dist.mean
         # What a UNet draws is never quite on the spot.
         z = z + LATENT_NOISE * torch.randn(z.shape, generator=generator).to(device)
         with accelerator.autocast():
-            y = model.decode(z).sample.float()
+            y = autoencoder.decode(z).sample.float()
         return picture_error(y, x)
 
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
@@ -125,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     model.load_state_dict(weights)
     # The factor stays: a UNet may have been trained with it.
-    write(model, some, args.out / "model")
+    in_the_first(accelerator, lambda: write(model, some, args.out / "model"))
     return 0
 
 
@@ -141,7 +143,7 @@ def first_part(
     model.load_state_dict(weights)
     latents, _ = measure(model, some)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
-    write(model, some, args.out / "model")
+    in_the_first(accelerator, lambda: write(model, some, args.out / "model"))
     return model
 
 

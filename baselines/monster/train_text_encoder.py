@@ -26,6 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from baselines.losses import contrastive_loss
 from baselines.monster.tokenizer import fitted
 from baselines.pictures import load_pictures
+from baselines.processes import in_the_first
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run
@@ -130,10 +131,14 @@ def main(argv: list[str] | None = None) -> int:
     model = Contrast(build_text_model(tokenizer), len(number))
     schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)
     weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
-    model.load_state_dict(weights, strict=False)
-    model.text.half().save_pretrained(args.out / "model" / "text_encoder")
-    tokenizer.save_pretrained(args.out / "model" / "tokenizer")
-    print(args.out / "model")
+
+    def finish() -> None:
+        model.load_state_dict(weights, strict=False)
+        model.text.half().save_pretrained(args.out / "model" / "text_encoder")
+        tokenizer.save_pretrained(args.out / "model" / "tokenizer")
+        print(args.out / "model")
+
+    in_the_first(accelerator, finish)
     return 0
 
 

@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         latents = encode_pictures(autoencoder, pictures.images, accelerator)
         return {"latents": latents, "hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
 
-    encoded = encoded_once(args.out / "encoded.safetensors", encode_all)
+    encoded = encoded_once(args.out / "encoded.safetensors", encode_all, accelerator)
     latents = encoded["latents"] * autoencoder.config.scaling_factor
     hidden, pooled = encoded["hidden"], encoded["pooled"]
     empty = encode(text_model, tokenizer, [""])
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
     if args.init:
         options["init"] = file_sha256(args.init)
-    print(
+    accelerator.print(
         train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
     )
     return 0

@@ -23,6 +23,7 @@ from baselines.monster.train_unet import encode_pictures
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network
+from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training import Schedule, train
@@ -84,10 +85,12 @@ def main(argv: list[str] | None = None) -> int:
     latents = encoded_once(
         args.out / f"latents-{sha256['vae'][:12]}.safetensors",
         lambda: {"tensor": encode_pictures(autoencoder, pictures.images, accelerator)},
+        accelerator,
     )["tensor"]
     hidden = encoded_once(
         args.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
         lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
+        accelerator,
     )["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
@@ -144,12 +147,16 @@ def main(argv: list[str] | None = None) -> int:
         preview=preview,
         options={"captions": len(pictures.distinct_captions), "encoders": sha256},
     )
-    unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    unet.load_state_dict(load_file(weights))
     out = args.model or args.out / "model"
-    assemble(unet.half(), solver, args.parts, out, share=args.share)
-    atomic.write_json(out / "sampling.json", SAMPLING)
-    print(f"{out}: draw with {commands.drawing('stable', out)}")
+
+    def finish() -> None:
+        unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
+        unet.load_state_dict(load_file(weights))
+        assemble(unet.half(), solver, args.parts, out, share=args.share)
+        atomic.write_json(out / "sampling.json", SAMPLING)
+        print(f"{out}: draw with {commands.drawing('stable', out)}")
+
+    in_the_first(accelerator, finish)
     return 0
 
 

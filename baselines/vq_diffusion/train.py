@@ -17,7 +17,15 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
 from baselines import shared_parts
-from baselines.training_options import add_data, add_model, add_share, command_parser, hardware_arguments
+from baselines.processes import in_the_first
+from baselines.training_options import (
+    accelerator_of,
+    add_data,
+    add_model,
+    add_share,
+    command_parser,
+    hardware_arguments,
+)
 from baselines.vq_diffusion import train_transformer, train_vqmodel
 from submission import atomic, commands, paths
 from submission.errors import run
@@ -72,8 +80,12 @@ def main(argv: list[str] | None = None) -> int:
     parts = ["--vqmodel", str(vqmodel / "model"), "--text-encoder", str(args.text_encoder)]
     train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
     weights = args.runs / "transformer" / "weights.safetensors"
-    assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
-    print(f"{args.out}: draw with {commands.drawing('vq', args.out)}")
+
+    def finish() -> None:
+        assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
+        print(f"{args.out}: draw with {commands.drawing('vq', args.out)}")
+
+    in_the_first(accelerator_of(args), finish)
     return 0
 
 

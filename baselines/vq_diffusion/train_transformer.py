@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
             "hidden": encode(text_model, tokenizer, pictures.distinct_captions, progress=True).half().cpu(),
         }
 
-    encoded = encoded_once(args.out / "encoded.safetensors", encode_all)
+    encoded = encoded_once(args.out / "encoded.safetensors", encode_all, accelerator)
     codes, hidden = encoded["codes"], encoded["hidden"]
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
@@ -179,7 +179,9 @@ def main(argv: list[str] | None = None) -> int:
         args.text_encoder / "text_encoder" / "model.safetensors",
     )
     options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
-    print(train(model, loss, len(codes), schedule, args.out, accelerator=accelerator, preview=preview, options=options))
+    accelerator.print(
+        train(model, loss, len(codes), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
+    )
     return 0
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from baselines.monster.train_autoencoder import picture_error
 from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr
+from baselines.processes import in_the_first
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from baselines.vq_diffusion.decoding import decode
@@ -153,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     codebook.load_state_dict(weights)
     model = codebook.vqvae.to(device).eval()
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
-    finish(model, some, args.out / "model")
+    in_the_first(accelerator, lambda: finish(model, some, args.out / "model"))
     return 0
 
 

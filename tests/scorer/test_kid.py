@@ -62,6 +62,18 @@ def test_worse_images_are_further_away() -> None:
     assert values == sorted(values)
 
 
+def test_a_paired_submission_is_below_zero_as_a_rule() -> None:
+    """Images that are each like their own reference; unpaired ones are below 0 in about half of the cases."""
+    paired, unpaired = 0, 0
+    for seed in range(30):
+        references, others = features(60, seed), features(60, 1000 + seed)
+        noise = 0.3 * torch.randn(references.shape, generator=torch.Generator().manual_seed(2000 + seed))
+        paired += kernel_inception_distance(references + noise, references) < 0
+        unpaired += kernel_inception_distance(others, references) < 0
+    assert paired == 30
+    assert 8 <= unpaired <= 24
+
+
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         kernel_inception_distance(features(1, 0), features(5, 1))

@@ -1,0 +1,90 @@
+"""python two_processes.py DATA RUNS: every training by two gloo processes, and one of them by one and by two.
+
+The processes are forked after everything is imported, which takes longer than the trainings. Where the halves of a
+batch need no random numbers, two processes must train what one does on the whole batch: the decoder's training, without
+its latents' noise, is such a one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+from accelerate.state import AcceleratorState, GradientState
+from tiny_trainings import BATCH, MODELS, run, shorten
+
+from baselines.monster import train_autoencoder
+from baselines.stable_diffusion import pipeline
+from scorer import train as backbones
+
+assert all((diffusers, transformers, pipeline, backbones))
+HARDWARE = ("--device", "cpu", "--precision", "float32")
+
+
+def in_processes(count: int, work: Callable[[], None]) -> None:
+    """`work()` in so many forked processes that know of each other as `torchrun`'s do; exits where one fails."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    children = []
+    for rank in range(count):
+        child = os.fork()
+        if child == 0:
+            if count > 1:
+                os.environ.update({**address, "WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            try:
+                work()
+                if torch.distributed.is_initialized():
+                    torch.distributed.destroy_process_group()
+                sys.stdout.flush()
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        children.append(child)
+    # The first to fail is told of; the others wait for it in vain.
+    for _ in children:
+        _, status = os.wait()
+        if status:
+            for child in children:
+                try:
+                    os.kill(child, 9)
+                except ProcessLookupError:
+                    continue
+            sys.exit(1)
+
+
+def all_trainings(data: Path, runs: Path) -> None:
+    shorten(setattr, processes=2)
+    for model in MODELS:
+        hardware = () if model == "backbones" else HARDWARE
+        run(model, data, runs / model, setattr, *hardware)
+        AcceleratorState._reset_state(reset_partial_state=False)  # the next one decides its precision anew
+        GradientState._reset_state()
+
+
+def decoder(data: Path, out: Path, batch_size: int) -> None:
+    """The decoder's training from one fixed autoencoder."""
+    torch.manual_seed(3)
+    fixed = train_autoencoder.build()
+    fixed.register_to_config(scaling_factor=1.0)
+    train_autoencoder.first_part = lambda *args: fixed
+    train_autoencoder.LATENT_NOISE = 0.0
+    words = ["--data", str(data), "--out", str(out), "--decoder-images", str(6 * BATCH), *HARDWARE]
+    train_autoencoder.main([*words, "--batch-size", str(batch_size)])
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    data, runs = Path(sys.argv[1]), Path(sys.argv[2])
+    in_processes(2, lambda: all_trainings(data, runs))
+    # The commands' own functions again, not the shortened ones: those were the children's.
+    in_processes(1, lambda: decoder(data, runs / "one", 2 * BATCH))
+    in_processes(2, lambda: decoder(data, runs / "two", BATCH))
