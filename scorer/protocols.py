@@ -90,8 +90,8 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def explanation() -> str:
     """Every protocol for a reader: `python -m scorer protocols`."""
-    rows = ("network", "images", "classes", "weights", "url", "comparable_to")
-    labels = ("network", "images", "IS from", "weights", "get it", "compares with")
+    rows = ("network", "images", "classes", "weights", "sha256", "url", "comparable_to")
+    labels = ("network", "images", "IS from", "weights", "sha256", "get it", "compares with")
     parts = [
         "Write one of these as `inception` in the [backbones] of a competition.toml. FIDs of different protocols",
         "cannot be compared, even on the same images; nor can those of different numbers of images.",

@@ -54,7 +54,7 @@ def result_file(submission: Submission, competition: Competition, facts: Mapping
         "notes": submission.notes,
         "sizes": sizes,
     }
-    digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
     return cache_home() / FOLDER / f"{digest}.json"
 
 
