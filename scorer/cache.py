@@ -14,7 +14,7 @@ from submission.errors import some
 # By folder and by name: official weights may lie in the same folder, and whatever else somebody put there.
 KEPT = {
     "references": ("features of references and prompts", re.compile(r"[a-z_]+-[0-9a-f]{32}\.safetensors")),
-    "results": ("scorecards of submissions", re.compile(r"[0-9a-f]{32}\.json")),
+    "results": ("scorecards of submissions", re.compile(r"([0-9a-f]{32}){1,2}\.json")),
 }
 
 
