@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -138,7 +139,10 @@ def score_each(
     except (SubmissionError, MissingPart):
         # Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
         everything = range(len(names)) if processes.first else range(0)
-        for _ in decoded(submission, None, names, everything, problems, batch_size, progress):
+        references = None
+        with contextlib.suppress(MissingPart):
+            references = competition.references()
+        for _ in decoded(submission, references, names, everything, problems, batch_size, progress):
             pass
         if problems:
             raise SubmissionError(problems, str(submission.path)) from None
