@@ -80,7 +80,6 @@ def test_generate_that_ends_the_program_keeps_what_was_drawn(
     [
         "sys.exit('CUDA out of memory')",
         "threading.Thread(target=lambda: os._exit(0)).start() or __import__('time').sleep(30)",
-        "__import__('atexit').register(os._exit, 0) and sys.exit('CUDA out of memory')",
         "__import__('atexit').register(lambda: os._exit(0)) and sys.exit('CUDA out of memory')",
     ],
 )
