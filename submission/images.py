@@ -66,7 +66,7 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         if data.startswith(png.SIGNATURE):
             data = _checked_png(data, size)
         elif is_jpeg:
-            jpeg.check(data)
+            data = jpeg.pixels_only(data)
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         _check_size(image.size, size)  # before any pixel is decoded
         if image.format not in ("PNG", "JPEG") or getattr(image, "n_frames", 1) > 1:
