@@ -29,7 +29,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
     )
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-6000:]
     return folder / "runs", result.stdout
