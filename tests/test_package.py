@@ -50,7 +50,8 @@ def run(installed: Path, folder: Path, *command: str) -> str:
     code = "import runpy, sys; sys.path[0] = sys.argv.pop(1); sys.argv[0:2] = sys.argv[1:2]; "
     code += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
     environment = {name: value for name, value in os.environ.items() if name != "DRAWOFF_DATA"}
-    environment |= {"XDG_DATA_HOME": str(folder / "home"), "HOME": str(folder / "home")}
+    home = str(folder.parent / "home")  # where caches go unless $DRAWOFF_CACHE says otherwise
+    environment |= {"XDG_DATA_HOME": home, "HOME": home}
     words = [sys.executable, "-c", code, str(installed), *command]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
