@@ -174,7 +174,7 @@ def test_honest_pictures_are_not_accused(score, honest: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_the_shipped_monster_is_not_accused(competition: Competition, tmp_path: Path) -> None:
-    assert run(draw, ["monster", "--limit", "6", "--out", str(tmp_path / "drawn")]) == 0
+    assert run(draw, ["monster", "--limit", "6", "--batch-size", "6", "--out", str(tmp_path / "drawn")]) == 0
     card = scorer.score(tmp_path / "drawn", competition, "cpu", limit=6, progress=False, cache=False)
     assert not card.suspect
     assert card.suspicions.findings["training_copies"].count == 0
