@@ -38,7 +38,7 @@ class Model:
 def make_score(folder: Path, *variables: str) -> Iterator[subprocess.Popen[str]]:
     """`make score … 2>&1 | cat`, in a folder that has the Makefile and this environment; killed if it does not end."""
     root = repo_root()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "targets.py", "pyproject.toml", "constraints.txt"):
         (folder / name).symlink_to(root / name)
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
