@@ -49,7 +49,7 @@ def load_state_dict(path: Path, *, what: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
+    except (PermissionError, FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # an odd pickle or archive makes the readers raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
