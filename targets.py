@@ -201,7 +201,9 @@ def bench(v: Variables) -> Commands:
 
 
 def test(v: Variables) -> Commands:
-    yield module("pytest", *v.words("ARGS"))
+    # A process for each core, each with one thread: most tests keep no more than one busy.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    yield module("pytest", "--numprocesses=auto", "--dist=worksteal", *v.words("ARGS"))
 
 
 WORDS: dict[str, Callable[[Variables], Commands]] = {

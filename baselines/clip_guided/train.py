@@ -17,7 +17,7 @@ from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_guide import GUIDES
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.processes import in_the_first
-from baselines.training_options import accelerator_of, add_model, command_parser, hardware_arguments
+from baselines.training_options import accelerator_of, add_model, command_parser
 from submission import atomic, commands
 from submission.errors import run
 
@@ -60,9 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=150_000, help="training images of the diffusion in all")
     parser.add_argument("--epochs", type=int, default=10, help="of each guide, at most")
     args = parser.parse_args(argv)
-    common = ["--data", str(args.data), "--size", str(args.size), *hardware_arguments(args)]
+    common = ["--data", str(args.data), "--size", str(args.size), "--device", args.device]
     common += ["--labels", str(args.labels)] if args.labels else []
-    train_diffusion.main([*common, "--out", str(args.runs / "diffusion"), "--images", str(args.images)])
+    # The precision is the diffusion's: guides are trained in float32 alone.
+    diffusion = [*common, "--precision", args.precision, "--out", str(args.runs / "diffusion")]
+    train_diffusion.main([*diffusion, "--images", str(args.images)])
     for guide in GUIDES:
         train_guide.main([guide, *common, "--runs", str(args.runs), "--epochs", str(args.epochs)])
 
