@@ -76,7 +76,7 @@ def _opened(data: bytes) -> tuple[Image.Image, str]:
         if data.startswith(png.SIGNATURE):
             data = png.pixels_only(data)
         elif data.startswith(jpeg.SIGNATURE):
-            jpeg.check(data)
+            jpeg.pixels_only(data)  # refuses what is broken; its profile and its turning are read below
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         if image.width * image.height > MAX_PIXELS:

@@ -98,10 +98,10 @@ def test_the_tiers_in_a_scorecard_are_not_believed(check, make_card: MakeCard, t
 def test_a_trusted_scorecard_is_said_to_be_one_everywhere(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
     files = tmp_path / "gate.json", tmp_path / "gate.xml"
     assert check(make_card(), "--json", str(files[0]), "--junit", str(files[1])) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = "".join(capsys.readouterr().out.split())  # a long path is broken where a line ends
     sha256 = hashlib.sha256((tmp_path / "card.json").read_bytes()).hexdigest()
     for words in ("card.json is to be trusted", "NOT measured here", sha256[:12]):
-        assert words in shown
+        assert words.replace(" ", "") in shown
     assert json.loads(files[0].read_text())["trusted"] == {"file": str(tmp_path / "card.json"), "sha256": sha256}
     (told,) = ElementTree.parse(files[1]).iter("property")
     assert told.get("value", "").startswith("NOT measured here")
