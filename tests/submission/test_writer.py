@@ -27,6 +27,7 @@ never_ends = "never-ends" in sys.argv
 competition = Competition.load(root)
 writer = SubmissionWriter(out, competition, Manifest(competition="tiny", model="noise", seed=3))
 names = [prompt.image_name for prompt in competition.prompts][index::count]
+print("begun", flush=True)  # also where only the last image is missing
 for name in writer.missing(names):
     if never_ends and name == names[-1]:
         sys.stdin.read()  # however fast it draws, and however late it is killed
@@ -61,7 +62,7 @@ def test_killed_at_any_moment_and_started_again(tiny_competition, tmp_path, pain
     rng = random.Random(0)
     for _ in range(8):
         process = paint(competition, tmp_path / "killed", 0, 1, "never-ends")
-        process.stdout.readline()  # it has begun to draw
+        assert process.stdout.readline() == "begun\n"
         time.sleep(rng.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         assert "complete\n" not in process.communicate()[0]
