@@ -142,7 +142,8 @@ def train(
     optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
     # Before its device: accelerate moves a model without changing its layout.
-    model = model.to(memory_format=memory_format(accelerator.device.type, precision_of(accelerator)))
+    layout = memory_format(accelerator.device.type, precision_of(accelerator), training=True)
+    model = model.to(memory_format=layout)
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
     ema.to(accelerator.device)

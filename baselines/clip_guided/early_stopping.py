@@ -84,7 +84,8 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=plan.learning_rate, betas=plan.betas, eps=plan.epsilon, weight_decay=plan.weight_decay
     )
-    model = model.to(memory_format=memory_format(accelerator.device.type, precision_of(accelerator)))
+    layout = memory_format(accelerator.device.type, precision_of(accelerator), training=True)
+    model = model.to(memory_format=layout)
     # As for evaluation: without the wrapper that waits for other processes.
     model = accelerator.prepare_model(model, evaluation_mode=True)
     optimizer = accelerator.prepare_optimizer(optimizer)
