@@ -82,22 +82,23 @@ class Hardware:
         return Accelerator(cpu=self.kind == "cpu", mixed_precision=_MIXED[self.precision], kwargs_handlers=[patience])
 
 
-def memory_format(kind: str, precision: str, *, training: bool = False) -> torch.memory_format:
-    """The order of a convolution's values that is fastest on a kind of device in a precision.
+def memory_format(kind: str, precision: str) -> torch.memory_format:
+    """The order of a convolution's values that is fastest for drawing on a kind of device in a precision.
 
-    Channels last on CUDA, and for drawing on a CPU in float32. A CPU's bfloat16 kernels have an order of their own, its
-    trainings lose more than they gain (0.87 to 1.06 times as fast), and MPS gains nothing. `make bench ARGS="drawing
-    training"` measures it.
+    Channels last on CUDA, and on a CPU in float32. A CPU's bfloat16 kernels have an order of their own, and MPS gains
+    nothing. `make bench ARGS="drawing training"` measures it.
     """
     import torch
 
-    last = kind == "cuda" or (kind == "cpu" and precision == "float32" and not training)
+    last = kind == "cuda" or (kind == "cpu" and precision == "float32")
     return torch.channels_last if last else torch.contiguous_format
 
 
-def precision_of(accelerator: Accelerator) -> str:
-    """The precision, one of `PRECISIONS`, of accelerate's autocast."""
-    return next(name for name, mixed in _MIXED.items() if mixed == accelerator.mixed_precision)
+def training_memory_format(kind: str) -> torch.memory_format:
+    """The same for training: channels last on CUDA. On a CPU they lose more than they gain (0.87 to 1.06 times)."""
+    import torch
+
+    return torch.channels_last if kind == "cuda" else torch.contiguous_format
 
 
 def resolve_device(device: str) -> str:

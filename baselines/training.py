@@ -22,7 +22,7 @@ from diffusers.training_utils import EMAModel
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from baselines.hardware import memory_format, precision_of
+from baselines.hardware import training_memory_format
 from submission import atomic
 from submission.errors import UsageError
 from submission.progress import Progress
@@ -142,8 +142,7 @@ def train(
     optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
     # Before its device: accelerate moves a model without changing its layout.
-    layout = memory_format(accelerator.device.type, precision_of(accelerator), training=True)
-    model = model.to(memory_format=layout)
+    model = model.to(memory_format=training_memory_format(accelerator.device.type))
     model, optimizer = accelerator.prepare(model, optimizer)
     bare = accelerator.unwrap_model(model)
     ema.to(accelerator.device)

@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from baselines.hardware import memory_format, precision_of
+from baselines.hardware import training_memory_format
 from baselines.training import options_of
 from submission import atomic
 from submission.progress import Progress
@@ -84,8 +84,7 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=plan.learning_rate, betas=plan.betas, eps=plan.epsilon, weight_decay=plan.weight_decay
     )
-    layout = memory_format(accelerator.device.type, precision_of(accelerator), training=True)
-    model = model.to(memory_format=layout)
+    model = model.to(memory_format=training_memory_format(accelerator.device.type))
     # As for evaluation: without the wrapper that waits for other processes.
     model = accelerator.prepare_model(model, evaluation_mode=True)
     optimizer = accelerator.prepare_optimizer(optimizer)
