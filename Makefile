@@ -93,7 +93,7 @@ $(installed): pyproject.toml constraints.txt
 	@rm -f .venv/.installing
 	@echo "The environment is ready: .venv"
 
-data: $(installed)  ## draw the bestiary's training images, make coco2014 of CAPTIONS and IMAGES, or say what is missing
+data: $(installed)  ## make COMPETITION's data with its prepare.py, or say what of them is missing
 	@$(run) data
 
 submission: $(installed)  ## draw one image for each prompt with MODEL (resumes; says so when nothing is left to draw)

@@ -112,16 +112,14 @@ def module(name: str, *arguments: str) -> Command:
 
 
 def data(v: Variables) -> Commands:
+    """The competition's prepare.py, which finds the Makefile's other variables in its environment."""
     competition = Competition.load(v["COMPETITION"])
-    name = competition.name if competition.is_shipped else ""  # a path to one's own is never made
-    if name == "bestiary":
-        yield module("submission.bestiary", *v.words("ARGS"))
-    elif name == "coco2014":
-        sources = [*v.option("captions", "CAPTIONS"), *v.option("images", "IMAGES")]
-        which = [*v.option("n", "N"), *v.option("seed", "SEED")]
-        yield module("submission.coco", *sources, *which, *v.words("ARGS"))
-    else:
+    if competition.prepare is None:
         yield module("submission", "data", *v.competition)
+    elif competition.is_shipped:
+        yield module(f"competitions.{competition.name}.prepare", *v.words("ARGS"))
+    else:
+        yield [sys.executable, str(competition.prepare), *v.words("ARGS")]
 
 
 def draw(v: Variables) -> Commands:

@@ -45,8 +45,9 @@ def make(words: str, otherwise: str) -> str:
 
 def data(competition: str) -> str:
     """What makes the data of a shipped competition, or says what of them is missing."""
-    own = {"bestiary": "submission.bestiary", "coco2014": "submission.coco --captions FILE --images FOLDER"}
-    return make(f"data COMPETITION={competition}", own.get(competition, f"submission data --competition {competition}"))
+    made = (paths.competitions() / competition / "prepare.py").is_file()
+    otherwise = f"competitions.{competition}.prepare" if made else f"submission data --competition {competition}"
+    return make(f"data COMPETITION={competition}", otherwise)
 
 
 def drawing(model: str, weights: Path) -> str:

@@ -24,7 +24,7 @@ from submission.statistics import Statistics, problem_of_names, read_statistics
 from submission.tiers import Tier, problems_of_marks, problems_of_tiers
 from submission.training_hashes import read_hashes
 
-_SHIPPED = Path(__file__).resolve().parent / "competitions"
+_SHIPPED = paths.competitions()
 _FILE = "competition.toml"
 _FILES = ("prompts", "references", "statistics", "attributes", "training_hashes")
 _MAX_JSON_BYTES = 64 * 2**20
@@ -166,8 +166,14 @@ class Competition:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether it came with this package, so that `make data` knows its data."""
+        """Whether it came with this package."""
         return self.root == _SHIPPED / self.name
+
+    @property
+    def prepare(self) -> Path | None:
+        """The script beside the toml that makes the competition's data; None where there is none."""
+        script = self.root / "prepare.py"
+        return script if script.is_file() else None
 
     def how_to_get_data(self) -> str:
         """What to do when a file in the data folder is missing."""
@@ -175,6 +181,8 @@ class Competition:
             return self.data_help.replace("{data}", str(self.data))
         if self.is_shipped:
             return commands.data(self.name)
+        if self.prepare is not None:
+            return f"{commands.python()} {commands.named(self.prepare, 'prepare.py')}"
         missing = ", ".join(str(path) for _, path in self.data_files() if not path.exists())
         return f"ask the host of the competition for what is not here, and put it there: {missing}"
 

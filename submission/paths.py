@@ -31,6 +31,11 @@ def working_folder() -> Path:
     return checkout() or Path.cwd()
 
 
+def competitions() -> Path:
+    """The shipped competitions, one folder each."""
+    return repo_root() / "competitions"
+
+
 def data_home() -> Path:
     """Drawn or downloaded data, one folder per competition in it: `$DRAWOFF_DATA`, or `data/` in the checkout, or
     `drawoff` in the platform's folder for users' data."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("submission", "scorer", "baselines", "leaderboard", "drawoff.py")
+ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard", "drawoff.py")
 # As `pip install .` copies it, without the minute that compressing and unpacking takes.
 BUILD = "from setuptools import setup; setup()"
 

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("submission", "scorer", "baselines", "leaderboard")
+ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard")
 
 # Where the name to import is not the name to install.
 INSTALLED_AS = {
@@ -64,7 +64,7 @@ def test_conda_and_pip_install_the_same() -> None:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("submission", "scorer", "leaderboard"), ()),
+        (("submission", "competitions", "scorer", "leaderboard"), ()),
         (("baselines",), ("baselines",)),
         (("tests",), ("baselines", "dev")),
     ],
@@ -96,15 +96,19 @@ def test_the_rooms_import_as_the_architecture_says() -> None:
         ("scorer", "import diffusers"),
         ("scorer", "from leaderboard import append"),
         ("baselines", "import scorer"),
-        ("baselines", "from submission import bestiary"),
+        ("baselines", "from competitions.bestiary import artist"),
+        ("submission", "import competitions"),
+        ("competitions/bestiary", "import scorer"),
+        ("competitions", "import torch"),
     ],
 )
 def test_a_forbidden_import_is_caught(tmp_path: Path, room: str, line: str) -> None:
     for name in ROOMS:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
-    (tmp_path / "submission" / "bestiary").mkdir()
-    (tmp_path / "submission" / "bestiary" / "__init__.py").write_text("")
+    (tmp_path / "competitions" / "bestiary").mkdir()
+    for name in ("__init__", "artist"):
+        (tmp_path / "competitions" / "bestiary" / f"{name}.py").write_text("")
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -112,6 +116,12 @@ def test_a_forbidden_import_is_caught(tmp_path: Path, room: str, line: str) -> N
         (tmp_path / room / "offender.py").write_text(text + "\n")
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == expected, done.stdout + done.stderr
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    """What is in none, import-linter does not see."""
+    folders = {file.parent for file in python_files(*ROOMS)}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -182,10 +182,9 @@ def test_the_board_is_of_all_competitions_unless_one_is_named() -> None:
     assert only == [["leaderboard", "show", "--competition=coco2014"]]
 
 
-def test_what_data_means_depends_on_the_competition() -> None:
-    assert commands("data", ARGS="--n 3") == [["submission.bestiary", "--n", "3"]]
-    coco = commands("data", COMPETITION="coco2014", CAPTIONS="c d.json", IMAGES="i", N="9", SEED="1")
-    assert coco == [["submission.coco", "--captions=c d.json", "--images=i", "--n=9", "--seed=1"]]
+def test_data_is_what_the_competitions_folder_prepares() -> None:
+    assert commands("data", ARGS="--n 3") == [["competitions.bestiary.prepare", "--n", "3"]]
+    assert commands("data", COMPETITION="coco2014") == [["competitions.coco2014.prepare"]]
     assert commands("data", COMPETITION="brainrot") == [["submission", "data", "--competition=brainrot"]]
 
 
@@ -197,8 +196,16 @@ def test_a_path_is_never_taken_for_a_shipped_competition(tmp_path) -> None:
         assert commands("data", COMPETITION=path) == [["submission", "data", f"--competition={path}"]]
 
 
+def test_a_competition_of_ones_own_is_prepared_by_its_own_script(tmp_path) -> None:
+    (tmp_path / "competition.toml").write_text('[competition]\nname = "bestiary"\nprompts = "p.csv"\n')
+    (tmp_path / "prepare.py").write_text("")
+    for path in (tmp_path, tmp_path / "competition.toml"):
+        (command,) = targets.data(targets.Variables({"COMPETITION": str(path), "ARGS": "--n 3"}))
+        assert command == [sys.executable, str(tmp_path / "prepare.py"), "--n", "3"]
+
+
 def test_training_makes_its_data_first() -> None:
-    assert commands("train", MODEL="backbones") == [["submission.bestiary"], ["scorer.train"]]
+    assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["scorer.train"]]
     with pytest.raises(UsageError, match=r"knows how to train monster stable .*, not noise"):
         commands("train", MODEL="noise")
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from baselines.training_data import read_training_data, read_training_image
+from competitions.bestiary import dataset
+from competitions.bestiary.artist.world import ACTION_TEXT, frame_numbers
 from submission import CompetitionError, MissingPart
-from submission.bestiary import dataset
-from submission.bestiary.world import ACTION_TEXT, frame_numbers
 
 
 def test_entries_in_the_files_order_with_frames_by_number(training_set) -> None:

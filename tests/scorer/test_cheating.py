@@ -15,10 +15,10 @@ from rich.console import Console
 
 import scorer
 from baselines.__main__ import main as draw
+from competitions.bestiary import dataset
 from scorer.cheating import find, nearest_references
 from scorer.report import print_scorecard
 from submission import Competition, Scorecard
-from submission.bestiary import dataset
 from submission.errors import run
 from submission.image_hashes import code, query
 from submission.images import read_image

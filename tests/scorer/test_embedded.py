@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from competitions.bestiary.artist import world
 from scorer import embedded
 from submission import Competition, MissingPart
-from submission.bestiary import world
 
 CAPTIONS = ["Red slime monster with horns.", "A pale blue ghost, holding a sword. The monster is jumping."]
 NONSENSE = ("blorptix", "quazzle", "zxcv", "frumious", "snark")

@@ -14,7 +14,7 @@ import pytest
 from submission import commands, paths
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("submission", "scorer", "baselines", "leaderboard")
+ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_make_is_said_where_there_is_a_makefile(anywhere: Path, monkeypatch: pyt
     monkeypatch.chdir(ROOT)
     assert commands.data("bestiary") == "make data COMPETITION=bestiary"
     monkeypatch.setattr(paths, "checkout", lambda: None)
-    assert commands.data("bestiary").endswith(" -m submission.bestiary")
+    assert commands.data("bestiary").endswith(" -m competitions.bestiary.prepare")
     assert commands.data("brainrot").endswith(" -m submission data --competition brainrot")
     assert commands.install(["diffusers", "transformers"]).endswith(" -m pip install diffusers transformers")
 

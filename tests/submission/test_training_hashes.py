@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from competitions.bestiary import dataset
+from competitions.bestiary import prepare as bestiary
+from competitions.bestiary.artist.world import frame_numbers
 from submission import Competition, CompetitionError, MissingPart
 from submission.__main__ import main
-from submission.bestiary import __main__ as bestiary
-from submission.bestiary import dataset
-from submission.bestiary.world import frame_numbers
 from submission.errors import run
 from submission.image_hashes import code
 from submission.images import read_image

@@ -9,8 +9,8 @@ from random import Random
 
 import numpy as np
 
-from submission.bestiary.shapes import Frame, Part, darker, mix
-from submission.bestiary.sketch import BEHIND, EFFECT, HELD, WHITE
+from competitions.bestiary.artist.shapes import Frame, Part, darker, mix
+from competitions.bestiary.artist.sketch import BEHIND, EFFECT, HELD, WHITE
 
 GROUND = 0.82
 

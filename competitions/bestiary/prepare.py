@@ -1,4 +1,4 @@
-"""python -m submission.bestiary: draw the bestiary's training and validation sets (`make data`)."""
+"""python -m competitions.bestiary.prepare: draw the bestiary's training and validation sets (`make data`)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import sys
 from pathlib import Path
 
+from competitions.bestiary import dataset
 from submission import paths, training_hashes
-from submission.bestiary import dataset
 from submission.errors import run
 
-SHIPPED = Path(__file__).resolve().parents[1] / "competitions" / "bestiary"
+SHIPPED = Path(__file__).resolve().parent
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m submission.bestiary",
+        prog="python -m competitions.bestiary.prepare",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from submission import Competition, CompetitionError, MissingPart, coco
+from competitions.coco2014 import prepare as coco
+from submission import Competition, CompetitionError, MissingPart
 from submission.errors import UsageError, run
 
 IDS = [391895, 522418, 184613, 318219, 554625, 574769, 60623, 309022, 5802, 222564, 118113, 193271]
@@ -152,6 +153,21 @@ def test_complete_data_are_said_to_be_there_and_the_command_succeeds(made, capsy
     (out / "test.json").unlink()
     assert run(coco.main, []) == 2
     assert "which captions and images?" in capsys.readouterr().err
+
+
+def test_the_variables_of_make_are_its_options(made, source: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    first = made()
+    variables = {"CAPTIONS": str(source / "captions_val2014.json"), "IMAGES": str(source / "val2014"), "N": "3"}
+    for name, value in {**variables, "SEED": "5"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GIVEN", raising=False)
+    assert run(coco.main, []) == 0  # without make, variables of these names mean something else
+    assert not first.with_name("coco2014-n3-seed5").exists()
+    monkeypatch.setenv("GIVEN", " ".join(variables))
+    assert run(coco.main, []) == 0
+    assert f"3 prompts and references of 256 pixels, seed 5, in {first.with_name('coco2014-n3-seed5')}" in (
+        capsys.readouterr().out
+    )
 
 
 def test_two_selections_stand_side_by_side(made, source: Path, capsys) -> None:

@@ -6,13 +6,13 @@ from random import Random
 
 import numpy as np
 
-from submission.bestiary.bodies import BODY_PLANS
-from submission.bestiary.features import WORN, draw_face
-from submission.bestiary.items import hold
-from submission.bestiary.poses import EFFECTS, pose_of
-from submission.bestiary.shapes import Canvas, Part
-from submission.bestiary.sketch import PALETTE, Sketch, shaded
-from submission.bestiary.world import Monster
+from competitions.bestiary.artist.bodies import BODY_PLANS
+from competitions.bestiary.artist.features import WORN, draw_face
+from competitions.bestiary.artist.items import hold
+from competitions.bestiary.artist.poses import EFFECTS, pose_of
+from competitions.bestiary.artist.shapes import Canvas, Part
+from competitions.bestiary.artist.sketch import PALETTE, Sketch, shaded
+from competitions.bestiary.artist.world import Monster
 
 SIZE = 64
 UNIT = {"small": 19.0, "medium": 22.5, "large": 25.5}

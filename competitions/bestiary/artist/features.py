@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from submission.bestiary.shapes import Frame, mix
-from submission.bestiary.sketch import BACK, BONE, FACE, FAR_LIMB, HEADGEAR, INK, WHITE, WINGS, Anchors, Sketch
+from competitions.bestiary.artist.shapes import Frame, mix
+from competitions.bestiary.artist.sketch import BACK, BONE, FACE, FAR_LIMB, HEADGEAR, INK, WHITE, WINGS, Anchors, Sketch
 
 GOLD = (250, 200, 52)
 CAP_RED = (206, 52, 74)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from submission.bestiary.bodies.beasts import bear, bird, cat, dragon, fish, frog, snake
-from submission.bestiary.bodies.crawlers import beetle, crab, snail, spider, worm
-from submission.bestiary.bodies.spirits import flame, ghost, golem, slime, star, stump
-from submission.bestiary.sketch import Anchors, Sketch
+from competitions.bestiary.artist.bodies.beasts import bear, bird, cat, dragon, fish, frog, snake
+from competitions.bestiary.artist.bodies.crawlers import beetle, crab, snail, spider, worm
+from competitions.bestiary.artist.bodies.spirits import flame, ghost, golem, slime, star, stump
+from competitions.bestiary.artist.sketch import Anchors, Sketch
 
 BODY_PLANS: dict[str, Callable[[Sketch], Anchors]] = {
     plan.__name__: plan

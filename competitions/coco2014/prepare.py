@@ -1,4 +1,4 @@
-"""python -m submission.coco: COCO 2014's validation images and captions as the data of a competition.
+"""python -m competitions.coco2014.prepare: COCO 2014's validation images and captions as the data of a competition.
 
 One caption for each image, both chosen by the seed. An image and its caption are brought together by the image's id and
 by nothing else: neither the order of the file, nor that of a folder's listing, nor names are looked at. Which images
@@ -249,8 +249,13 @@ def _is_finished(out: Path) -> bool:
 def _how_to_make() -> str:
     return commands.make(
         "data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/",
-        "submission.coco --captions captions_val2014.json --images val2014/",
+        "competitions.coco2014.prepare --captions captions_val2014.json --images val2014/",
     )
+
+
+def _variable(name: str) -> str | None:
+    """The Makefile's variable of that name, which `make data` leaves in the environment; None without make."""
+    return os.environ.get(name) or None if "GIVEN" in os.environ else None
 
 
 def _tell(out: Path) -> None:
@@ -264,16 +269,17 @@ def _tell(out: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m submission.coco",
+        prog="python -m competitions.coco2014.prepare",
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--captions", type=Path, metavar="FILE", help="captions_val2014.json")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="val2014/")
-    parser.add_argument("--n", type=int, default=10_000, help="how many images")
-    parser.add_argument("--seed", type=int, default=0, help="chooses images and captions")
+    add = parser.add_argument
+    add("--captions", type=Path, default=_variable("CAPTIONS"), metavar="FILE", help="captions_val2014.json")
+    add("--images", type=Path, default=_variable("IMAGES"), metavar="DIR", help="val2014/")
+    add("--n", type=int, default=_variable("N") or 10_000, help="how many images")
+    add("--seed", type=int, default=_variable("SEED") or 0, help="chooses images and captions")
     default = paths.data_home() / "coco2014"
-    parser.add_argument(
+    add(
         "--out",
         type=Path,
         help=f"where the data go ({default}; when that holds another selection, a folder beside it)",

@@ -1,6 +1,6 @@
 """The bestiary's own artist: draws a world of monsters with the data layout of the real course competition.
 
-Nothing imports this package; `make data` runs it. It needs numpy and Pillow only, and draws the same world every time.
+`competitions/bestiary/prepare.py` runs it. It needs numpy and Pillow only, and draws the same world every time.
 
     world.py      what a monster is, and which monsters each split holds
     captions.py   how a monster is described in words
@@ -10,5 +10,4 @@ Nothing imports this package; `make data` runs it. It needs numpy and Pillow onl
     items.py      what a hand holds
     poses.py      what an action does to the pose, and its effects
     draw.py       a monster in a pose -> 64 x 64 RGB
-    dataset.py    splits -> files
 """

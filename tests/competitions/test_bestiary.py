@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from competitions.bestiary import dataset
+from competitions.bestiary import prepare as command
+from competitions.bestiary.artist import captions, world
+from competitions.bestiary.artist.draw import draw
+from competitions.bestiary.artist.world import Monster
+from competitions.bestiary.dataset import Entry
 from submission import Competition
-from submission.bestiary import __main__ as command
-from submission.bestiary import captions, dataset, world
-from submission.bestiary.dataset import Entry
-from submission.bestiary.draw import draw
-from submission.bestiary.world import Monster
 from submission.errors import UsageError
 
 SHIPPED = Path(command.SHIPPED)

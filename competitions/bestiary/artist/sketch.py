@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from submission.bestiary.shapes import Array, Colour, Frame, Part, darker, mix
+from competitions.bestiary.artist.shapes import Array, Colour, Frame, Part, darker, mix
 
 PALETTE: dict[str, Colour] = {
     "red": (216, 52, 48),

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from submission.bestiary.shapes import mix, smooth_union
-from submission.bestiary.sketch import BODY, FAR_LIMB, GROUND, INK, NEAR_LIMB, PATTERN, WHITE, Anchors, Sketch, fan
+from competitions.bestiary.artist.shapes import mix, smooth_union
+from competitions.bestiary.artist.sketch import (
+    BODY,
+    FAR_LIMB,
+    GROUND,
+    INK,
+    NEAR_LIMB,
+    PATTERN,
+    WHITE,
+    Anchors,
+    Sketch,
+    fan,
+)
 
 
 def slime(s: Sketch) -> Anchors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from submission.bestiary.world import Monster
+from competitions.bestiary.artist.world import Monster
 
 BODY_WORDS = {
     "slime": ("slime", "jelly slime"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from submission.bestiary.shapes import mix, smooth_union
-from submission.bestiary.sketch import (
+from competitions.bestiary.artist.shapes import mix, smooth_union
+from competitions.bestiary.artist.sketch import (
     BACK,
     BODY,
     FACE,

@@ -19,10 +19,9 @@ from random import Random
 
 from PIL import Image
 
-from submission import atomic, commands
-from submission.bestiary.captions import describe
-from submission.bestiary.draw import draw
-from submission.bestiary.world import (
+from competitions.bestiary.artist.captions import describe
+from competitions.bestiary.artist.draw import draw
+from competitions.bestiary.artist.world import (
     ACTION_TEXT,
     TEST_ACTIONS,
     TRAIN_ACTIONS,
@@ -33,6 +32,7 @@ from submission.bestiary.world import (
     likely_actions,
     population,
 )
+from submission import atomic, commands
 from submission.errors import UsageError
 from submission.progress import track
 

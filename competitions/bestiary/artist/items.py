@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from submission.bestiary.shapes import Colour, Frame, mix
-from submission.bestiary.sketch import HAND, HELD, WHITE, Sketch
+from competitions.bestiary.artist.shapes import Colour, Frame, mix
+from competitions.bestiary.artist.sketch import HAND, HELD, WHITE, Sketch
 
 WOOD: Colour = (150, 96, 52)
 STEEL: Colour = (190, 202, 216)

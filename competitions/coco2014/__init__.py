@@ -1,0 +1,1 @@
+"""COCO 2014: the captions and images of a download, made into a competition by `prepare.py`."""
