@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 from torch import Tensor
 
-from baselines.glide.diffusion import Diffusion
-from baselines.glide.schedule import respace
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.schedules import respace
 
 TRAIN_TIMESTEPS = 1000
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from baselines.clip_guided.diffusion import signal_and_spread, x0_from_v
 from baselines.clip_guided.guide import Guide
 from baselines.clip_guided.sampling import Gradient
-from baselines.glide.diffusion import Diffusion
+from baselines.diffusion.process import Diffusion
 
 FORMS = ("normalised", "raw")
 

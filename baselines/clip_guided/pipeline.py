@@ -17,9 +17,9 @@ from baselines.clip_guided.guide import Guide
 from baselines.clip_guided.guide import load as load_guide
 from baselines.clip_guided.sampling import Gradient, ancestral
 from baselines.clip_guided.unet import PixelUNet
-from baselines.fixed_batches import in_fixed_batches
+from baselines.diffusion.batches import in_fixed_batches
+from baselines.diffusion.noise import randn, seeded_generators
 from baselines.hardware import Hardware
-from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
 from submission import Competition, MissingPart, Prompt, commands

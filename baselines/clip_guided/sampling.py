@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from baselines.clip_guided.diffusion import x0_from_v
-from baselines.glide.diffusion import Diffusion
+from baselines.diffusion.process import Diffusion
 
 # x_t (b, 3, h, w) and training timesteps (b,) to the velocity (b, 3, h, w).
 Denoiser = Callable[[Tensor, Tensor], Tensor]

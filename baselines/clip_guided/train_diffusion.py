@@ -19,8 +19,8 @@ from baselines.clip_guided import data
 from baselines.clip_guided.diffusion import diffusion, velocity
 from baselines.clip_guided.sampling import ancestral
 from baselines.clip_guided.unet import PixelUNet, build
+from baselines.diffusion.noise import randn, seeded_generators
 from baselines.losses import stratified_timesteps
-from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import save_grid, to_pixels
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_run, command_parser

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from baselines.diffusion.samplers import Denoiser, Gradient
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.sampling import Denoiser, Gradient
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.unet import UNet
 

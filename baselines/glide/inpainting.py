@@ -9,12 +9,11 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch.nn import functional as F
 
-from baselines.glide.diffusion import diffusion_of
-from baselines.glide.sampling import Known
-from baselines.glide.stages import draw, from_pixels, rounded, to_pixels
+from baselines.diffusion.noise import seeded_generators
+from baselines.diffusion.samplers import Known
+from baselines.glide.stages import diffusion_of, draw, from_pixels, rounded, to_pixels
 from baselines.glide.weights import Folder, on_hardware
 from baselines.hardware import Hardware
-from baselines.noise_streams import seeded_generators
 from submission import MissingPart
 from submission.errors import UsageError
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from baselines.glide.diffusion import Diffusion
+from baselines.diffusion.process import Diffusion
 
 SNR_GAMMA = 5.0
 VARIANCE_WEIGHT = 0.1  # of the bound beside the squared error of x_0, which is as much smaller than that of eps

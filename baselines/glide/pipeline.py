@@ -8,16 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from baselines.fixed_batches import in_fixed_batches
-from baselines.glide.diffusion import diffusion_of
+from baselines.diffusion.batches import in_fixed_batches
+from baselines.diffusion.noise import seeded_generators
+from baselines.diffusion.samplers import Gradient
 from baselines.glide.guidance import clip_gradient
 from baselines.glide.released import CLIP_FILES
-from baselines.glide.sampling import Gradient
-from baselines.glide.stages import draw, rounded, to_pixels
+from baselines.glide.stages import diffusion_of, draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
 from baselines.glide.weights import Folder, on_hardware
 from baselines.hardware import Hardware
-from baselines.noise_streams import seeded_generators
 from submission import Competition, Prompt
 from submission.errors import some
 

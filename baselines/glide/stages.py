@@ -11,14 +11,22 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from baselines.glide.diffusion import Diffusion, diffusion_of
+from baselines.diffusion.noise import randn
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.samplers import Gradient, Known, ancestral, ddim, noise_of
+from baselines.diffusion.schedules import betas, respace
+from baselines.glide.config import UNetConfig
 from baselines.glide.guidance import classifier_free
-from baselines.glide.sampling import Gradient, Known, ancestral, ddim, noise_of
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.tokenizer import TextTokenizer
 from baselines.glide.unet import UNet
-from baselines.noise_streams import randn
 from baselines.pixels import to_arrays
+
+
+def diffusion_of(config: UNetConfig, spacing: str | None = None) -> Diffusion:
+    """The process that a model was trained on, respaced (`respace`) to draw."""
+    steps = config.train_timesteps
+    return Diffusion(betas(config.noise_schedule, steps), None if spacing is None else respace(steps, spacing))
 
 
 def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> TextStates:

@@ -15,14 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
-from baselines.glide.diffusion import diffusion_of
 from baselines.glide.losses import hybrid_loss
-from baselines.glide.stages import draw
+from baselines.glide.stages import diffusion_of, draw
 from baselines.glide.unet import UNet
 from baselines.losses import CAPTION_DROPOUT, stratified_timesteps
-from baselines.noise_streams import seeded_generators
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, command_parser
 from submission.errors import run

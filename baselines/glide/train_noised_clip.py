@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
-from baselines.glide.diffusion import Diffusion
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.schedule import betas
 from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.training import Schedule, train
 from baselines.training_options import accelerator_of, add_data, add_run, command_parser

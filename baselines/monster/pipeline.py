@@ -15,10 +15,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.monster.sampling import sample, solver
-from baselines.monster.text import encode
-from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
 from submission import Competition, MissingPart, commands

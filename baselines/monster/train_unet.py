@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.text import encode
 from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
-from baselines.monster.text import encode
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network

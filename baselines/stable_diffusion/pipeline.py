@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from baselines.fixed_batches import in_fixed_batches
+from baselines.diffusion.batches import in_fixed_batches
+from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.hub import model_folder
-from baselines.monster.text import encode
-from baselines.noise_streams import randn, seeded_generators
 from baselines.pixels import to_arrays, to_pixels
 from baselines.stable_diffusion.folder import Parts, load_parts
 from baselines.stable_diffusion.sampling import denoise

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.text import encode
 from baselines.losses import CAPTION_DROPOUT, drop_mask
-from baselines.monster.text import encode
 from baselines.monster.train_unet import encode_pictures
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels

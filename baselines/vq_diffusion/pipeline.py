@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from diffusers import VQDiffusionScheduler, VQModel
 
-from baselines.fixed_batches import in_fixed_batches
+from baselines.diffusion.batches import in_fixed_batches
+from baselines.diffusion.noise import seeded_generators
 from baselines.hardware import Hardware
-from baselines.noise_streams import seeded_generators
 from baselines.pixels import to_arrays
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.loading import find, find_parts, load_parts, sampling_defaults, weights_sha256

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.monster import text
+from baselines.diffusion import text
 
 
 def encode(

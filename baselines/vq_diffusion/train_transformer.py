@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.noise import seeded_generators
 from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.noise_streams import seeded_generators
 from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid
 from baselines.pretrained import load_network

@@ -9,7 +9,7 @@ import pytest
 from pretended_cuda import pretended_cuda
 
 import baselines
-from baselines import fixed_batches
+from baselines.diffusion import batches
 from submission import Competition
 
 PROMPTS, SEEDS = ["Red slime monster with horns and sword."], [1]
@@ -24,7 +24,7 @@ MODELS = {
 @pytest.fixture
 def one_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No filling up to batches of 32, which would cost 32 times the work."""
-    original = fixed_batches.in_fixed_batches
+    original = batches.in_fixed_batches
     for folder in set(MODELS.values()):
         module = import_module(f"baselines.{folder}.pipeline")
         monkeypatch.setattr(module, "in_fixed_batches", lambda size, *rest: original(None, *rest), raising=False)

@@ -19,12 +19,12 @@ from submission.paths import repo_root
 # One process for all of them: importing torch, diffusers and transformers takes longer than drawing.
 DRAW = """
 import sys
-from baselines import fixed_batches
+from baselines.diffusion import batches
 from baselines.__main__ import main
 from submission.errors import run
 
-whole = fixed_batches.in_fixed_batches  # filling each batch up to 32 images says no more
-fixed_batches.in_fixed_batches = lambda size, *rest: whole(size and 1, *rest)
+whole = batches.in_fixed_batches  # filling each batch up to 32 images says no more
+batches.in_fixed_batches = lambda size, *rest: whole(size and 1, *rest)
 
 for model in sys.argv[2:]:
     steps = ["--steps", "1"] if model not in ("noise", "mean-image", "nearest") else []

@@ -12,7 +12,7 @@ import pytest
 
 import baselines
 from baselines import registry
-from baselines.fixed_batches import in_fixed_batches
+from baselines.diffusion.batches import in_fixed_batches
 from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.hardware import Hardware

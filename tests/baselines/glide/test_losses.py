@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.glide.diffusion import Diffusion
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.schedules import betas
 from baselines.glide.losses import (
     VARIANCE_WEIGHT,
     discretised_log_likelihood,
@@ -18,7 +19,6 @@ from baselines.glide.losses import (
     normal_kl,
     variational_bound,
 )
-from baselines.glide.schedule import betas
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from rounding import assert_rounded, terms_of, tolerance
 from torch import Tensor
 from torch.testing import assert_close
 
-from baselines.glide.diffusion import diffusion_of
+from baselines.diffusion.samplers import Denoiser, Gradient, Known, Step, ancestral, ddim, predict_x0
 from baselines.glide.guidance import classifier_free, clip_gradient, conditional
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.sampling import Denoiser, Gradient, Known, Step, ancestral, ddim, predict_x0
-from baselines.glide.stages import rounded
+from baselines.glide.stages import diffusion_of, rounded
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.unet import UNet
 

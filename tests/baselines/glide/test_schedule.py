@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from baselines.glide.diffusion import Diffusion
-from baselines.glide.schedule import betas, respace
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.schedules import betas, respace
 from submission.errors import UsageError
 
 

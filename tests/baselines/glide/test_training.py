@@ -12,18 +12,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from baselines.diffusion.noise import seeded_generators
 from baselines.glide import pipeline, train, train_base, train_noised_clip, train_upsample
 from baselines.glide import training_set as sets
 from baselines.glide.config import CLIP_END, CLIP_START, ClipTowerConfig, UNetConfig, read_config
-from baselines.glide.diffusion import diffusion_of
 from baselines.glide.inpainting import Inpainter
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.own_clip import own_clip
-from baselines.glide.stages import draw
+from baselines.glide.stages import diffusion_of, draw
 from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder
 from baselines.hardware import Hardware
-from baselines.noise_streams import seeded_generators
 
 CPU = Hardware("cpu", "float32", "a test")
 

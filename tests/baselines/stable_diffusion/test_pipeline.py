@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 import baselines
 from baselines import listing
 from baselines.__main__ import parser
+from baselines.diffusion.noise import randn, seeded_generators
 from baselines.generate import draw
 from baselines.hardware import Hardware
-from baselines.noise_streams import randn, seeded_generators
 from baselines.registry import recipe
 from baselines.request import Request
 from baselines.stable_diffusion.folder import load_parts

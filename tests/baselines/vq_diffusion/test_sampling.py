@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import Transformer2DModel, VQDiffusionPipeline, VQDiffusionScheduler
 
-from baselines.noise_streams import seeded_generators
+from baselines.diffusion.noise import seeded_generators
 from baselines.vq_diffusion.sampling import draw_earlier, draw_last, draw_truncated, sample
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
 

@@ -9,9 +9,6 @@ import torch
 from jaxtyping import Float32, Float64, Int
 from torch import Tensor
 
-from baselines.glide.config import UNetConfig
-from baselines.glide.schedule import betas, respace
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -87,9 +84,3 @@ class Diffusion:
     def posterior_mean(self, x0: Tensor, x: Tensor, t: Int[Tensor, " b"]) -> Float32[Tensor, "b 3 h w"]:
         """Of x_{t-1} given x_0 and x_t (equation 11)."""
         return self.at(self.posterior_mean_coef1, t) * x0 + self.at(self.posterior_mean_coef2, t) * x
-
-
-def diffusion_of(config: UNetConfig, spacing: str | None = None) -> Diffusion:
-    """The process that a model was trained on, respaced (`respace`) to draw."""
-    steps = config.train_timesteps
-    return Diffusion(betas(config.noise_schedule, steps), None if spacing is None else respace(steps, spacing))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.noise_streams import randn, seeded_generators
+from baselines.diffusion.noise import randn, seeded_generators
 
 SEEDS = [0, 7, 2**64 - 1]
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from baselines.glide.diffusion import Diffusion
+from baselines.diffusion.process import Diffusion
 
 # x_t (b, 3, h, w) and the training timesteps (b,) to the UNet's output (b, 6, h, w), guided or not.
 Denoiser = Callable[[Tensor, Tensor], Tensor]

@@ -1,0 +1,1 @@
+"""What several diffusion models share: schedules, the process, samplers, guidance, noise, prompts as conditions."""
