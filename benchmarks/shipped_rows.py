@@ -20,7 +20,7 @@ from leaderboard import board
 from leaderboard.row import COLUMNS, Row, from_scorecard, to_cells
 from submission import Competition, Scorecard, atomic
 from submission.errors import MissingPart, UsageError, run
-from submission.scorecard import METRICS
+from submission.metrics import METRICS
 
 COMPETITION = "bestiary"
 # Each row's name, and what draws it.

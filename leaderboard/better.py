@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from leaderboard.row import Row
-from submission.scorecard import METRICS, Metric, Score
+from submission.metrics import METRICS, Metric
+from submission.scorecard import Score
 
 
 def than(row: Row, last: Row) -> str:

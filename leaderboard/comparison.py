@@ -10,7 +10,7 @@ from leaderboard.ranking import Group, Ranked
 from leaderboard.report import markdown_text
 from leaderboard.row import FORMULA
 from leaderboard.table import number
-from submission.scorecard import METRICS
+from submission.metrics import METRICS
 
 # The columns of comparisons on COCO; CLIP-T is a cosine there times 100.
 COLUMNS = ("is", "fid", "clip_t", "psnr", "ssim")

@@ -9,7 +9,8 @@ from enum import StrEnum
 from leaderboard.entry import Entry, Trusted
 from submission.competition import Competition, Tier
 from submission.errors import UsageError, shown
-from submission.scorecard import METRICS, Metric, Score
+from submission.metrics import METRICS, Metric
+from submission.scorecard import Score
 from submission.suspicions import RuleCheck
 
 SCHEMA_VERSION = 2

@@ -13,7 +13,7 @@ from leaderboard import alike, frame
 from leaderboard.board import Entry
 from leaderboard.row import NUMBERS, Row
 from submission.competition import Tier
-from submission.scorecard import METRICS
+from submission.metrics import METRICS
 
 
 @dataclass(frozen=True)

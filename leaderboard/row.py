@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from submission.scorecard import METRICS, Score, Scorecard
+from submission.metrics import METRICS
+from submission.scorecard import Score, Scorecard
 
 SCHEMA = 1
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"

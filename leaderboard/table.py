@@ -16,7 +16,8 @@ from leaderboard.ranking import Group, Ranked
 from leaderboard.row import Row
 from submission.competition import Competition, Tier
 from submission.errors import CompetitionError, MissingPart, shown
-from submission.scorecard import METRICS, Metric, mark
+from submission.judging import mark
+from submission.metrics import METRICS, Metric
 
 # From here on the difference to the gate fits beside each value.
 WIDE = 105

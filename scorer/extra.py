@@ -12,7 +12,8 @@ from scorer.confidence import jackknife
 from scorer.families import Families
 from scorer.kid import KernelInceptionDistance
 from scorer.prdc import K, prdc
-from submission.scorecard import EXTRA_METRICS, Score
+from submission.metrics import EXTRA_METRICS
+from submission.scorecard import Score
 
 
 def extra_metrics(

@@ -17,7 +17,8 @@ from scorer.fidelity import PSNR_CAP, SMALLEST_SIDE
 from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics
 from scorer.inception_score import SPLITS, InceptionScore
 from scorer.tables import Tables
-from submission.scorecard import METRICS, Score
+from submission.metrics import METRICS
+from submission.scorecard import Score
 
 # Raised whenever the same images and weights would get other numbers; rows of different protocols never rank together.
 PROTOCOL = 1

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from submission.errors import shown
-from submission.scorecard import EXTRA_METRICS, METRICS, Mark, Metric, Score, Scorecard, TierResult
+from submission.metrics import EXTRA_METRICS, METRICS, Metric
+from submission.scorecard import Mark, Score, Scorecard, TierResult
 from submission.suspicions import Suspicions
 
 

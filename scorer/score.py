@@ -28,9 +28,10 @@ from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError, shown
 from submission.image_hashes import split
+from submission.judging import judge, mark, no_mark
 from submission.looks import look_of
 from submission.references import content_sha256
-from submission.scorecard import TIME_FORMAT, judge, mark, no_mark
+from submission.scorecard import TIME_FORMAT
 
 
 def score(

@@ -15,13 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from submission import commands, paths, strict_json, strict_toml
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.families import families, problems_of_group
+from submission.judging import Line, Tier, TierTable, problems_of_marks, problems_of_tiers
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
 from submission.rules import Rules
 from submission.safe_read import NotReadable, read_regular
-from submission.scorecard import METRICS
 from submission.statistics import Statistics, problem_of_names, read_statistics
-from submission.tiers import Tier, problems_of_marks, problems_of_tiers
 from submission.training_hashes import read_hashes
 
 _SHIPPED = paths.competitions()
@@ -29,7 +28,6 @@ _FILE = "competition.toml"
 _FILES = ("prompts", "references", "statistics", "attributes", "training_hashes")
 _MAX_JSON_BYTES = 64 * 2**20
 
-_Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -39,15 +37,15 @@ class _Table(BaseModel):
 
 class _CompetitionTable(_Table):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    title: _Line | None = None
-    prompts: _Line
-    references: _Line | None = None
-    statistics: _Line | Annotated[list[_Line], Field(min_length=1, max_length=2)] | None = None
-    attributes: _Line | None = None
-    training_hashes: _Line | None = None
+    title: Line | None = None
+    prompts: Line
+    references: Line | None = None
+    statistics: Line | Annotated[list[Line], Field(min_length=1, max_length=2)] | None = None
+    attributes: Line | None = None
+    training_hashes: Line | None = None
     image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
-    group: _Line | None = None
-    gate: _Line | None = None
+    group: Line | None = None
+    gate: Line | None = None
     data_help: _Sentence | None = None
 
 
@@ -55,26 +53,14 @@ class Backbones(_Table):
     """The protocol of the measurement: which Inception, which CLIP, and CLIP's weights (an open_clip tag or a file)."""
 
     inception: Literal["clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"] = "clean"
-    clip: _Line = "ViT-B-32-quickgelu"
-    clip_weights: _Line | None = None
-
-
-class _TierTable(_Table):
-    # The bounds are those of the metric itself; a CLIP-T of 27 is a cosine times 100.
-    name: _Line
-    mark: Annotated[float, Field(ge=0, le=100)] | None = None
-    fid: Annotated[float, Field(ge=0)] | None = None
-    clip_i: Annotated[float, Field(ge=-1, le=1)] | None = None
-    clip_t: Annotated[float, Field(ge=-1, le=1)] | None = None
-    is_: Annotated[float | None, Field(ge=1, alias="is")] = None
-    psnr: Annotated[float, Field(ge=0, le=100)] | None = None
-    ssim: Annotated[float, Field(ge=-1, le=1)] | None = None
+    clip: Line = "ViT-B-32-quickgelu"
+    clip_weights: Line | None = None
 
 
 class _File(_Table):
     competition: _CompetitionTable
     backbones: Backbones = Backbones(clip_weights="openai")
-    tiers: list[_TierTable] = Field(default_factory=list)
+    tiers: list[TierTable] = Field(default_factory=list)
     marks: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
     rules: Rules = Field(default_factory=Rules)
     baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -118,7 +104,7 @@ class Competition:
             raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
         except ValueError as error:
             raise CompetitionError(f"{file}: {error}") from None
-        tiers = tuple(_tier(table) for table in parsed.tiers)
+        tiers = tuple(parsed.tiers)
         table = parsed.competition
         problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]
         problems += [*parsed.rules.problems(table.training_hashes), *problems_of_group(table.group)]
@@ -319,9 +305,3 @@ def _problem(entry: Any) -> Problem:
     if entry["type"] == "missing":
         return Problem(key, "is missing")
     return Problem(key, f"{entry['msg']}, found {entry['input']!r}")
-
-
-def _tier(table: _TierTable) -> Tier:
-    values = table.model_dump(by_alias=True)
-    thresholds = {metric: values[metric] for metric in METRICS if values[metric] is not None}
-    return Tier(table.name, thresholds, table.mark)

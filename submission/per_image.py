@@ -10,8 +10,8 @@ from pathlib import Path
 from submission import commands
 from submission.delimited import from_cell, read_table
 from submission.errors import Problem, UsageError, listing
+from submission.metrics import EXTRA_METRICS, METRICS
 from submission.safe_read import NotReadable, read_regular
-from submission.scorecard import EXTRA_METRICS, METRICS
 
 _MAX_BYTES = 2**30
 _NOT_NUMBERS = ("image_name", "prompt")

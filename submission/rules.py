@@ -15,16 +15,19 @@ MLPerf Inference bounds its text-to-image task in this way: SDXL's FID must lie 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetPydanticSchema, Tag
+from pydantic_core import core_schema
 
 from submission import commands
 from submission.errors import Problem
-from submission.scorecard import METRICS, Score
+from submission.metrics import METRICS
+from submission.scorecard import Score
 from submission.suspicions import FINDINGS, Finding, RuleCheck
 
 _Count = Annotated[int, Field(ge=0)]
+_MetricName = Annotated[str, GetPydanticSchema(lambda _, __: core_schema.literal_schema(list(METRICS)))]
 
 
 class _Bound(BaseModel):
@@ -72,7 +75,7 @@ class Rules(BaseModel):
     max_training_copies: _Count | None = None
     max_repeats: _Count | None = None
     max_flat: _Count | None = None
-    bounds: dict[Literal["fid", "clip_i", "clip_t", "is", "psnr", "ssim"], _Bounds] = Field(default_factory=dict)
+    bounds: dict[_MetricName, _Bounds] = Field(default_factory=dict)
 
     @property
     def limits(self) -> dict[str, int]:

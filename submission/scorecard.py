@@ -5,64 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from submission import strict_json
+from submission.metrics import EXTRA_METRICS, METRICS
 from submission.suspicions import FINDINGS, Suspicions
 
-if TYPE_CHECKING:
-    from submission.competition import Tier
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's column name, its label for people, its direction, and the digits it is printed with."""
-
-    name: str
-    label: str
-    higher_is_better: bool
-    digits: int
-
-    @property
-    def arrow(self) -> str:
-        """The direction in which the metric gets better."""
-        return "↑" if self.higher_is_better else "↓"
-
-    def passes(self, value: float, threshold: float) -> bool:
-        """Whether `value` reaches `threshold`; being equal is enough."""
-        return value >= threshold if self.higher_is_better else value <= threshold
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("fid", "FID", False, 2),
-        Metric("clip_i", "CLIP-I", True, 4),
-        Metric("clip_t", "CLIP-T", True, 4),
-        Metric("is", "IS", True, 2),
-        Metric("psnr", "PSNR", True, 2),
-        Metric("ssim", "SSIM", True, 4),
-    )
-}
-
-# More metrics of the same features, measured on request; neither tiers nor ranks know them.
-EXTRA_METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("kid", "KID", False, 5),
-        Metric("precision", "precision", True, 4),
-        Metric("recall", "recall", True, 4),
-        Metric("density", "density", True, 4),
-        Metric("coverage", "coverage", True, 4),
-        Metric("cmmd", "CMMD", False, 3),
-    )
-}
-
-SCHEMA_VERSION = 1
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -113,19 +64,6 @@ class TierResult:
     __pydantic_config__ = _STRICT
 
 
-def judge(scores: Mapping[str, Score], tiers: Iterable[Tier]) -> list[TierResult]:
-    """The verdict of `scores` on each tier, in the competition's order."""
-    results = []
-    for tier in tiers:
-        checks = []
-        for name, threshold in tier.thresholds.items():
-            value = scores[name].value if name in scores else None
-            passed = value is not None and METRICS[name].passes(value, threshold)
-            checks.append(TierCheck(name, threshold, value, None if value is None else value - threshold, passed))
-        results.append(TierResult(tier.name, all(check.passed for check in checks), checks))
-    return results
-
-
 @dataclass(frozen=True)
 class Mark:
     """What a submission is worth in percent: `value`, the sum of what each metric `earned`."""
@@ -133,28 +71,6 @@ class Mark:
     value: float
     earned: dict[str, float]
     __pydantic_config__ = _STRICT
-
-
-def mark(scores: Mapping[str, Score], tiers: Iterable[Tier], shares: Mapping[str, float]) -> Mark | None:
-    """Each metric earns its share of the best mark among the tiers whose threshold for it is reached.
-
-    A submission may so reach one tier with one metric and another with the next. `shares` add up to 1; None when there
-    are none, or when one of their metrics was not measured.
-    """
-    if not shares or any(name not in scores or scores[name].value is None for name in shares):
-        return None
-    marked = [tier for tier in tiers if tier.mark is not None]
-    earned = {}
-    for name, share in shares.items():
-        value = scores[name].value
-        reached = [tier.mark for tier in marked if METRICS[name].passes(value, tier.thresholds[name])]
-        earned[name] = share * max(reached, default=0.0)
-    return Mark(sum(earned.values()), earned)
-
-
-def no_mark(mark: Mark) -> Mark:
-    """The mark of a submission that breaks a rule of the competition, whatever its scores: it earns none."""
-    return Mark(0.0, dict.fromkeys(mark.earned, 0.0))
 
 
 @dataclass(frozen=True)
@@ -188,7 +104,7 @@ class Scorecard:
     mark: Mark | None = None
     suspicions: Suspicions | None = None
     look: _Look | None = None
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     created_at: _Time | None = field(default=None, compare=False)
     families: int | None = None
     __pydantic_config__ = _STRICT
@@ -205,7 +121,7 @@ class Scorecard:
 
     def to_dict(self) -> dict[str, Any]:
         """The scorecard as JSON values; without `reason`, `accuracy` and the like where there is none."""
-        result = _SCORECARD.dump_python(self, mode="json")
+        result: dict[str, Any] = _SCORECARD.dump_python(self, mode="json")
         for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
             if score["reason"] is None:
                 del score["reason"]

@@ -11,7 +11,8 @@ from benchmarks import shipped_rows
 from leaderboard import board
 from submission import Competition, Scorecard
 from submission.errors import run
-from submission.scorecard import METRICS, Score
+from submission.metrics import METRICS
+from submission.scorecard import Score
 
 
 def card(name: str, fid: float) -> Scorecard:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from submission.competition import Competition
-from submission.scorecard import Score, Scorecard, judge
+from submission.judging import judge
+from submission.scorecard import Score, Scorecard
 
 COMPETITION = """
 [competition]

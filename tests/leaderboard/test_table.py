@@ -17,7 +17,8 @@ from leaderboard import append, rank, read, table
 from leaderboard.__main__ import main
 from submission import Competition, Scorecard
 from submission.errors import run
-from submission.scorecard import Mark, mark
+from submission.judging import mark
+from submission.scorecard import Mark
 from submission.suspicions import RuleCheck, Suspicions
 
 MakeCard = Callable[..., Scorecard]

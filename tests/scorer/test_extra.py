@@ -10,7 +10,8 @@ from scorer.extra import extra_metrics
 from scorer.families import Families
 from scorer.kid import kernel_inception_distance
 from scorer.prdc import prdc
-from submission.scorecard import EXTRA_METRICS, Score
+from submission.metrics import EXTRA_METRICS
+from submission.scorecard import Score
 
 CPU = torch.device("cpu")
 

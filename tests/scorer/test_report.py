@@ -10,7 +10,8 @@ from rich.console import Console
 from scorer.report import print_scorecard
 from submission import Scorecard
 from submission.competition import Tier
-from submission.scorecard import Score, judge
+from submission.judging import judge
+from submission.scorecard import Score
 
 
 def printed(scores: dict[str, Score], tiers: tuple[Tier, ...] = (), **changes) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from submission import Competition, Scorecard
-from submission.scorecard import Score, judge, mark
+from submission.judging import judge, mark
+from submission.scorecard import Score
 
 
 @pytest.mark.parametrize(

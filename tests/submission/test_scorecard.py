@@ -6,7 +6,9 @@ import pytest
 
 from submission import Scorecard
 from submission.competition import Tier
-from submission.scorecard import METRICS, Score, judge
+from submission.judging import judge
+from submission.metrics import METRICS
+from submission.scorecard import Score
 
 TIERS = (
     Tier("loose", {"fid": 120.0, "clip_i": 0.70, "clip_t": 0.25}),
