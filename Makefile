@@ -126,10 +126,11 @@ sweep: $(installed)  ## draw and score the validation prompts with MODEL at each
 bench: $(installed)  ## measure the scorer: against the plain stack, stage by stage, and how it grows (nothing else may run)
 	@$(run) bench
 
-lint: $(installed)  ## ruff, formatting, and who may import whom
+lint: $(installed)  ## ruff, formatting, who may import whom, and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/lint-imports
+	@.venv/bin/mypy
 
 test: $(installed)  ## run the tests
 	@$(run) test

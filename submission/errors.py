@@ -206,7 +206,7 @@ def _is_ours(error: ImportError) -> bool:
     return (error.name or "").partition(".")[0] in ("", "submission", "scorer", "baselines", "leaderboard")
 
 
-def run(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
+def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
     """Call `main(argv)` and turn what it returns or raises into an exit code and one message on stderr.
 
     `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code. What libraries say by themselves,

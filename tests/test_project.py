@@ -124,6 +124,26 @@ def test_every_folder_with_code_is_a_package() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+def test_a_name_that_is_defined_nowhere_is_caught_and_a_shape_is_none(tmp_path: Path) -> None:
+    """jaxtyping writes one axis as `" n"`: read as a name it would be an undefined one, and hide those that are."""
+    text = """
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def double(x: Float[Tensor, " n"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    return {} * x
+"""
+    ruff = [Path(sys.executable).with_name("ruff"), "check", "--no-cache", "--config", ROOT / "pyproject.toml"]
+    for factor, code in (("2", 0), ("twice", 1)):
+        (tmp_path / "room.py").write_text(text.format(factor).lstrip())
+        done = subprocess.run([*ruff, tmp_path / "room.py"], capture_output=True, text=True)
+        assert done.returncode == code, done.stdout
+        assert ("F821" in done.stdout) == bool(code)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_what_a_room_exports_is_there(room: str) -> None:
     module = importlib.import_module(room)
