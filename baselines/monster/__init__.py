@@ -1,0 +1,1 @@
+"""Latent diffusion, trained from scratch on the bestiary."""
