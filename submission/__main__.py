@@ -264,7 +264,7 @@ def _data(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     missing = []
     for what, path in competition.data_files():
-        print(f"{'here' if path.exists() else 'not here':<10}{what:<13}{shown(str(path))}")
+        print(f"{'here' if path.exists() else 'not here':<10}{what:<17}{shown(str(path))}")
         missing += [] if path.exists() else [path]
     try:
         read = check_data(competition, progress=True)

@@ -47,12 +47,9 @@ def test_everything_is_installed_and_nothing_that_was_made(installed: Path) -> N
 
 def run(installed: Path, folder: Path, *command: str) -> str:
     """What `python -m COMMAND` in the folder says, from the installed packages."""
-    code = "import runpy, sys; sys.path[0] = sys.argv.pop(1); sys.argv[0:2] = sys.argv[1:2]; "
-    code += "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-    environment = {name: value for name, value in os.environ.items() if name != "DRAWOFF_DATA"}
-    home = str(folder.parent / "home")  # where caches go unless $DRAWOFF_CACHE says otherwise
-    environment |= {"XDG_DATA_HOME": home, "HOME": home}
-    words = [sys.executable, "-c", code, str(installed), *command]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DRAWOFF_", "XDG_"))}
+    environment |= {"PYTHONPATH": str(installed), "HOME": str(folder.parent / "home")}
+    words = [sys.executable, "-P", "-m", *command]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -66,7 +63,10 @@ def test_what_is_drawn_and_scored_goes_to_the_current_folder(installed: Path, tm
     assert "complete, 12 drawn now" in run(installed, folder, "baselines", "noise", "--competition", competition)
     assert "ok: " in run(installed, folder, "submission", "check", out, "--competition", competition)
     run(installed, folder, "scorer", out, "--competition", competition, "--device", "cpu")
-    assert "noise" in (folder / "leaderboard.csv").read_text(encoding="utf-8")
+    board = run(installed, folder, "leaderboard", "show")
+    assert "monster*" in board
+    assert "noise      0/1" in board
+    assert (tmp_path / "home" / ".cache" / "drawoff" / "results").is_dir()
     assert {name for name in os.listdir(folder) if not name.startswith(".")} == {"leaderboard.csv", "submissions"}
     assert not (installed / "leaderboard" / "leaderboard.csv").exists()
     assert not (installed / "submission" / "out").exists()
