@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scorer.inception import archive_names, empty_network
+from scorer.networks.inception_v3 import archive_names, empty_network
 
 TOML = """[competition]
 name = "bench"

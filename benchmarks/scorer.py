@@ -126,11 +126,11 @@ def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Pa
 
 def bench_stages(options: argparse.Namespace, folder: Path) -> dict:
     """Milliseconds per image of each part of the pass, on one batch."""
-    from scorer.backbones import load_inception
-    from scorer.clip import load_clip
     from scorer.device import exact_float32, pick_device
     from scorer.fidelity import psnr, ssim
-    from scorer.resize import clean_fid_resize, open_clip_resize
+    from scorer.networks.clip import load_clip
+    from scorer.networks.inception import load_inception
+    from scorer.networks.resize import clean_fid_resize, open_clip_resize
     from submission.images import read_image
 
     device, n = pick_device(options.device), options.batch_size

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from leaderboard import better, board, editing, outputs, table
-from scorer import cache, protocols, statistics
+from scorer import cache, statistics
+from scorer.networks import protocols
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
 from submission.errors import UsageError, run, shown
 from submission.writable import check_writable

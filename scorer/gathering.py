@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from scorer import reference_cache
-from scorer.backbones import Inception
-from scorer.clip import Clip
 from scorer.decoding import decoded, until_a_problem
 from scorer.frechet import Moments, feature_statistics, moments
 from scorer.measure import measure_images, measure_texts
+from scorer.networks.clip import Clip
+from scorer.networks.inception import Inception
 from scorer.parallel import Processes
 from scorer.rows import Rows
 from scorer.setup import Setup

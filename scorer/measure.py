@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence, Set
 import torch
 from torch import Tensor
 
-from scorer.backbones import Inception
-from scorer.clip import Clip
 from scorer.decoding import Pair, batches
 from scorer.fidelity import SMALLEST_SIDE, psnr, ssim
+from scorer.networks.clip import Clip
+from scorer.networks.inception import Inception
 from scorer.rows import Rows
 from submission import MissingPart
 from submission.progress import Progress

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from scorer.backbones import Inception
 from scorer.clip_similarity import cosines, cosines_with_prompts, mismatched
 from scorer.confidence import bootstrap_intervals, jackknife, splits_interval
 from scorer.extra import extra_metrics
@@ -16,6 +15,7 @@ from scorer.families import Families
 from scorer.fidelity import PSNR_CAP, SMALLEST_SIDE
 from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics
 from scorer.inception_score import SPLITS, InceptionScore
+from scorer.networks.inception import Inception
 from scorer.tables import Tables
 from submission.metrics import METRICS
 from submission.scorecard import Score

@@ -13,15 +13,15 @@ import torch
 
 from scorer import result_cache
 from scorer.attributes import attribute_hits
-from scorer.backbones import BestiaryInception, Inception
 from scorer.cheating import suspicions
-from scorer.clip import Clip
 from scorer.clip_similarity import distinct
 from scorer.decoding import decoded
 from scorer.device import PRECISIONS, exact_float32, pick_device
 from scorer.families import Families
 from scorer.gathering import gather
 from scorer.metrics import Results, evaluate
+from scorer.networks.clip import Clip
+from scorer.networks.inception import BestiaryInception, Inception
 from scorer.parallel import ALONE, Processes
 from scorer.per_image import write_per_image
 from scorer.setup import Setup, prepare

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scorer.backbones import Backbone, find_inception
-from scorer.clip import find_clip
 from scorer.metrics import PROTOCOL
-from scorer.protocols import PROTOCOLS
+from scorer.networks.clip import find_clip
+from scorer.networks.inception import Backbone, find_inception
+from scorer.networks.protocols import PROTOCOLS
 from submission import Competition, CompetitionError, MissingPart
 from submission.errors import shown
 from submission.references import References

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scorer.protocols import PROTOCOLS
+from scorer.networks.protocols import PROTOCOLS
 from submission.archive import open_files
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
 from submission.images import ImageProblem, max_file_bytes, read_image
@@ -65,10 +65,10 @@ def make_statistics(
     """
     import torch
 
-    from scorer.backbones import find_inception
     from scorer.decoding import ahead
     from scorer.device import exact_float32, pick_device
     from scorer.frechet import feature_statistics
+    from scorer.networks.inception import find_inception
     from scorer.rows import Rows
 
     where = pick_device(device)

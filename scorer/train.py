@@ -24,9 +24,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scorer import embedded
 from scorer.device import training_precision
-from scorer.resize import open_clip_resize
+from scorer.networks import embedded
+from scorer.networks.resize import open_clip_resize
 from submission import atomic, commands, launcher, paths
 from submission.errors import run
 from submission.progress import Progress, track

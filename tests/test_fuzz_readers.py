@@ -20,7 +20,7 @@ from hostile_inputs.case import TOML, picture, saved
 from safetensors.torch import save
 
 from leaderboard import board
-from scorer.weight_files import load_state_dict
+from scorer.networks.weight_files import load_state_dict
 from submission import strict_json, strict_toml
 from submission.archive import ZipFiles
 from submission.competition import Competition

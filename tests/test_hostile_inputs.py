@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hostile_inputs import CASES, Case, competition, honest, weights
 
-from scorer.weight_files import load_state_dict
+from scorer.networks.weight_files import load_state_dict
 from submission import MissingPart
 from submission.errors import run
 

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from leaderboard import board
-from scorer import backbones, cache, reference_cache, score
+from scorer import cache, reference_cache, score
 from scorer.__main__ import main
-from scorer.clip import Clip
+from scorer.networks import inception as backbones
+from scorer.networks.clip import Clip
 from submission import Competition, Scorecard
 from submission.errors import run
 

@@ -41,7 +41,7 @@ def test_exact_float32_switches_tf32_off_and_back() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_exact_resizes_give_the_same_bytes_on_cuda() -> None:
-    from scorer.resize import clean_fid_resize, open_clip_resize
+    from scorer.networks.resize import clean_fid_resize, open_clip_resize
 
     images = torch.randint(0, 256, (4, 3, 97, 130), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with exact_float32():

@@ -10,12 +10,13 @@ import pytest
 import torch
 from pretended_cuda import pretended_cuda
 
-from scorer import reference_cache, resize, rows, score
-from scorer.backbones import load_inception
+from scorer import reference_cache, rows, score
 from scorer.device import exact_float32, pick_device
 from scorer.frechet import PairedFrechetDistance, feature_statistics
 from scorer.inception_score import InceptionScore
 from scorer.kid import KernelInceptionDistance
+from scorer.networks import resize
+from scorer.networks.inception import load_inception
 from submission import Competition, Scorecard
 
 # Traced TorchScript, which this Python deprecates.

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from scorer.backbones import BestiaryInception
-from scorer.clip import Clip, load_clip
 from scorer.clip_similarity import cosines
 from scorer.fidelity import psnr, ssim
 from scorer.frechet import feature_statistics, frechet_distance
+from scorer.networks.clip import Clip, load_clip
+from scorer.networks.inception import BestiaryInception
 from submission import Competition
 
 CPU = torch.device("cpu")

@@ -14,10 +14,10 @@ from PIL import Image
 
 from competitions.bestiary.artist.draw import draw
 from competitions.bestiary.artist.world import population
-from scorer.backbones import BestiaryInception
 from scorer.confidence import jackknife, t_quantile
 from scorer.families import Families
 from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics, frechet_distance
+from scorer.networks.inception import BestiaryInception
 
 MONSTERS, HALVES = 60, 24
 ACTIONS = ("main", "attack", "die", "move")

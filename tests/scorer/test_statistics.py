@@ -15,8 +15,8 @@ from PIL import Image
 
 import scorer
 from scorer.__main__ import main
-from scorer.backbones import BestiaryInception
 from scorer.frechet import feature_statistics
+from scorer.networks.inception import BestiaryInception
 from scorer.statistics import make_statistics
 from submission import Competition, CompetitionError, MissingPart, Scorecard
 from submission.errors import UsageError, run

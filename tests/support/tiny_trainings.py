@@ -125,7 +125,7 @@ def run(model: str, data: Path, runs: Path, set_attribute: Callable[[Any, str, A
     common = ["--data", str(data), *hardware]
     out = runs / "model"
     if model == "backbones":
-        embedded = import_module("scorer.embedded")
+        embedded = import_module("scorer.networks.embedded")
         out.mkdir(parents=True, exist_ok=True)
         set_attribute(embedded, "WEIGHTS", out)
         set_attribute(embedded, "LABELS_FILE", out / "classifier.json")

@@ -1,6 +1,6 @@
 """Inception's part in each protocol: features for FID, class probabilities for the Inception Score, in one forward.
 
-What a protocol is, and what it compares with, is in scorer/protocols.py.
+What a protocol is, and what it compares with, is in `protocols`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
-from scorer.archive import load_archive
 from scorer.device import autocast
-from scorer.inception import SIZE, empty_network, folded
-from scorer.protocols import PROTOCOLS
-from scorer.resize import clean_fid_resize, legacy_pytorch_resize, legacy_tensorflow_resize, squash_resize
-from scorer.weight_files import find_weights, is_torchscript, load_into, load_state_dict
+from scorer.networks import Backbone, named
+from scorer.networks.inception_v3 import SIZE, empty_network, folded, load_archive
+from scorer.networks.protocols import PROTOCOLS
+from scorer.networks.resize import clean_fid_resize, legacy_pytorch_resize, legacy_tensorflow_resize, squash_resize
+from scorer.networks.weight_files import find_weights, is_torchscript, load_into, load_state_dict
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -27,18 +27,6 @@ from submission.paths import cache_home
 
 # Images of 299 pixels that a network works on together: on a CPU, more of them fall out of its caches.
 AT_ONCE = {"cpu": 8}
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network that is on this machine: the fingerprint's name and hash of it, known before it is read.
-
-    `load(device)` reads it; raises MissingPart when the file holds another network.
-    """
-
-    name: str
-    sha256: str
-    load: Callable[[torch.device], Any]
 
 
 class Inception(Protocol):
@@ -75,7 +63,7 @@ def find_inception(
     if protocol == "bestiary":
         if weights is not None:
             raise UsageError("--inception-weights: the competition's Inception is the embedded one, which has its own")
-        from scorer import embedded
+        from scorer.networks import embedded
 
         return Backbone(name, embedded.sha256("classifier"), lambda device: BestiaryInception(device, name, precision))
     file, url = PROTOCOLS[protocol].weights, PROTOCOLS[protocol].url
@@ -95,11 +83,6 @@ def load_inception(
 ) -> Inception:
     """`find_inception` and its `load` in one."""
     return find_inception(protocol, weights, trusted=trusted).load(device)
-
-
-def named(name: str, precision: str) -> str:
-    """The fingerprint's name of a network at a precision: "clean", or "clean bf16" when it runs in bfloat16."""
-    return name if precision == "exact" else f"{name} bf16"
 
 
 @dataclass(frozen=True)
@@ -196,7 +179,7 @@ class BestiaryInception:
     note = ""
 
     def __init__(self, device: torch.device, name: str = "bestiary", precision: str = "exact") -> None:
-        from scorer import embedded
+        from scorer.networks import embedded
 
         self.name, self.sha256 = name, embedded.sha256("classifier")
         self._device, self._precision = device, precision

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from scorer.clip import load_clip
 from scorer.clip_similarity import cosines, distinct, mismatched
-from scorer.clip_speed import ClassTokenBlock
+from scorer.networks.clip import load_clip
+from scorer.networks.clip_speed import ClassTokenBlock
 from submission import CompetitionError, MissingPart
 
 CPU = torch.device("cpu")

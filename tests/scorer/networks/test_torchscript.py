@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from scorer import archive as inception_archive
-from scorer.archive import load_archive
-from scorer.backbones import find_inception, load_inception
-from scorer.clip import load_clip
-from scorer.torchscript import NotTensors, tensors_of
+from scorer.networks import inception_v3 as inception_archive
+from scorer.networks.clip import load_clip
+from scorer.networks.inception import find_inception, load_inception
+from scorer.networks.inception_v3 import load_archive
+from scorer.networks.torchscript import NotTensors, tensors_of
 from submission import MissingPart
 
 CPU = torch.device("cpu")

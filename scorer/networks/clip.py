@@ -15,12 +15,11 @@ from jaxtyping import Float32, Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from scorer.backbones import Backbone, named
-from scorer.clip_speed import encode_text, speed_up
 from scorer.device import autocast
-from scorer.packed import can_pack
-from scorer.resize import open_clip_resize, squash_resize
-from scorer.weight_files import find_weights, is_torchscript
+from scorer.networks import Backbone, named
+from scorer.networks.clip_speed import can_pack, encode_text, speed_up
+from scorer.networks.resize import open_clip_resize, squash_resize
+from scorer.networks.weight_files import find_weights, is_torchscript
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -93,7 +92,7 @@ def find_clip(name: str, tag_or_file: str | None, weights: Path | None = None, p
     if name == EMBEDDED:
         if weights is not None:
             raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
-        from scorer import embedded
+        from scorer.networks import embedded
 
         sha256 = embedded.sha256("clip")
         return Backbone(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from competitions.bestiary.artist import world
-from scorer import embedded
+from scorer.networks import embedded
 from submission import Competition, MissingPart
 
 CAPTIONS = ["Red slime monster with horns.", "A pale blue ghost, holding a sword. The monster is jumping."]

@@ -9,9 +9,9 @@ import torch
 from rounding import terms_of, tolerance
 from torch import nn
 
-from scorer import clip
-from scorer.clip import load_clip
-from scorer.packed import PackedAttention, PackedLinear, can_pack, pack
+from scorer.networks import clip
+from scorer.networks.clip import load_clip
+from scorer.networks.clip_speed import PackedAttention, PackedLinear, can_pack, pack
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not can_pack(CPU), reason="this PyTorch lacks oneDNN's linear product")

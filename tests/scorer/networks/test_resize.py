@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.transforms import Resize
 
 from scorer import device
-from scorer.resize import (
+from scorer.networks.resize import (
     clean_fid_resize,
     legacy_pytorch_resize,
     legacy_tensorflow_resize,

@@ -1,4 +1,4 @@
-"""python -m scorer.evaluate: how good the bestiary's backbones are, on references that they never saw.
+"""python -m scorer.networks.quality: how good the bestiary's backbones are, on references that they never saw.
 
 A metric is worth what its network sees: caption -> picture retrieval, how well matched captions are told from others,
 and how often each attribute of a drawn picture is read rightly.
@@ -16,10 +16,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from scorer import embedded
 from scorer.attributes import attribute_hits
-from scorer.backbones import BestiaryInception
-from scorer.clip import load_clip
+from scorer.networks import embedded
+from scorer.networks.clip import load_clip
+from scorer.networks.inception import BestiaryInception
 from submission import Competition
 from submission.errors import run
 

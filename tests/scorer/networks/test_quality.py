@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scorer.evaluate import retrieval
+from scorer.networks.quality import retrieval
 
 
 def test_perfect_embeddings_are_perfect() -> None:

@@ -14,8 +14,8 @@ from cleanfid.fid import get_folder_features
 from torch import nn
 from torch.nn import functional
 
-from scorer.backbones import load_inception
-from scorer.inception import empty_network
+from scorer.networks.inception import load_inception
+from scorer.networks.inception_v3 import empty_network
 from submission import MissingPart
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from PIL import Image
 from torchvision.models import inception_v3
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
-from scorer.backbones import load_inception
-from scorer.clip import load_clip
+from scorer.networks.clip import load_clip
+from scorer.networks.inception import load_inception
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
 

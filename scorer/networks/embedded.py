@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from submission import MissingPart, commands
 from submission.hashes import file_sha256
 
-WEIGHTS = Path(__file__).with_name("weights")
+WEIGHTS = Path(__file__).parents[1] / "weights"
 LABELS_FILE = WEIGHTS / "classifier.json"
 CLIP_CONFIG_FILE = WEIGHTS / "clip.json"
 FEATURE_DIM = 176

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import scorer
-from scorer import embedded
 from scorer.attributes import attribute_hits
+from scorer.networks import embedded
 from submission import Competition, CompetitionError
 
 NAMES = [f"{i}.png" for i in range(12)]

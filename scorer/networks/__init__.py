@@ -1,0 +1,26 @@
+"""The networks that measure: found on this machine, hashed, and read without running foreign code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that is on this machine: the fingerprint's name and hash of it, known before it is read.
+
+    `load(device)` reads it; raises MissingPart when the file holds another network.
+    """
+
+    name: str
+    sha256: str
+    load: Callable[[torch.device], Any]
+
+
+def named(name: str, precision: str) -> str:
+    """The fingerprint's name of a network at a precision: "clean", or "clean bf16" when it runs in bfloat16."""
+    return name if precision == "exact" else f"{name} bf16"
