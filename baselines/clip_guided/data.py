@@ -12,7 +12,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from baselines.training_data import read_training_data
+from baselines.training.data import read_training_data
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.progress import track
 

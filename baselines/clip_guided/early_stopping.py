@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
-from baselines.training import options_of
+from baselines.training.trainer import options_of
 from submission import atomic
 from submission.progress import Progress
 

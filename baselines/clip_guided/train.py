@@ -17,7 +17,7 @@ from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_guide import GUIDES
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.processes import in_the_first
-from baselines.training_options import accelerator_of, add_model, command_parser
+from baselines.training.options import accelerator_of, add_model, command_parser
 from submission import atomic, commands
 from submission.errors import run
 

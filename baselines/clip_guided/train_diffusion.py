@@ -20,10 +20,10 @@ from baselines.clip_guided.diffusion import diffusion, velocity
 from baselines.clip_guided.sampling import ancestral
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.diffusion.noise import randn, seeded_generators
-from baselines.losses import stratified_timesteps
 from baselines.pixels import save_grid, to_pixels
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_run, command_parser
+from baselines.training.losses import stratified_timesteps
+from baselines.training.options import accelerator_of, add_run, command_parser
+from baselines.training.trainer import Schedule, train
 from submission import paths
 from submission.errors import UsageError, run
 

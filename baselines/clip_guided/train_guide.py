@@ -21,10 +21,10 @@ from baselines.clip_guided.guide import Guide, GuideConfig, grown, load
 from baselines.clip_guided.guide_data import Batch, LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import add_data_arguments
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
-from baselines.losses import contrastive_loss, stratified_timesteps
 from baselines.options import add_hardware
 from baselines.processes import in_the_first
-from baselines.training_options import accelerator_of, command_parser
+from baselines.training.losses import contrastive_loss, stratified_timesteps
+from baselines.training.options import accelerator_of, command_parser
 from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256

@@ -18,7 +18,7 @@ from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyC
 from baselines.glide.train_noised_clip import ClipInTraining
 from baselines.glide.unet import UNet
 from baselines.processes import in_the_first
-from baselines.training_options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
+from baselines.training.options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
 from submission import atomic, commands
 from submission.errors import run
 

@@ -21,9 +21,9 @@ from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.stages import diffusion_of, draw
 from baselines.glide.unet import UNet
-from baselines.losses import CAPTION_DROPOUT, stratified_timesteps
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.trainer import Schedule, train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread

@@ -18,9 +18,9 @@ from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
-from baselines.losses import contrastive_loss, stratified_timesteps
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.losses import contrastive_loss, stratified_timesteps
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.trainer import Schedule, train
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0

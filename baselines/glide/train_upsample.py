@@ -19,9 +19,9 @@ from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
 from baselines.glide.stages import diffusion_of, draw, rounded
 from baselines.glide.unet import UNet
-from baselines.losses import stratified_timesteps
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.losses import stratified_timesteps
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.trainer import Schedule, train
 from submission.errors import run
 from submission.sheet import spread
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from baselines.glide.config import CLIP_END, CLIP_START, VocabularyConfig
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
-from baselines.losses import drop_mask
-from baselines.pictures import load_pictures
 from baselines.pixels import save_grid, to_pixels
+from baselines.training.losses import drop_mask
+from baselines.training.pictures import load_pictures
 
 TEXT_LENGTH = 40  # tokens; the longest of the bestiary's captions has 34
 CLIP_TEXT_LENGTH = TEXT_LENGTH + 2

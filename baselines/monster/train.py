@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from baselines.monster import train_autoencoder, train_text_encoder, train_unet
 from baselines.processes import in_the_first
-from baselines.training_options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
+from baselines.training.options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
 from submission import atomic, commands
 from submission.errors import run
 

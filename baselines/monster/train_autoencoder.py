@@ -22,12 +22,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr, to_pixels
 from baselines.pretrained import load_network
 from baselines.processes import in_the_first
-from baselines.training import Loss, Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.pictures import cropped_and_flipped, load_pictures
+from baselines.training.trainer import Loss, Schedule, train
 from submission.errors import run
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error

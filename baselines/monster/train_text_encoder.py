@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from baselines.losses import contrastive_loss
 from baselines.monster.tokenizer import fitted
-from baselines.pictures import load_pictures
 from baselines.processes import in_the_first
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.losses import contrastive_loss
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.pictures import load_pictures
+from baselines.training.trainer import Schedule, train
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48

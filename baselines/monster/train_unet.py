@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
-from baselines.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
-from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.trainer import Schedule, train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track

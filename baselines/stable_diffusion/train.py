@@ -18,16 +18,16 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
-from baselines.losses import CAPTION_DROPOUT, drop_mask
 from baselines.monster.train_unet import encode_pictures
-from baselines.pictures import encoded_once, load_pictures
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, add_share, command_parser
+from baselines.training.losses import CAPTION_DROPOUT, drop_mask
+from baselines.training.options import accelerator_of, add_data, add_run, add_share, command_parser
+from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.trainer import Schedule, train
 from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256

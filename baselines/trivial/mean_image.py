@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.training_data import read_training_data, read_training_image
+from baselines.training.data import read_training_data, read_training_image
 from submission import Competition, CompetitionError
 from submission.atomic import write_bytes
 from submission.errors import run

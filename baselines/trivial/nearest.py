@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from baselines.training_data import TrainingEntry, read_training_data, read_training_image
+from baselines.training.data import TrainingEntry, read_training_data, read_training_image
 from submission import Competition
 from submission.paths import data_home
 

@@ -18,7 +18,7 @@ from transformers import CLIPTextConfig
 
 from baselines import shared_parts
 from baselines.processes import in_the_first
-from baselines.training_options import (
+from baselines.training.options import (
     accelerator_of,
     add_data,
     add_model,

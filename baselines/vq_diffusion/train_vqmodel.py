@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from baselines.monster.train_autoencoder import picture_error
-from baselines.pictures import cropped_and_flipped, load_pictures
 from baselines.pixels import psnr
 from baselines.processes import in_the_first
-from baselines.training import Schedule, train
-from baselines.training_options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.pictures import cropped_and_flipped, load_pictures
+from baselines.training.trainer import Schedule, train
 from baselines.vq_diffusion.decoding import decode
 from submission.errors import run
 

@@ -16,10 +16,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from baselines.training import Schedule, indices, train
+from baselines.training.trainer import Schedule, indices, train
 from submission.errors import UsageError
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = 21
 INPUTS = torch.randn(EXAMPLES, 3, generator=torch.Generator().manual_seed(5))
 TARGETS = INPUTS @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.3
@@ -297,7 +296,7 @@ TWO = """
 from pathlib import Path
 import torch
 from accelerate import Accelerator
-from baselines.training import Schedule, train
+from baselines.training.trainer import Schedule, train
 
 x = torch.randn(21, 3, generator=torch.Generator().manual_seed(5))
 accelerator = Accelerator(cpu=True)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from baselines.processes import in_the_first
-from baselines.training_data import read_training_data
+from baselines.training.data import read_training_data
 from submission import atomic
 from submission.progress import track
 

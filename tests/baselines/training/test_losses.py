@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.losses import contrastive_loss, drop_mask, stratified_timesteps
+from baselines.training.losses import contrastive_loss, drop_mask, stratified_timesteps
 
 
 def test_one_timestep_of_each_slice() -> None:

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from baselines.pictures import Pictures, cropped_and_flipped, encoded_once, load_pictures
+from baselines.training.pictures import Pictures, cropped_and_flipped, encoded_once, load_pictures
 
 
 @pytest.fixture

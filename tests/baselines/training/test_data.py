@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from baselines.training_data import read_training_data, read_training_image
+from baselines.training.data import read_training_data, read_training_image
 from competitions.bestiary import dataset
 from competitions.bestiary.artist.world import ACTION_TEXT, frame_numbers
 from submission import CompetitionError, MissingPart
