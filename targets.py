@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from drawoff import TRAINERS
-from submission.child import exit_code
+from submission.child import environment, exit_code, module
 from submission.competition import Competition
 from submission.errors import UsageError, run
 from submission.paths import readable, submission_folder
@@ -107,10 +107,6 @@ class Variables:
         return f"{self.submission}{part}"
 
 
-def module(name: str, *arguments: str) -> Command:
-    return [sys.executable, "-m", name, *arguments]
-
-
 def data(v: Variables) -> Commands:
     """The competition's prepare.py, which finds the Makefile's other variables in its environment."""
     competition = Competition.load(v["COMPETITION"])
@@ -201,7 +197,7 @@ def bench(v: Variables) -> Commands:
 def test(v: Variables) -> Commands:
     # A process for each core, each with one thread: most tests keep no more than one busy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    yield module("pytest", "--numprocesses=auto", "--dist=worksteal", *v.words("ARGS"))
+    yield [sys.executable, "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", *v.words("ARGS")]
 
 
 WORDS: dict[str, Callable[[Variables], Commands]] = {
@@ -225,8 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _finished(command: Command) -> int:
-    """The exit code of the command, which is told what this process is told."""
-    code = exit_code(command)
+    """The exit code of the command; the signals that this process gets are passed on to it."""
+    code = exit_code(command, env=environment() if command[1] == "-P" else None)
     return code if code >= 0 else 128 - code
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from submission.child import exit_code
-from submission.paths import repo_root
+from submission import child
 from submission.scorecard import Scorecard
 
 _REFUSALS = (2, 3, 4)  # the exit codes that submission.errors gives
@@ -56,13 +54,9 @@ def run_scorer(arguments: Sequence[str]) -> int:
 
     Its progress and messages go to stderr as they come; what it prints of the scores is the gate's to say.
     """
-    path = [str(repo_root()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
-    # -P: a `numpy.py` in the folder that the command is started from is not imported.
-    command = [sys.executable, "-P", "-m", "scorer", *arguments]
-    return exit_code(command, env=environment, stdout=subprocess.DEVNULL)
+    return child.exit_code(child.module("scorer", *arguments), env=child.environment(), stdout=subprocess.DEVNULL)
 
 
 def _as_path(path: Path) -> str:
     """`path` as no option's and no subcommand's name, such as `cache`."""
-    return str(path) if path.parts[:-1] else f".{os.sep}{path}"
+    return str(path) if path.is_absolute() or path.parts[:-1] else f".{os.sep}{path}"

@@ -13,7 +13,7 @@ def check(outputs: Mapping[str, Path | None], kept: Mapping[str, Path | None]) -
     """Raises UsageError for an output, named by its option, that is a kept file or another output.
 
     Two paths are the same file through links of both kinds, `..`, and other spellings that the file system takes for
-    the same. A folder among the kept ones is kept with all that is in it.
+    the same. A folder among the kept ones is kept with the files that lie directly in it.
     """
     problems = []
     written: list[tuple[str, Path]] = [(option, path) for option, path in outputs.items() if path is not None]
@@ -23,7 +23,7 @@ def check(outputs: Mapping[str, Path | None], kept: Mapping[str, Path | None]) -
         for what, other in [*((option, path) for option, path in written[:place]), *kept.items()]:
             if other is not None and _same(path, other):
                 problems.append(f"{option} {shown(str(path))} is {what}, which it would replace")
-            elif other is not None and other.is_dir() and path.resolve().is_relative_to(other.resolve()):
+            elif other is not None and other.is_dir() and path.resolve().parent == other.resolve():
                 problems.append(f"{option} {shown(str(path))} lies in {what}: write it elsewhere")
     if problems:
         raise UsageError("\n  ".join(problems))

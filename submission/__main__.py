@@ -125,7 +125,7 @@ def _outside(out: Path, submission: Path) -> Path:
         raise UsageError(f"{out} is a folder; --out is the file to write")
     if not out.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
-    if submission.is_dir() and submission.resolve() in out.resolve().parents:
+    if submission.is_dir() and submission.resolve() == out.resolve().parent:
         raise UsageError(f"{out} lies in the submission, which would no longer be valid; choose another --out")
     atomic.remove_leftovers(out.absolute().parent)  # of a run that was killed while it wrote
     return out

@@ -153,6 +153,8 @@ def open_files(
     try:
         if not path.exists():
             raise NotReadable("is not there")
+        if path.resolve() == path.resolve().parent:
+            raise NotReadable("is the root of the file system, which is no submission")
         return (
             FolderFiles(path, max_entries, follow=follow) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
         )

@@ -40,6 +40,9 @@ def check_names(found: Sequence[str], expected: Sequence[str], known: Iterable[P
         else:
             problems.append(Problem(name, "is not named by any prompt", "remove it"))
     missing = [name for name in expected if name not in present and name not in reported]
+    if len(found) > 1 and len(missing) == len(expected):  # another folder than the one that was meant
+        what = f"it holds none of the {len(expected)} images that the prompts name, such as {expected[0]}"
+        return [Problem("", what, "a submission is a folder (or zip) of one image for each prompt"), *problems]
     return [Problem(name, "is missing", "every prompt needs its image") for name in missing] + problems
 
 

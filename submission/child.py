@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from submission.paths import repo_root
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command `python -P -m NAME`, which imports nothing that lies in the current folder. For `environment`."""
+    return [sys.executable, "-P", "-m", name, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which `module` finds the packages of the very checkout that this is part of."""
+    path = [str(repo_root()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def exit_code(command: Sequence[str], **options: Any) -> int:

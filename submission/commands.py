@@ -21,8 +21,8 @@ def python() -> str:
 
 
 def module(words: str) -> str:
-    """`python -m WORDS`."""
-    return f"{python()} -m {words}"
+    """`python -m WORDS`, with -P where the current folder is not ours: whatever lies there could be imported."""
+    return f"{python()} {'' if Path.cwd() == paths.repo_root() else '-P '}-m {words}"
 
 
 def script(name: str) -> str:

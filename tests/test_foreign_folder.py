@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import targets
+from submission import child, commands
 
 # Python itself imports these before the first line of a module run with `-m`; `python -P` and `drawoff` do not.
 BEFORE_US = {
@@ -52,12 +56,46 @@ def test_the_command_imports_nothing_of_it(hostile_folder: Path, words: tuple[st
 
 
 @pytest.mark.parametrize("room", ["submission", "leaderboard"])
-def test_a_room_imports_nothing_of_it_either(hostile_folder: Path, room: str) -> None:
-    for name in BEFORE_US | {"submission", "leaderboard"}:
-        (hostile_folder / f"{name}.py").unlink(missing_ok=True)
-    done = _run(hostile_folder, sys.executable, "-m", room, "check", ".", "--competition", "bestiary")
+@pytest.mark.parametrize("safely", [True, False])
+def test_a_room_imports_nothing_of_it_either(hostile_folder: Path, room: str, safely: bool) -> None:
+    if not safely:
+        for name in BEFORE_US | {"submission", "leaderboard"}:
+            (hostile_folder / f"{name}.py").unlink(missing_ok=True)
+    python = [sys.executable, *["-P"] * safely]
+    done = _run(hostile_folder, *python, "-m", room, "check", ".", "--competition", "bestiary")
     assert not (hostile_folder.parent / "imported").exists(), (hostile_folder.parent / "imported").read_text()
     assert done.returncode in (3, 4), done.stderr
+
+
+def test_what_the_make_targets_run_imports_nothing_of_it(hostile_folder: Path) -> None:
+    (words,) = targets.WORDS["validate"](targets.Variables({"SUBMISSION": "."}))
+    done = subprocess.run(words, cwd=hostile_folder, env=child.environment(), capture_output=True, text=True)
+    assert not (hostile_folder.parent / "imported").exists(), (hostile_folder.parent / "imported").read_text()
+    assert done.returncode == 3
+
+
+def test_what_a_message_says_to_type_there_imports_nothing_of_it(hostile_folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir(hostile_folder)
+    done = subprocess.run(commands.module("submission --help"), shell=True, capture_output=True, text=True)
+    assert not (hostile_folder.parent / "imported").exists(), (hostile_folder.parent / "imported").read_text()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "check"])
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_that_is_no_submission_is_refused_plainly(command: str, folder: str, tmp_path: Path) -> None:
+    """Files of every kind, and the folder for temporary files, in which the gate keeps the scorer's answer."""
+    for name in ("README.md", "a.py", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    done = subprocess.run(
+        [*DRAWOFF, command, folder, "--competition", "bestiary"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert {".": "holds none of the 1063 images", "/": "the root of the file system"}[folder] in done.stderr
+    assert "--json" not in done.stderr
 
 
 def test_the_table_of_commands() -> None:

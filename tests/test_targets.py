@@ -92,8 +92,8 @@ def test_the_name_of_a_windows_computer_is_no_entrys(checkout: Path) -> None:
 def commands(word: str, **variables: str) -> list[list[str]]:
     """What the word runs, without the interpreter: each begins with a module."""
     found = [command[1:] for command in targets.WORDS[word](targets.Variables(variables))]
-    assert all(dash == "-m" for dash, *_ in found)
-    return [words for _, *words in found]
+    assert all(options == ["-P", "-m"] for *options, _ in (command[:3] for command in found))
+    return [words for _, _, *words in found]
 
 
 def test_a_submission_is_drawn_and_scored() -> None:
@@ -133,7 +133,7 @@ def test_a_drawing_that_failed_is_the_answer(monkeypatch, word: str, ran: int) -
     commands: list[list[str]] = []
 
     def fail(command: list[str]) -> int:
-        commands.append(command[2:])
+        commands.append(command[3:])
         return 3 + len(commands)
 
     monkeypatch.setattr(targets, "_finished", fail)

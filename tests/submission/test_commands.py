@@ -44,11 +44,13 @@ def test_it_is_short_where_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "executable", str(interpreter))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
-    assert commands.module("scorer") == ".venv/bin/python3 -m scorer"
+    assert commands.module("scorer") == ".venv/bin/python3 -P -m scorer"
     assert commands.script("hf") == ".venv/bin/hf"
     monkeypatch.chdir(interpreter.parent)
-    assert commands.module("scorer") == "./python3 -m scorer"
+    assert commands.module("scorer") == "./python3 -P -m scorer"
     monkeypatch.setenv("PATH", str(interpreter.parent))  # as an activated environment has it
+    assert commands.module("scorer") == "python3 -P -m scorer"
+    monkeypatch.chdir(ROOT)  # whose modules are ours
     assert commands.module("scorer") == "python3 -m scorer"
 
 
