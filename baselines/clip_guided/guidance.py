@@ -9,10 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.clip_guided.diffusion import signal_and_spread, x0_from_v
 from baselines.clip_guided.guide import Guide
-from baselines.clip_guided.sampling import Gradient
 from baselines.diffusion.process import Diffusion
+from baselines.diffusion.samplers import Gradient
 
 FORMS = ("normalised", "raw")
 
@@ -31,13 +30,12 @@ def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion,
     """
     text = functional.normalize(text, dim=1)
 
-    def gradient(x: Tensor, t: Tensor, v: Tensor) -> Tensor:
+    def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         if guide.config.noised:
             timesteps = process.train_timesteps(t)
             slope = _gradient(x, lambda x_t: _cosine(guide.image_features(x_t, timesteps), text))
         else:
-            x0 = x0_from_v(process, x, t, v).clamp(-1, 1)
-            slope = _gradient(x0, lambda x0: _cosine(guide.image_features(x0), text)) * signal_and_spread(process, t)[0]
+            slope = _gradient(x0, lambda x0: _cosine(guide.image_features(x0), text)) * process.signal_and_spread(t)[0]
         return scale * guide.scale.detach() * slope
 
     return gradient
@@ -50,7 +48,7 @@ def raw(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale:
     and a longer feature is as good as a better one.
     """
 
-    def gradient(x: Tensor, t: Tensor, v: Tensor) -> Tensor:
+    def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         timesteps = process.train_timesteps(t) if guide.config.noised else None
         return scale * _gradient(x, lambda x_t: (guide.image_features(x_t, timesteps) * text).sum(dim=1))
 

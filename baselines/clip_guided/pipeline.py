@@ -15,10 +15,10 @@ from baselines.clip_guided import guidance
 from baselines.clip_guided.diffusion import diffusion
 from baselines.clip_guided.guide import Guide
 from baselines.clip_guided.guide import load as load_guide
-from baselines.clip_guided.sampling import Gradient, ancestral
 from baselines.clip_guided.unet import PixelUNet
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_variance
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import load_network
@@ -102,7 +102,9 @@ class ClipGuided:
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         size = self._unet.image_size
         draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._device)
-        return to_arrays(to_pixels(ancestral(self._process, self._denoise, draw_noise, self._gradient(prompts))))
+        predict = with_posterior_variance(self._process, self._denoise)
+        *_, last = ancestral(self._process, predict, draw_noise(), draw_noise, gradient=self._gradient(prompts))
+        return to_arrays(to_pixels(last.sample))
 
     def _denoise(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         with self._hardware.autocast():

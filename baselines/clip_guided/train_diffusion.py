@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.clip_guided import data
-from baselines.clip_guided.diffusion import diffusion, velocity
-from baselines.clip_guided.sampling import ancestral
+from baselines.clip_guided.diffusion import diffusion
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.samplers import ancestral, with_posterior_variance
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import accelerator_of, add_run, command_parser
@@ -51,13 +51,15 @@ def main(argv: list[str] | None = None) -> int:
         noise = torch.randn(x0.shape, generator=generator).to(device)
         with accelerator.autocast():
             predicted = model(process.q_sample(x0, t, noise), t)
-        return functional.mse_loss(predicted.float(), velocity(process, x0, t, noise)), {}
+        return functional.mse_loss(predicted.float(), process.velocity(x0, t, noise)), {}
 
     def preview(model: nn.Module, path: Path) -> None:
         noise = partial(randn, seeded_generators(range(PREVIEWS)), (3, args.size, args.size), device)
+        shown = diffusion(PREVIEW_STEPS)
         with accelerator.autocast():
-            drawn = ancestral(diffusion(PREVIEW_STEPS), lambda x, t: model(x, t).float(), noise)
-        save_grid(to_pixels(drawn), path)
+            predict = with_posterior_variance(shown, lambda x, t: model(x, t).float())
+            *_, last = ancestral(shown, predict, noise(), noise)
+        save_grid(to_pixels(last.sample), path)
 
     schedule = Schedule(
         args.images,

@@ -63,15 +63,15 @@ class Diffusion:
 
     def q_sample(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float32[Tensor, "b 3 h w"]:
         """x_t from x_0 (equation 9)."""
-        alphas_cumprod = self.at(np.sqrt(self.alphas_cumprod), t)
-        return alphas_cumprod * x0 + self.at(np.sqrt(1.0 - self.alphas_cumprod), t) * noise
+        signal, spread = self.signal_and_spread(t)
+        return signal * x0 + spread * noise
 
     def prediction(self, output: Float32[Tensor, "b 6 h w"], t: Int[Tensor, " b"]) -> Prediction:
         """A UNet's output read: its v goes from the posterior's variance to beta on a log scale (equation 15)."""
         eps, v = output.chunk(2, dim=1)
-        share = (v + 1) / 2
-        largest = self.at(np.log(self.betas), t)
-        return Prediction(eps, share * largest + (1 - share) * self.at(self.posterior_log_variance_clipped, t))
+        fraction = (v + 1) / 2
+        largest, smallest = self.at(np.log(self.betas), t), self.at(self.posterior_log_variance_clipped, t)
+        return Prediction(eps, fraction * largest + (1 - fraction) * smallest)
 
     def x0_from_eps(self, x: Tensor, t: Int[Tensor, " b"], eps: Tensor) -> Float32[Tensor, "b 3 h w"]:
         """Not clipped (equation 9, solved)."""
@@ -84,3 +84,17 @@ class Diffusion:
     def posterior_mean(self, x0: Tensor, x: Tensor, t: Int[Tensor, " b"]) -> Float32[Tensor, "b 3 h w"]:
         """Of x_{t-1} given x_0 and x_t (equation 11)."""
         return self.at(self.posterior_mean_coef1, t) * x0 + self.at(self.posterior_mean_coef2, t) * x
+
+    def velocity(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float32[Tensor, "b 3 h w"]:
+        """sqrt(alphas_cumprod) noise - sqrt(1 - alphas_cumprod) x0 (Salimans & Ho, arXiv 2202.00512, appendix D)."""
+        signal, spread = self.signal_and_spread(t)
+        return signal * noise - spread * x0
+
+    def x0_from_v(self, x: Tensor, t: Int[Tensor, " b"], v: Tensor) -> Float32[Tensor, "b 3 h w"]:
+        """sqrt(alphas_cumprod) x_t - sqrt(1 - alphas_cumprod) v, not clipped (ibid.)."""
+        signal, spread = self.signal_and_spread(t)
+        return signal * x - spread * v
+
+    def signal_and_spread(self, t: Int[Tensor, " b"]) -> tuple[Float32[Tensor, "b 1 1 1"], Float32[Tensor, "b 1 1 1"]]:
+        """sqrt(alphas_cumprod) and sqrt(1 - alphas_cumprod)."""
+        return self.at(np.sqrt(self.alphas_cumprod), t), self.at(np.sqrt(1.0 - self.alphas_cumprod), t)

@@ -1,4 +1,4 @@
-"""From noise to images: ancestral sampling and DDIM, each with the guidance of a gradient and with known pixels.
+"""From noise to images: ancestral sampling and DDIM, each with the guidance of a gradient.
 
 A sampler is an iterator over its steps, from the noisiest; the last one's `sample` is the result.
 """
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from baselines.diffusion.process import Diffusion
 
-# x_t (b, 3, h, w) and the training timesteps (b,) to the UNet's output (b, 6, h, w), guided or not.
+# x_t and the training timesteps (b,) to a network's output, guided or not.
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-# x_t and the training timesteps to the gradient of a log-likelihood by x_t, (b, 3, h, w).
-Gradient = Callable[[Tensor, Tensor], Tensor]
+# x_t, the process's own steps (b,) and the x_0 predicted there to the gradient of a log-likelihood by x_t.
+Gradient = Callable[[Tensor, Tensor, Tensor], Tensor]
 # Standard normal noise like x_t, new at each call.
 DrawNoise = Callable[[], Tensor]
 
@@ -28,6 +28,18 @@ class Known(NamedTuple):
 
     image: Tensor
     mask: Tensor
+
+
+class Reverse(NamedTuple):
+    """What a network says of x_{t-1} at x_t: x_0, clipped to -1 … 1, and the variance and its root, as broadcast."""
+
+    x0: Tensor
+    variance: Tensor
+    deviation: Tensor
+
+
+# x_t and the process's own steps (b,).
+Predict = Callable[[Tensor, Tensor], Reverse]
 
 
 class Step(NamedTuple):
@@ -47,64 +59,76 @@ def noise_of(denoiser: Denoiser, training: Diffusion) -> Denoiser:
     return denoise
 
 
-def predict_x0(diffusion: Diffusion, x: Tensor, t: Tensor, eps: Tensor, known: Known | None = None) -> Tensor:
-    """x_0 with the known pixels in place, clipped to -1 … 1."""
-    x0 = diffusion.x0_from_eps(x, t, eps)
-    if known is not None:
-        x0 = x0 * (1 - known.mask) + known.image * known.mask
-    return x0.clamp(-1, 1)
+def with_learned_variance(process: Diffusion, denoiser: Denoiser, known: Known | None = None) -> Predict:
+    """Of a denoiser to eps and v, (b, 6, h, w) (`Diffusion.prediction`), with the known pixels in x_0's place."""
+
+    def predict(x: Tensor, t: Tensor) -> Reverse:
+        prediction = process.prediction(denoiser(x, process.train_timesteps(t)), t)
+        x0 = process.x0_from_eps(x, t, prediction.eps)
+        if known is not None:
+            x0 = x0 * (1 - known.mask) + known.image * known.mask
+        log_variance = prediction.log_variance
+        return Reverse(x0.clamp(-1, 1), log_variance.exp(), (0.5 * log_variance).exp())
+
+    return predict
+
+
+def with_posterior_variance(process: Diffusion, denoiser: Denoiser) -> Predict:
+    """Of a denoiser to the velocity, (b, 3, h, w), with the variance of the posterior."""
+
+    def predict(x: Tensor, t: Tensor) -> Reverse:
+        x0 = process.x0_from_v(x, t, denoiser(x, process.train_timesteps(t)))
+        variance = process.at(process.posterior_variance, t)
+        return Reverse(x0.clamp(-1, 1), variance, variance.sqrt())
+
+    return predict
 
 
 def ancestral(
-    diffusion: Diffusion,
-    denoiser: Denoiser,
+    process: Diffusion,
+    predict: Predict,
     x: Float32[Tensor, "b 3 h w"],
     draw_noise: DrawNoise,
     *,
     gradient: Gradient | None = None,
-    known: Known | None = None,
 ) -> Iterator[Step]:
-    """DDPM's sampling (Ho et al., arXiv 2006.11239, algorithm 2) with learned variances.
+    """DDPM's sampling (Ho et al., arXiv 2006.11239, algorithm 2).
 
     A gradient moves the mean by the variance times it (Dhariwal & Nichol, arXiv 2105.05233, algorithm 1).
     """
-    for step in reversed(range(len(diffusion))):
+    for step in reversed(range(len(process))):
         t = torch.full((len(x),), step, device=x.device)
-        timesteps = diffusion.train_timesteps(t)
-        prediction = diffusion.prediction(denoiser(x, timesteps), t)
-        x0 = predict_x0(diffusion, x, t, prediction.eps, known)
-        mean = diffusion.posterior_mean(x0, x, t)
+        x0, variance, deviation = predict(x, t)
+        mean = process.posterior_mean(x0, x, t)
         if gradient is not None:
-            mean = mean + prediction.log_variance.exp() * gradient(x, timesteps)
-        x = mean + (0.5 * prediction.log_variance).exp() * draw_noise() if step else mean
+            mean = mean + variance * gradient(x, t, x0)
+        x = mean + deviation * draw_noise() if step else mean
         yield Step(x, x0)
 
 
 def ddim(
-    diffusion: Diffusion,
-    denoiser: Denoiser,
+    process: Diffusion,
+    predict: Predict,
     x: Float32[Tensor, "b 3 h w"],
     draw_noise: DrawNoise | None = None,
     *,
     eta: float = 0.0,
     gradient: Gradient | None = None,
-    known: Known | None = None,
 ) -> Iterator[Step]:
     """DDIM (Song et al., arXiv 2010.02502, equation 12); `eta` 0 adds no noise and 1 as much as ancestral sampling.
 
     A gradient changes eps (Dhariwal & Nichol, arXiv 2105.05233, algorithm 2). The x_0 that follows is not clipped
     again: in the early steps it is far out of range.
     """
-    for step in reversed(range(len(diffusion))):
+    for step in reversed(range(len(process))):
         t = torch.full((len(x),), step, device=x.device)
-        timesteps = diffusion.train_timesteps(t)
-        x0 = predict_x0(diffusion, x, t, diffusion.prediction(denoiser(x, timesteps), t).eps, known)
-        eps = diffusion.eps_from_x0(x, t, x0)  # what the clipped x_0 stands for
+        x0 = predict(x, t).x0
+        eps = process.eps_from_x0(x, t, x0)  # what the clipped x_0 stands for
         if gradient is not None:
-            eps = eps - diffusion.at(np.sqrt(1 - diffusion.alphas_cumprod), t) * gradient(x, timesteps)
-            x0 = diffusion.x0_from_eps(x, t, eps)
-            eps = diffusion.eps_from_x0(x, t, x0)
-        before, now = diffusion.at(diffusion.alphas_cumprod_prev, t), diffusion.at(diffusion.alphas_cumprod, t)
+            eps = eps - process.at(np.sqrt(1 - process.alphas_cumprod), t) * gradient(x, t, x0)
+            x0 = process.x0_from_eps(x, t, eps)
+            eps = process.eps_from_x0(x, t, x0)
+        before, now = process.at(process.alphas_cumprod_prev, t), process.at(process.alphas_cumprod, t)
         sigma = eta * ((1 - before) / (1 - now)).sqrt() * (1 - now / before).sqrt()
         x = before.sqrt() * x0 + (1 - before - sigma**2).sqrt() * eps
         if eta and step:

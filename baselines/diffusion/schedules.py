@@ -9,13 +9,22 @@ from jaxtyping import Float64
 
 from submission.errors import UsageError
 
+# Stable Diffusion's (Rombach et al., arXiv 2112.10752), as the configs of diffusers' schedulers have it.
+SCALED_LINEAR = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+}
+
 
 def betas(name: str, steps: int) -> Float64[np.ndarray, " steps"]:
     """The variances of the noise that each step adds.
 
     `linear` runs from 1e-4 to 0.02 at 1000 steps (Ho et al., arXiv 2006.11239, section 4), scaled for others;
     `squaredcos_cap_v2` is the cosine schedule with betas of at most 0.999 (Nichol & Dhariwal, arXiv 2102.09672,
-    equation 17).
+    equation 17); `sigmoid` is that of Jabri et al., arXiv 2212.11972, appendix B, algorithm 1, from -3 to 3 with a tau
+    of 1, the betas also at most 0.999.
     """
     if name == "linear":
         return np.linspace(0.1 / steps, 20 / steps, steps, dtype=np.float64)
@@ -23,6 +32,10 @@ def betas(name: str, steps: int) -> Float64[np.ndarray, " steps"]:
         alphas_cumprod = [math.cos((step / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for step in range(steps + 1)]
         pairs = zip(alphas_cumprod[1:], alphas_cumprod[:-1], strict=True)
         return np.array([min(1 - after / before, 0.999) for after, before in pairs])
+    if name == "sigmoid":
+        level = 1.0 / (1.0 + np.exp(-(-3.0 + np.linspace(0.0, 1.0, steps + 1) * 6.0)))
+        left = (level[-1] - level) / (level[-1] - level[0])  # alphas_cumprod, from 1 to 0
+        return np.clip(1.0 - left[1:] / left[:-1], 0.0, 0.999)
     raise ValueError(f"there is no schedule {name!r}")
 
 

@@ -7,6 +7,8 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.samplers import Gradient
 from baselines.glide import openai_keys
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 
@@ -112,3 +114,15 @@ class NoisedClip(nn.Module):
     def embed_texts(self, tokens: Tensor, lengths: Tensor) -> Float[Tensor, "b embed"]:
         """Of length 1."""
         return F.normalize(self.text_encoder(tokens, lengths), dim=-1)
+
+
+def clip_gradient(clip: NoisedClip, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
+    """scale ∇ (f(x_t, t) · g(prompt)), with CLIP's logit scale (GLIDE, equation 6). `text` is of length 1."""
+
+    def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            similarity = (clip.embed_images(x, process.train_timesteps(t)) * text).sum() * clip.config.logit_scale
+            return scale * torch.autograd.grad(similarity, x)[0]
+
+    return gradient

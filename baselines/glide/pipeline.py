@@ -11,7 +11,7 @@ import torch
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import seeded_generators
 from baselines.diffusion.samplers import Gradient
-from baselines.glide.guidance import clip_gradient
+from baselines.glide.noised_clip import clip_gradient
 from baselines.glide.released import CLIP_FILES
 from baselines.glide.stages import diffusion_of, draw, rounded, to_pixels
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
@@ -108,7 +108,7 @@ class Glide:
         if not self._clip_scale:
             return None
         tokens, lengths = (one.to(self._device) for one in self._clip_tokenizer(prompts))
-        return clip_gradient(self._clip, self._clip.embed_texts(tokens, lengths), self._clip_scale)
+        return clip_gradient(self._clip, self._clip.embed_texts(tokens, lengths), self._diffusion, self._clip_scale)
 
 
 def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Prompt], for_whom: str = "") -> list[str]:

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from baselines.diffusion.guidance import classifier_free
 from baselines.diffusion.noise import randn
 from baselines.diffusion.process import Diffusion
-from baselines.diffusion.samplers import Gradient, Known, ancestral, ddim, noise_of
+from baselines.diffusion.samplers import Denoiser, Gradient, Known, ancestral, ddim, noise_of, with_learned_variance
 from baselines.diffusion.schedules import betas, respace
 from baselines.glide.config import UNetConfig
-from baselines.glide.guidance import classifier_free
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.tokenizer import TextTokenizer
 from baselines.glide.unet import UNet
@@ -33,6 +33,22 @@ def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> Text
     """The prompts as `unet` sees them, in its precision and on its device."""
     tokens, mask = (one.to(unet.device) for one in tokenizer(prompts))
     return unet.encode_text(tokens, mask)
+
+
+def denoiser_of(
+    unet: UNet, text: TextStates, empty: TextStates, guidance_scale: float, **images: Tensor | None
+) -> Denoiser:
+    """`unet` given prompts and the images that it sees beside x_t, `known` and `low_res`.
+
+    Guidance moves eps; the variance stays the prompt's.
+    """
+    seen = {name: image for name, image in images.items() if image is not None}
+
+    def network(x: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor, *images: Tensor) -> Tensor:
+        return unet(x, timesteps, TextStates(hidden, pooled), **dict(zip(seen, images, strict=True)))
+
+    conditions, without = (*text, *seen.values()), (*empty, *seen.values())
+    return classifier_free(network, conditions, without, guidance_scale, channels=3)
 
 
 def draw(
@@ -65,14 +81,14 @@ def draw(
     text = encode(unet, tokenizer, prompts)
     empty = encode(unet, tokenizer, [""])
     seen = None if known is None else torch.cat([known.image * known.mask, known.mask], dim=1)
-    denoiser = classifier_free(unet, text, empty, guidance_scale, known=seen, low_res=low_res)
+    denoiser = denoiser_of(unet, text, empty, guidance_scale, known=seen, low_res=low_res)
     if unet.config.predicts == "x0":
         denoiser = noise_of(denoiser, diffusion_of(unet.config))
     size = unet.config.image_size
     draw_noise = partial(randn, generators, (3, size, size), unet.device)
     x = draw_noise() * temperature
     for step in {"ancestral": ancestral, "ddim": ddim}[sampler](
-        diffusion, denoiser, x, draw_noise, gradient=gradient, known=known
+        diffusion, with_learned_variance(diffusion, denoiser, known), x, draw_noise, gradient=gradient
     ):
         x = step.sample
         on_step()

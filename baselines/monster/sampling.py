@@ -1,25 +1,22 @@
-"""How the monster draws: classifier-free guidance, and DPM-Solver++ from noise to latents."""
+"""The monster's way from noise to latents: a velocity, guided by the prompt, and DPM-Solver++."""
 
 from __future__ import annotations
 
-import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
 from jaxtyping import Float32
 from torch import Tensor
 
-# Stable Diffusion's schedule of noise, with v-prediction (Salimans & Ho, arXiv 2202.00512, section 4).
-NOISE_SCHEDULE = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "v_prediction",
-}
+from baselines.diffusion.guidance import classifier_free
+from baselines.diffusion.schedules import SCALED_LINEAR
+from baselines.diffusion.solver import dpm_solver, solve
+
+# With v-prediction (Salimans & Ho, arXiv 2202.00512, section 4).
+NOISE_SCHEDULE = SCALED_LINEAR | {"prediction_type": "v_prediction"}
 
 
 def solver() -> DPMSolverMultistepScheduler:
-    """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2)."""
-    return DPMSolverMultistepScheduler(**NOISE_SCHEDULE, algorithm_type="dpmsolver++", solver_order=2, steps_offset=1)
+    """DPM-Solver++(2M) on the schedule that the monster is trained on."""
+    return dpm_solver(NOISE_SCHEDULE)
 
 
 def sample(
@@ -38,21 +35,10 @@ def sample(
         text: hidden states of every token and the pooled state of each prompt.
         empty: the same of the empty prompt, which stands for no prompt.
         steps: calls of the network.
-        guidance_scale: 1 draws by the prompt alone; above, away from no prompt (Ho & Salimans, arXiv 2207.12598,
-            equation 6, in the convention u + s (c - u)).
+        guidance_scale: 1 draws by the prompt alone.
     """
-    hidden, pooled = text
-    guided = guidance_scale != 1
-    if guided:
-        hidden = torch.cat([hidden, empty[0].expand_as(hidden)])
-        pooled = torch.cat([pooled, empty[1].expand_as(pooled)])
-    scheduler.set_timesteps(steps)
-    x = noise
-    for t in scheduler.timesteps.tolist():
-        stacked = torch.cat([x, x]) if guided else x
-        v = unet(stacked, t, hidden, class_labels=pooled).sample.float()
-        if guided:
-            with_prompt, without = v.chunk(2)
-            v = without + guidance_scale * (with_prompt - without)
-        x = scheduler.step(v, t, x).prev_sample
-    return x
+
+    def velocity(x: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
+        return unet(x, t, hidden, class_labels=pooled).sample.float()
+
+    return solve(scheduler, classifier_free(velocity, text, empty, guidance_scale), noise, steps)

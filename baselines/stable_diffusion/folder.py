@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, SchedulerMixin
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import shared_parts
+from baselines.diffusion.solver import dpm_solver
 from baselines.pretrained import load_network
 from submission import MissingPart, atomic, commands
 from submission.errors import UsageError
@@ -80,10 +81,7 @@ def load_parts(folder: Path, dtype: torch.dtype) -> Parts:
         sha256 |= {f"{part}/{file.name}": file_sha256(file) for file in files}
     tokenizer = CLIPTokenizer.from_pretrained(homes["tokenizer"] / "tokenizer", local_files_only=True)
     config = DPMSolverMultistepScheduler.load_config(homes["scheduler"] / "scheduler", local_files_only=True)
-    scheduler = DPMSolverMultistepScheduler.from_config(
-        config, algorithm_type="dpmsolver++", solver_order=2, steps_offset=1
-    )
-    return Parts(tokenizer=tokenizer, scheduler=scheduler, sha256=sha256, **networks)
+    return Parts(tokenizer=tokenizer, scheduler=dpm_solver(config), sha256=sha256, **networks)
 
 
 def _homes(folder: Path) -> dict[str, Path]:

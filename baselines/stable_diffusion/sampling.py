@@ -1,11 +1,13 @@
-"""From noise to latents: classifier-free guidance around any of diffusers' solvers that draw no noise themselves."""
+"""From noise to latents: what the UNet predicts, guided by the prompt, around any solver that draws no noise itself."""
 
 from __future__ import annotations
 
-import torch
 from diffusers import SchedulerMixin, UNet2DConditionModel
 from jaxtyping import Float, Float32
 from torch import Tensor
+
+from baselines.diffusion.guidance import classifier_free
+from baselines.diffusion.solver import solve
 
 
 def denoise(
@@ -24,17 +26,10 @@ def denoise(
         text: hidden states of each prompt's tokens, in the precision that the network computes in.
         empty: the same of the empty prompt, which stands for no prompt.
         steps: calls of the network.
-        guidance_scale: u + s (c - u), Ho & Salimans (arXiv 2207.12598, equation 6); 1 draws by the prompt alone.
+        guidance_scale: 1 draws by the prompt alone.
     """
-    guided = guidance_scale != 1
-    states = torch.cat([empty.expand_as(text), text]) if guided else text
-    scheduler.set_timesteps(steps, device=noise.device)
-    x = noise * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
-        stacked = scheduler.scale_model_input(torch.cat([x, x]) if guided else x, t)
-        output = unet(stacked.to(text.dtype), t, encoder_hidden_states=states).sample.float()
-        if guided:
-            without, with_prompt = output.chunk(2)
-            output = without + guidance_scale * (with_prompt - without)
-        x = scheduler.step(output, t, x).prev_sample
-    return x
+
+    def network(x: Tensor, t: Tensor, states: Tensor) -> Tensor:
+        return unet(x.to(states.dtype), t, encoder_hidden_states=states).sample.float()
+
+    return solve(scheduler, classifier_free(network, [text], [empty], guidance_scale), noise, steps)

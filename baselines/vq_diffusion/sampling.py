@@ -10,6 +10,7 @@ from diffusers import Transformer2DModel, VQDiffusionScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from baselines.diffusion.guidance import classifier_free
 from baselines.vq_diffusion.transformer import logits
 
 
@@ -37,22 +38,21 @@ def sample(
         truncation_rate: in (0, 1]: of each place's codes only the most likely ones that make up this probability (Gu
             et al., arXiv 2111.14822).
     """
-    guided = guidance_scale != 1
-    if guided:
-        text = torch.cat([text, null.expand_as(text)])
+
+    def network(codes: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        # The softmax's own normalisation makes logits as good as log-probabilities.
+        return logits(transformer, codes, t, text).float()
+
+    outcome = classifier_free(network, [text], [null], guidance_scale)
     device, places = text.device, transformer.num_latent_pixels
     uniform = torch.stack([torch.rand(2, places, generator=generator) for generator in generators], 1).to(device)
     codes = draw_last(scheduler, *uniform)
     times = [*(scheduler.config.num_train_timesteps * step // steps - 1 for step in range(steps, 0, -1)), None]
     for time, next_time in pairwise(times):
         t = torch.full((len(text),), time, device=device)
-        outcome = logits(transformer, torch.cat([codes, codes]) if guided else codes, t, text).float()
-        if guided:
-            # The softmax's own normalisation makes logits as good as log-probabilities.
-            with_prompt, without = outcome.chunk(2)
-            outcome = without + guidance_scale * (with_prompt - without)
+        probability = outcome(codes, t).softmax(-1)
         uniform = torch.stack([torch.rand(3, places, generator=generator) for generator in generators], 1).to(device)
-        x0 = draw_truncated(outcome.softmax(-1), truncation_rate, uniform[0])
+        x0 = draw_truncated(probability, truncation_rate, uniform[0])
         codes = x0 if next_time is None else draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:])
     return codes
 

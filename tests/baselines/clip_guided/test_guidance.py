@@ -24,10 +24,10 @@ def make_exact(make_guide: Callable[..., Guide]) -> Callable[..., Guide]:
 
 @pytest.fixture
 def case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x_t, the process's steps and the velocity of three images."""
+    """x_t, the process's steps and the predicted x_0 of three images."""
     generator = torch.Generator().manual_seed(0)
-    x, v = torch.randn(2, 3, 3, 16, 16, generator=generator, dtype=torch.float64) * 0.5
-    return x, torch.tensor([0, 4, 9]), v
+    x, x0 = torch.randn(2, 3, 3, 16, 16, generator=generator, dtype=torch.float64) * 0.5
+    return x, torch.tensor([0, 4, 9]), x0
 
 
 def texts(guide: Guide) -> torch.Tensor:
@@ -36,8 +36,8 @@ def texts(guide: Guide) -> torch.Tensor:
 
 @pytest.mark.parametrize("noised", [False, True])
 def test_raw_is_the_gradient_of_the_dot_product_on_x_t(noised: bool, make_exact: Callable, case: tuple) -> None:
-    guide, process, (x, t, v) = make_exact(noised=noised), diffusion(10), case
-    found = guidance.raw(guide, texts(guide), process, 0.1)(x, t, v)
+    guide, process, (x, t, x0) = make_exact(noised=noised), diffusion(10), case
+    found = guidance.raw(guide, texts(guide), process, 0.1)(x, t, x0)
     for k in range(3):
         one = x[k : k + 1].clone().requires_grad_()
         timesteps = torch.tensor([process.timestep_map[int(t[k])]]) if noised else None
@@ -46,15 +46,15 @@ def test_raw_is_the_gradient_of_the_dot_product_on_x_t(noised: bool, make_exact:
 
 
 def test_a_noised_guide_is_asked_about_x_t_and_t(make_exact: Callable, case: tuple) -> None:
-    guide, process, (x, t, v) = make_exact(noised=True), diffusion(10), case
-    found = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, v)
+    guide, process, (x, t, x0) = make_exact(noised=True), diffusion(10), case
+    found = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, x0)
     for k in range(3):
         one = x[k : k + 1].clone().requires_grad_()
         image = guide.image_features(one, torch.tensor([process.timestep_map[int(t[k])]]))
         torch.cosine_similarity(image, texts(guide)[k : k + 1]).sum().backward()
         expected = 2.0 * float(guide.logit_scale.exp()) * one.grad[0]
         torch.testing.assert_close(found[k], expected, atol=1e-9, rtol=1e-6)
-    later = guidance.normalised(guide, texts(guide), process, 2.0)(x, (t + 3) % 10, v)
+    later = guidance.normalised(guide, texts(guide), process, 2.0)(x, (t + 3) % 10, x0)
     assert (later - found).abs().max() > 1e-3 * found.abs().max()
 
 
@@ -62,7 +62,7 @@ def test_another_guide_is_asked_about_the_predicted_picture(make_exact: Callable
     """x0 = signal x_t - spread v with v held constant, so that the chain rule adds the signal."""
     guide, process, (x, t, v) = make_exact(), diffusion(10), case
     x, v = 0.3 * x, 0.3 * v  # nothing to clip
-    found = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, v)
+    found = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, process.x0_from_v(x, t, v))
     alphas_cumprod = torch.from_numpy(process.alphas_cumprod)[t]  # whose square roots the process has as float32
     for k in range(3):
         one = x[k : k + 1].clone().requires_grad_()
@@ -76,11 +76,11 @@ def test_another_guide_is_asked_about_the_predicted_picture(make_exact: Callable
 @pytest.mark.parametrize("form", ["normalised", "raw"])
 @pytest.mark.parametrize("noised", [False, True])
 def test_a_gradient_is_that_images_own(form: str, noised: bool, make_exact: Callable, case: tuple) -> None:
-    guide, process, (x, t, v) = make_exact(noised=noised), diffusion(10), case
+    guide, process, (x, t, x0) = make_exact(noised=noised), diffusion(10), case
     make = getattr(guidance, form)
-    together = make(guide, texts(guide), process, 1.0)(x, t, v)
+    together = make(guide, texts(guide), process, 1.0)(x, t, x0)
     for k in range(3):
-        alone = make(guide, texts(guide)[k : k + 1], process, 1.0)(x[k : k + 1], t[k : k + 1], v[k : k + 1])
+        alone = make(guide, texts(guide)[k : k + 1], process, 1.0)(x[k : k + 1], t[k : k + 1], x0[k : k + 1])
         torch.testing.assert_close(alone[0], together[k], atol=1e-9, rtol=1e-6)
 
 

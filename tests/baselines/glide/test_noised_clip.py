@@ -8,8 +8,9 @@ import pytest
 import torch
 from rounding import assert_rounded, terms_of
 
-from baselines.glide.guidance import clip_gradient
-from baselines.glide.noised_clip import NoisedClip
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.schedules import betas
+from baselines.glide.noised_clip import NoisedClip, clip_gradient
 
 
 @pytest.fixture
@@ -42,10 +43,11 @@ def test_the_states_that_are_projected_are_the_references(
 def test_the_gradient_is_the_references(io: dict[str, torch.Tensor], reference_clip: NoisedClip) -> None:
     assert torch.tensor(reference_clip.config.logit_scale).log().item() == pytest.approx(io["logit_scale"].item())
     text = reference_clip.embed_texts(io["tokens"], io["text_len"])
-    gradient = clip_gradient(reference_clip, text, io["grad_scale"].item())
+    process = Diffusion(betas("squaredcos_cap_v2", 1000))
+    gradient = clip_gradient(reference_clip, text, process, io["grad_scale"].item())
     with torch.no_grad():  # as sampling calls it
         assert_rounded(
-            gradient(io["images"], io["timesteps"]), io["cond_grad"], 2 * terms_of(reference_clip)
+            gradient(io["images"], io["timesteps"], io["images"]), io["cond_grad"], 2 * terms_of(reference_clip)
         )  # there and back
 
 

@@ -10,10 +10,9 @@ from rounding import assert_rounded, terms_of, tolerance
 from torch import Tensor
 from torch.testing import assert_close
 
-from baselines.diffusion.samplers import Denoiser, Gradient, Known, Step, ancestral, ddim, predict_x0
-from baselines.glide.guidance import classifier_free, clip_gradient, conditional
-from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.stages import diffusion_of, rounded
+from baselines.diffusion.samplers import Denoiser, Gradient, Known, Step, ancestral, ddim, with_learned_variance
+from baselines.glide.noised_clip import NoisedClip, clip_gradient
+from baselines.glide.stages import denoiser_of, diffusion_of, rounded
 from baselines.glide.text_transformer import TextStates
 from baselines.glide.unet import UNet
 
@@ -52,29 +51,31 @@ def compare(steps: Iterable[Step], samples: Tensor, pred_x0: Tensor, model: UNet
 
 @pytest.fixture
 def prompted(base: UNet, data: dict[str, Tensor]) -> Denoiser:
-    return conditional(base, base.encode_text(data["tokens"], data["mask"]))
+    text = base.encode_text(data["tokens"], data["mask"])
+    return denoiser_of(base, text, text, 1)
 
 
 @pytest.fixture
 def guided(base: UNet, data: dict[str, Tensor]) -> Denoiser:
     empty = base.encode_text(data["uncond_tokens"], data["uncond_mask"])
     text = base.encode_text(data["tokens"], data["mask"])
-    return classifier_free(base, text, TextStates(*(state[:1] for state in empty)), data["cfg.scale"].item())
+    return denoiser_of(base, text, TextStates(*(state[:1] for state in empty)), data["cfg.scale"].item())
 
 
 @pytest.fixture
-def gradient(reference_clip: NoisedClip, data: dict[str, Tensor]) -> Gradient:
+def gradient(reference_clip: NoisedClip, base: UNet, data: dict[str, Tensor]) -> Gradient:
     text = reference_clip.embed_texts(data["clip.tokens"], data["clip.text_len"])
-    return clip_gradient(reference_clip, text, data["clip.grad_scale"].item())
+    return clip_gradient(reference_clip, text, diffusion_of(base.config, "10"), data["clip.grad_scale"].item())
 
 
 @pytest.mark.parametrize("name", ["p", "ddim", "ddim_eta0.5"])
 def test_a_trajectory_is_the_references(name: str, base: UNet, prompted: Denoiser, data: dict[str, Tensor]) -> None:
     diffusion, noise = diffusion_of(base.config, "10"), recorded(data["noise"])
+    predict = with_learned_variance(diffusion, prompted)
     steps = {
-        "p": lambda: ancestral(diffusion, prompted, data["x_T"], noise),
-        "ddim": lambda: ddim(diffusion, prompted, data["x_T"]),
-        "ddim_eta0.5": lambda: ddim(diffusion, prompted, data["x_T"], noise, eta=0.5),
+        "p": lambda: ancestral(diffusion, predict, data["x_T"], noise),
+        "ddim": lambda: ddim(diffusion, predict, data["x_T"]),
+        "ddim_eta0.5": lambda: ddim(diffusion, predict, data["x_T"], noise, eta=0.5),
     }[name]()
     compare(steps, data[f"{name}.samples"], data[f"{name}.pred_xstart"], base)
 
@@ -84,15 +85,16 @@ def test_classifier_free_guidance_is_the_references(
     name: str, base: UNet, guided: Denoiser, data: dict[str, Tensor]
 ) -> None:
     sampler = {"p": ancestral, "ddim": ddim}[name]
-    steps = sampler(diffusion_of(base.config, "10"), guided, data["x_T"], recorded(data["noise"]))
+    diffusion = diffusion_of(base.config, "10")
+    steps = sampler(diffusion, with_learned_variance(diffusion, guided), data["x_T"], recorded(data["noise"]))
     compare(steps, data[f"cfg_{name}.samples"], data[f"cfg_{name}.pred_xstart"], base)
 
 
 def test_clip_guided_ancestral_sampling_is_the_references(
     base: UNet, prompted: Denoiser, gradient: Gradient, data: dict[str, Tensor]
 ) -> None:
-    noise = recorded(data["noise"])
-    steps = ancestral(diffusion_of(base.config, "10"), prompted, data["x_T"], noise, gradient=gradient)
+    diffusion, noise = diffusion_of(base.config, "10"), recorded(data["noise"])
+    steps = ancestral(diffusion, with_learned_variance(diffusion, prompted), data["x_T"], noise, gradient=gradient)
     compare(steps, data["clip_p.samples"], data["clip_p.pred_xstart"], base)
 
 
@@ -100,7 +102,8 @@ def test_clip_guided_ddim_is_the_references(
     base: UNet, prompted: Denoiser, gradient: Gradient, data: dict[str, Tensor]
 ) -> None:
     largest = 0.0  # of x_t, from which x_0 is computed: float32 keeps seven of its digits
-    steps = ddim(diffusion_of(base.config, "10"), prompted, data["x_T"], gradient=gradient)
+    diffusion = diffusion_of(base.config, "10")
+    steps = ddim(diffusion, with_learned_variance(diffusion, prompted), data["x_T"], gradient=gradient)
     for step, sample, x0 in zip(steps, data["clip_ddim.samples"], data["clip_ddim.pred_xstart"], strict=True):
         assert_close(step.pred_x0, x0, atol=1e-5 * max(largest, x0.abs().max().item()), rtol=0)
         largest = sample.abs().max().item()
@@ -113,7 +116,8 @@ def test_both_guidances_together_pull_as_each_does(
     diffusion = diffusion_of(base.config, "10")
 
     def first(denoiser: Denoiser, gradient: Gradient | None = None) -> Tensor:
-        return next(ancestral(diffusion, denoiser, data["x_T"], recorded(data["noise"]), gradient=gradient)).sample
+        predict, noise = with_learned_variance(diffusion, denoiser), recorded(data["noise"])
+        return next(ancestral(diffusion, predict, data["x_T"], noise, gradient=gradient)).sample
 
     # In one step CLIP's part is the variance times the gradient at x_T, whatever the denoiser's eps.
     by_clip = first(prompted, gradient) - first(prompted)
@@ -125,14 +129,14 @@ def test_a_scale_of_one_is_no_guidance(base: UNet, prompted: Denoiser, data: dic
     text = base.encode_text(data["tokens"], data["mask"])
     empty = TextStates(*(state[:1] for state in base.encode_text(data["uncond_tokens"], data["uncond_mask"])))
     t = torch.tensor([500, 500])
-    almost = classifier_free(base, text, empty, 1 + 1e-7)(data["x_T"], t)
-    assert_rounded(classifier_free(base, text, empty, 1)(data["x_T"], t), almost, terms_of(base))
+    almost = denoiser_of(base, text, empty, 1 + 1e-7)(data["x_T"], t)
+    assert_rounded(denoiser_of(base, text, empty, 1)(data["x_T"], t), almost, terms_of(base))
 
 
 def test_one_step_is_the_references(base: UNet, prompted: Denoiser, data: dict[str, Tensor]) -> None:
     diffusion, x, t = diffusion_of(base.config, "10"), data["step.x"], data["step.t"]
     prediction = diffusion.prediction(prompted(x, diffusion.train_timesteps(t)), t)
-    x0 = predict_x0(diffusion, x, t, prediction.eps)
+    x0 = with_learned_variance(diffusion, prompted)(x, t).x0
     for ours, name in (
         (prediction.log_variance, "log_variance"),
         (prediction.log_variance.exp(), "variance"),
@@ -153,8 +157,9 @@ def test_upsampling_is_the_references(reference_unet: Callable, golden: Callable
     model, data = reference_unet("upsample"), golden("sampling_upsample")
     low_res = rounded(data["low_res"])
     assert torch.equal(low_res, data["low_res_rounded"])
-    denoiser = conditional(model, model.encode_text(data["tokens"], data["mask"]), low_res=low_res)
-    steps = ddim(diffusion_of(model.config, "fast27"), denoiser, 0.997 * data["x_T"])
+    text, diffusion = model.encode_text(data["tokens"], data["mask"]), diffusion_of(model.config, "fast27")
+    predict = with_learned_variance(diffusion, denoiser_of(model, text, text, 1, low_res=low_res))
+    steps = ddim(diffusion, predict, 0.997 * data["x_T"])
     compare(steps, data["samples"], data["pred_xstart"], model)
 
 
@@ -166,8 +171,12 @@ def test_known_pixels_are_kept_and_steer_the_others(
     mask[:, :, :, :8] = 1
     image = data["ddim.samples"][-1].clamp(-1, 1)
     diffusion = diffusion_of(base.config, "10")
-    free = list(sampler(diffusion, prompted, data["x_T"], recorded(data["noise"])))
-    steps = list(sampler(diffusion, prompted, data["x_T"], recorded(data["noise"]), known=Known(image, mask)))
+    free, steps = (
+        list(
+            sampler(diffusion, with_learned_variance(diffusion, prompted, known), data["x_T"], recorded(data["noise"]))
+        )
+        for known in (None, Known(image, mask))
+    )
     for step in steps:
         assert torch.equal(step.pred_x0[..., :8], image[..., :8])
     assert_close(steps[-1].sample[..., :8], image[..., :8], atol=1e-5, rtol=0)

@@ -40,5 +40,5 @@ def test_a_single_step_has_finite_tables() -> None:
 
 
 def test_an_unknown_schedule_is_refused() -> None:
-    with pytest.raises(ValueError, match="sigmoid"):
-        betas("sigmoid", 10)
+    with pytest.raises(ValueError, match="quadratic"):
+        betas("quadratic", 10)

@@ -21,7 +21,7 @@ class Gaussian:
         self.std = std
 
     def __call__(self, x, t, hidden, class_labels):
-        a = A[int(t)]
+        a = A[int(t[0])]
         mean = class_labels[:, :1, None, None]
         # E[x0 | x] and E[noise | x] of jointly Gaussian variables.
         variance = a * self.std**2 + 1 - a
