@@ -17,12 +17,12 @@ from baselines.registry import Recipe, recipe
 from baselines.request import Request
 from submission import Competition, Manifest
 from submission.archive import open_files
-from submission.checks import read_manifest
 from submission.errors import Problem, SubmissionError, UsageError, shown
 from submission.files import FolderFiles
 from submission.hashes import file_sha256
 from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from submission.safe_read import NotReadable, read_regular
+from submission.submission import read_manifest
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from baselines.generator import Description, call
 from baselines.hardware import Hardware
 from baselines.registry import Recipe, hardware_for
 from submission import Competition, Manifest
-from submission.checks import read_manifest
 from submission.errors import UsageError, shown
 from submission.files import FolderFiles
 from submission.hashes import file_sha256
+from submission.submission import read_manifest
 
 MAX_SEED = 2**63 - 1
 MAX_BATCH_SIZE = 10_000

@@ -12,10 +12,10 @@ from leaderboard.measured import measure
 from submission import commands
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
-from submission.folder import Submission
 from submission.metrics import METRICS
 from submission.safe_read import NotReadable, read_regular
 from submission.scorecard import Score, Scorecard
+from submission.submission import Submission
 from submission.suspicions import RuleCheck
 
 _BYTES_LIMIT = 16 * 2**20

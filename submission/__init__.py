@@ -13,10 +13,10 @@ if sys.argv[:1] == ["-m"]:
 
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError
-from submission.folder import Submission
 from submission.manifest import Manifest
 from submission.prompts import Prompt, image_seed
 from submission.scorecard import Scorecard
+from submission.submission import Submission
 from submission.writer import SubmissionWriter
 
 __all__ = [

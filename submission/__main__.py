@@ -12,12 +12,10 @@ from pathlib import Path
 
 from submission import atomic, commands
 from submission.archive import open_files, write_zip
-from submission.checks import read_manifest
 from submission.competition import Competition
 from submission.data_check import check_data
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
-from submission.folder import Submission
 from submission.images import max_file_bytes
 from submission.import_picture import FITS
 from submission.importing import import_submission
@@ -26,6 +24,7 @@ from submission.names import SUFFIXES
 from submission.per_image import Ranking, worst
 from submission.safe_read import NotReadable
 from submission.sheet import draw_sheet, sheet_bytes
+from submission.submission import Submission, read_manifest
 from submission.training_hashes import hash_folder, write_hashes
 
 

@@ -16,13 +16,13 @@ from submission.archive import ZipFiles, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError, UsageError, some
 from submission.files import FolderFiles
-from submission.folder import Submission
 from submission.images import ImageProblem
 from submission.import_names import Matched, match, match_by_table
 from submission.import_picture import MAX_BYTES, Imported, import_picture
 from submission.manifest import MANIFEST_NAME
 from submission.progress import track
 from submission.safe_read import NotReadable
+from submission.submission import Submission
 
 # What lies beside pictures and is none. A file without a suffix, or with an unknown one, may be a picture.
 _NO_PICTURES = (

@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw
 
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart
-from submission.folder import Submission
 from submission.images import ImageProblem
 from submission.lettering import cut, font, largest, legible, wrap
 from submission.per_image import Ranking
 from submission.prompts import Prompt
 from submission.references import References
+from submission.submission import Submission
 
 TILE = 128  # pixels that one image gets
 _GAP, _MARGIN, _PADDING, _BETWEEN, _LEADING = 14, 36, 10, 9, 5

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from submission import atomic
-from submission.checks import read_checked
 from submission.competition import Competition
 from submission.errors import UsageError, shown
 from submission.files import LOCK_NAME, FolderFiles, is_junk
@@ -19,6 +18,7 @@ from submission.images import ImageProblem, image_bytes
 from submission.locking import alone
 from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.safe_read import NotReadable
+from submission.submission import read_checked
 
 _DRAW_AGAIN = (
     "the same command with --overwrite draws it again (with make: ARGS=--overwrite); another --out keeps what is there"
