@@ -15,9 +15,9 @@ from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.measured import NotMeasured
 from leaderboard.ranking import rank
 from submission import atomic, commands
+from submission.atomic import check_writable
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, run, shown
-from submission.writable import check_writable
 
 TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,

@@ -20,8 +20,8 @@ from leaderboard import better, board, editing, outputs, table
 from scorer import cache, statistics
 from scorer.networks import protocols
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
+from submission.atomic import check_writable
 from submission.errors import UsageError, run, shown
-from submission.writable import check_writable
 
 PROBLEMS_WRITTEN = 1000
 

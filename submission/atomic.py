@@ -1,4 +1,7 @@
-"""Files and folders that are either whole or not there: write beside, flush, rename."""
+"""Files and folders that are either whole or not there: write beside, flush, rename.
+
+Whether a file can be written where it was asked for is known before the work (`check_writable`), not after it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ import socket
 import stat
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
+
+from submission.errors import UsageError, shown
 
 _LEFTOVER_AGE_S = 3600  # younger ones of other machines may be written right now
 _TEMPORARY = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,9})-[0-9a-f]{16}\.part")
@@ -185,8 +190,49 @@ def _aside(path: Path) -> Path:
 
 
 def _is_special(path: Path) -> bool:
+    """Whether it is a device or a FIFO, which is written to as it is."""
     try:
         mode = path.stat().st_mode
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_writable(outputs: Mapping[str, Path | None], *, makes_folder: Collection[str] = ()) -> None:
+    """Raise UsageError with all that keeps the files `outputs` (what asks for it -> where) from being written.
+
+    A file is made beside each and removed, so nothing is left behind. The folders of those in `makes_folder` need not
+    exist yet.
+    """
+    problems: list[str] = []
+    for what, path in outputs.items():
+        if path is not None and (reason := _reason(path, makes_folder=what in makes_folder)):
+            problems.append(f"{what} {shown(str(path))}: {reason}")
+    if problems:
+        raise UsageError("\n  ".join(["nothing was done, because its result could not be written:", *problems]))
+
+
+def _reason(path: Path, *, makes_folder: bool) -> str:
+    """What keeps `path` from being written, or nothing."""
+    folder = path.absolute().parent
+    try:
+        if path.is_dir():
+            return "is a folder; name the file to write"
+        if _is_special(path):
+            return "" if os.access(path, os.W_OK) else "may not be written to"
+        while makes_folder and not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            return f"{shown(str(folder))} is not a folder" if folder.exists() else f"there is no folder {folder}"
+        os.lstat(path)  # says when the name is too long
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    probe = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        return f"nothing can be written into {shown(str(folder))}: {error.strerror}"
+    return ""

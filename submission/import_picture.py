@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from submission import jpeg, png
-from submission.file_kinds import other_kind
-from submission.images import MAX_RATIO, MAX_SIDE, MIN_SIDE, ImageProblem, image_bytes, read_image
+from submission.images import MAX_RATIO, MAX_SIDE, MIN_SIDE, ImageProblem, image_bytes, other_kind, read_image
 
 MAX_BYTES = 2**28
 MAX_PIXELS = 2**26

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from submission import atomic, commands
+from submission.archive import check_directory
 from submission.errors import CompetitionError, shown
 from submission.safe_read import NotReadable, open_regular
-from submission.zip_directory import check_directory
 
 MAX_FEATURES = 8192
 _MAX_ENTRIES = 1000  # of an .npz

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from submission import commands, jpeg
-from submission.archive import ZipFiles, open_files
+from submission.archive import ZipFiles, max_entries, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError
 from submission.files import FolderFiles
@@ -25,7 +25,6 @@ from submission.names import clash_key
 from submission.progress import track
 from submission.references import content_sha256, size_problem
 from submission.safe_read import NotReadable
-from submission.zip_directory import max_entries
 
 _NAME_EXACTLY = "name images exactly as the competition's prompt list does"
 _REMOVE_MANIFEST = "draw the submission again, or remove submission.json: a folder of images is valid without it"

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from submission import Submission, SubmissionError, zip_directory
+from submission import Submission, SubmissionError, archive
 from submission.archive import open_files, write_zip
 from submission.errors import UsageError
 from submission.safe_read import NotReadable
@@ -155,7 +155,7 @@ def test_damage_anywhere_never_raises_anything_else(zipped):
 
 
 def test_too_many_entries(zipped, monkeypatch):
-    monkeypatch.setattr(zip_directory, "MAX_ENTRIES", 4)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 4)
     competition, path = zipped()
     assert "more than 4" in _problems(competition, path)[""]
 

@@ -10,8 +10,8 @@ import zipfile
 
 import pytest
 
+from submission.archive import check_directory, max_entries
 from submission.safe_read import NotReadable
-from submission.zip_directory import check_directory, max_entries
 
 _ENTRY = struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
 
