@@ -12,7 +12,6 @@ from leaderboard.board import LOCAL, SHIPPED, Added, AlreadyThere, BoardError, N
 from leaderboard.gate import GateResult, Verdict, evaluate
 from leaderboard.ranking import Group, Ranked, rank
 from leaderboard.row import Row
-from leaderboard.table import show
 
 __all__ = [
     "LOCAL",
@@ -31,5 +30,4 @@ __all__ = [
     "evaluate",
     "rank",
     "read",
-    "show",
 ]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from leaderboard import board, comparison, editing, entry, outputs, report, table
+from leaderboard import board, editing, entry, gate_files, show, table
+from leaderboard.entry import NotMeasured
 from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
-from leaderboard.measured import NotMeasured
 from leaderboard.ranking import rank
 from submission import atomic, commands
-from submission.atomic import check_writable
+from submission.atomic import check_kept, check_writable
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, run, shown
 
@@ -43,26 +43,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    show = subcommands.add_parser("show", help="print the board: shipped baselines and local entries together")
-    show.add_argument("--all", action="store_true", help="every entry, not only each name's best")
-    show.add_argument(
+    board_ = subcommands.add_parser("show", help="print the board: shipped baselines and local entries together")
+    board_.add_argument("--all", action="store_true", help="every entry, not only each name's best")
+    board_.add_argument(
         "--top",
         type=_count,
         default=TOP,
         metavar="N",
         help="the first N entries of each table, 0: all of them (default: %(default)s)",
     )
-    show.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
-    show.set_defaults(command=_show)
+    board_.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
+    board_.set_defaults(command=_show)
 
-    compare = subcommands.add_parser("table", help="write the models of a competition as a table for a paper")
-    compare.add_argument(
+    table_ = subcommands.add_parser("table", help="write the models of a competition as a table for a paper")
+    table_.add_argument(
         "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
     )
-    compare.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: %(default)s")
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write there (default: print)")
-    compare.add_argument("--all", action="store_true", help="every entry, not only each name's best")
-    compare.set_defaults(command=_compare)
+    table_.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: %(default)s")
+    table_.add_argument("--out", type=Path, metavar="FILE", help="write there (default: print)")
+    table_.add_argument("--all", action="store_true", help="every entry, not only each name's best")
+    table_.set_defaults(command=_table)
 
     check = subcommands.add_parser(
         "check",
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (rename, remove):
         command.add_argument("--competition", metavar="C", help="only in this competition (default: in all)")
 
-    for command in (show, compare, check, rename, remove):
+    for command in (board_, table_, check, rename, remove):
         command.add_argument(
             "--leaderboard",
             type=Path,
@@ -123,13 +123,13 @@ def _show(arguments: argparse.Namespace) -> int:
     groups = rank(entries, tiers, every=arguments.all, top=arguments.top or None)
     if not groups:
         print(f"The board is empty. `{commands.make('score', 'scorer SUBMISSION')}` puts an entry on it.")
-    table.show(Console(highlight=False), groups, competitions)
+    show.print_board(Console(highlight=False), groups, competitions)
     return 0
 
 
-def _compare(arguments: argparse.Namespace) -> int:
+def _table(arguments: argparse.Namespace) -> int:
     competition = Competition.load(arguments.competition)
-    outputs.check({"--out": arguments.out}, {"the board": arguments.leaderboard})
+    check_kept({"--out": arguments.out}, {"the board": arguments.leaderboard})
     entries = board.frames(arguments.leaderboard)
     entries = entries[entries["competition"] == competition.name]
     groups = rank(entries, {competition.name: competition.tiers}, every=arguments.all)
@@ -139,7 +139,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             looked_for=f"{board.SHIPPED} and {arguments.leaderboard}",
             get_it=commands.make("score COMPETITION=… MODEL=…", "scorer SUBMISSION --competition …"),
         )
-    text = comparison.markdown(groups) if arguments.format == "markdown" else comparison.as_csv(groups)
+    text = table.markdown(groups) if arguments.format == "markdown" else table.as_csv(groups)
     if arguments.out is None:
         print(text, end="")
     else:
@@ -177,7 +177,7 @@ def _check(arguments: argparse.Namespace) -> int:
         "what is to be trusted": arguments.trust,
     }
     check_writable(files)
-    outputs.check(files, kept)
+    check_kept(files, kept)
     for path in filter(None, files.values()):
         if path.is_file():  # the answer of an earlier run is not to be read as this one's, however this one ends
             path.unlink()
@@ -186,16 +186,18 @@ def _check(arguments: argparse.Namespace) -> int:
     except Exception as error:
         code = next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), 4)
         code = error.exit_code if isinstance(error, NotMeasured) else code
-        refusal = report.Refusal(code, str(error) or type(error).__name__, _problems(error))
-        report.write(arguments.json, arguments.junit, report.error_json(refusal), report.junit_error(refusal))
-        report.append_step_summary(report.error_markdown(refusal))
+        refusal = gate_files.Refusal(code, str(error) or type(error).__name__, _problems(error))
+        gate_files.write(
+            arguments.json, arguments.junit, gate_files.error_json(refusal), gate_files.junit_error(refusal)
+        )
+        gate_files.append_step_summary(gate_files.error_markdown(refusal))
         if isinstance(error, NotMeasured):  # the scorer has said it
             print(f"not judged: {shown(str(error).splitlines()[0], 400)}", file=sys.stderr)
             return code
         raise
     _print(result)
-    report.write(arguments.json, arguments.junit, report.as_json(result), report.junit(result))
-    report.append_step_summary(report.markdown(result))
+    gate_files.write(arguments.json, arguments.junit, gate_files.as_json(result), gate_files.junit(result))
+    gate_files.append_step_summary(gate_files.markdown(result))
     return result.exit_code
 
 

@@ -1,233 +1,74 @@
-"""The board as a person reads it in a terminal, at 80 columns, at 120, and piped."""
+"""The board as a table of models for a paper or a slide: IS, FID, CLIP, PSNR and SSIM, as Markdown or CSV."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from leaderboard.gate import Verdict, judged, summary
+from leaderboard.gate_files import markdown_text
 from leaderboard.ranking import Group, Ranked
-from leaderboard.row import Row
-from submission.competition import Competition, Tier
-from submission.errors import CompetitionError, MissingPart, shown
-from submission.judging import mark
-from submission.metrics import METRICS, Metric
+from leaderboard.row import FORMULA
+from leaderboard.show import number
+from submission.metrics import METRICS
 
-# From here on the difference to the gate fits beside each value.
-WIDE = 105
-NAME_SHOWN = 60
-PAIRS_SHOWN = 20
-ALIKE = "≈"
-# What another fingerprint may come from, in the order of what a reader should hear first.
-_OTHERWISE = {
-    "prompts_sha256": "other prompts",
-    "n": "another number of images",
-    "references_sha256": "other references",
-    "statistics_sha256": "other statistics of references",
-    "inception": "another Inception",
-    "clip": "another CLIP",
-    "inception_sha256": "other weights of Inception",
-    "clip_sha256": "other weights of CLIP",
-    "protocol": "another protocol",
-}
-_MARKS = {Verdict.BEATS: ("✓", "green"), Verdict.FAILS: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
+# The columns of comparisons on COCO; CLIP-T is a cosine there times 100.
+COLUMNS = ("is", "fid", "clip_t", "psnr", "ssim")
+MEASURED_BY = ("n", "protocol", "inception", "clip", "fingerprint")
 
 
-def show(console: Console, groups: Sequence[Group], competitions: Mapping[str, Competition]) -> None:
-    """Print each group of the board under a heading that says what measured it."""
-    for number_of, group in enumerate(groups):
-        if number_of:
-            console.print()
-        competition = competitions.get(group.competition)
-        console.print(_heading(group, competition, _otherwise(group, groups, competition)))
-        gate = _gate(competition)
-        console.print(_table(group, competition, gate, console.width))
-        for entry in [entry for entry in group.ranked if entry.unranked]:
-            console.print(Text(f"  not ranked: {shown(entry.row.name)}: {shown(entry.unranked, 400)}", "yellow"))
-        for pair in group.pairs[:PAIRS_SHOWN]:
-            images = "the same images" if pair.same else "nearly the same images"
-            line = f"  {ALIKE} {pair.earlier} and {pair.later} have {images}; those of {pair.earlier} were scored first"
-            console.print(Text(line, "yellow"))
-        if len(group.pairs) > PAIRS_SHOWN:
-            console.print(Text(f"  {ALIKE} and {len(group.pairs) - PAIRS_SHOWN} more pairs", "yellow"))
-        if group.more:
-            console.print(Text(f"  and {group.more} more: --top N shows the first N, --top 0 all of them", "yellow"))
-        for line in _legend(group, gate, console.width):
-            console.print(Text(f"  {line}", "dim"))
+def markdown(groups: Sequence[Group]) -> str:
+    """A table for each group, best first, with what measured it: numbers of two tables are not comparable."""
+    return "\n".join(_markdown_of(group) for group in groups)
 
 
-def number(value: float | None, metric: Metric) -> str:
-    """A metric's value with its digits, or a dash."""
-    return "–" if value is None else f"{value:.{metric.digits}f}"
-
-
-def _gate(competition: Competition | None) -> Tier | None:
-    return competition.tier(competition.gate) if competition is not None and competition.gate else None
-
-
-def _otherwise(group: Group, groups: Sequence[Group], competition: Competition | None) -> str:
-    """What a table differs in from the competition as it is now or, where it is not at hand, from its first table."""
-    first = next(other for other in groups if other.competition == group.competition)
-    then, now = ({**one.measured_by, "n": one.n} for one in (group, first))
-    if competition is not None:
-        now |= {"inception": competition.backbones.inception, "clip": competition.backbones.clip}
-        with contextlib.suppress(CompetitionError, MissingPart):
-            now |= {"prompts_sha256": competition.prompts_sha256, "n": len(competition.prompts)}
-    return ", ".join(what for key, what in _OTHERWISE.items() if str(then.get(key, "")) != str(now.get(key, "")))
-
-
-def _heading(group: Group, competition: Competition | None, otherwise: str) -> Text:
-    by = group.measured_by
-    heading = Text.assemble(
-        (competition.title if competition is not None and competition.title else group.competition, "bold"),
-        f"\n{group.competition}, {group.n} images",
-    )
-    if families := next((entry.row.families for entry in group.ranked if entry.row.families is not None), None):
-        heading.append(f" in {families} {'family' if families == 1 else 'families'}")
-    for part in ("inception", "clip"):
-        if part in by:
-            heading.append(f", {'Inception' if part == 'inception' else 'CLIP'} {by[part]}")
-            heading.append(f" ({str(by.get(f'{part}_sha256', ''))[:8]})", "dim")
-    heading.append(f", protocol {by.get('protocol', '?')} ")
-    heading.append(f"[{group.fingerprint}]", "dim")
-    if otherwise:
-        heading.append(f"\nNot to be compared with the competition as it is now: {otherwise}", "yellow")
-    return heading
-
-
-def _table(group: Group, competition: Competition | None, gate: Tier | None, width: int) -> Table:
-    marks = _marks(group, competition)
-    wide, dated = width >= WIDE, width >= WIDE + 15
-    shown = [
-        metric for metric in METRICS.values() if any(_value(entry.row, metric) is not None for entry in group.ranked)
+def _markdown_of(group: Group) -> str:
+    heads = [
+        f"CLIP ×100 {metric.arrow}" if metric.name == "clip_t" else f"{metric.label} {metric.arrow}"
+        for metric in (METRICS[name] for name in COLUMNS)
     ]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1 if wide else 0, 0, 0))
-    table.add_column("#", justify="right")
-    table.add_column("entry", overflow="fold", min_width=8)
-    table.add_column("tiers", justify="right", no_wrap=True)
-    for metric in shown:
-        table.add_column(f"{metric.label}{metric.arrow}", justify="right", no_wrap=True)
-    if gate is not None:
-        table.add_column("gate", justify="center", no_wrap=True)
-    if marks:
-        table.add_column("mark", justify="right", no_wrap=True)
-    if dated:
-        table.add_column("date", no_wrap=True)
-    for entry in group.ranked:
-        more = [_mark(marks, entry.row)] if marks else []
-        more += [Text(f"{entry.row.created_at:%Y-%m-%d}", "dim")] if dated else []
-        table.add_row(*_cells(entry, shown, gate, wide), *more, style=None if entry.place else "dim")
-    if gate is not None:
-        limits = [_limit(gate.thresholds.get(metric.name), metric, wide) for metric in shown]
-        table.add_row("", Text(f"gate: {gate.name}"), "", *limits, style="cyan")
-    return table
+    lines = [f"| model | {' | '.join(heads)} |", "|---|" + "---:|" * len(COLUMNS)]
+    for entry, name in _named(group):
+        lines.append(f"| {markdown_text(name)} | {' | '.join(_cell(entry, column) for column in COLUMNS)} |")
+    by = group.measured_by
+    measured = f"{group.n} images, Inception {by.get('inception', '?')}, CLIP {by.get('clip', '?')}"
+    measured = markdown_text(f"{group.competition}: {measured}, protocol {by.get('protocol', '?')}")
+    lines += ["", f"{measured} (`{group.fingerprint}`). CLIP is the mean cosine of image and prompt.", ""]
+    return "\n".join(lines)
 
 
-def _marks(group: Group, competition: Competition | None) -> dict[tuple[str, str, str], float | None]:
-    """The mark of each entry by its row's key, by the competition as it is now; none where none are given.
-
-    Who is not ranked earns none.
-    """
-    if competition is None:
-        marks = {entry.row.key: entry.row.mark for entry in group.ranked}
-    else:
-        marks = {}
-        for entry in group.ranked:
-            scores = {metric: entry.row.score(metric) for metric in METRICS}
-            earned = mark(scores, competition.tiers, competition.marks)
-            marks[entry.row.key] = None if earned is None else earned.value * (not entry.unranked)
-    return marks if any(value is not None for value in marks.values()) else {}
+def _cell(entry: Ranked, column: str) -> str:
+    value = entry.row.score(column).value
+    if value is not None and column == "clip_t":
+        return f"{100 * value:.2f}"
+    return number(value, METRICS[column])
 
 
-def _mark(marks: Mapping[tuple[str, str, str], float | None], row: Row) -> str:
-    value = marks[row.key]
-    return "–" if value is None else f"{value:g} %"
+def as_csv(groups: Sequence[Group]) -> str:
+    """One line for each model: the numbers with all their digits (CLIP-T is the cosine itself) and what measured it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("model", *COLUMNS, "competition", *MEASURED_BY))
+    for group in groups:
+        by = {"n": group.n, "fingerprint": group.fingerprint, **group.measured_by}
+        for entry, name in _named(group):
+            values = [entry.row.score(column).value for column in COLUMNS]
+            texts = [name, group.competition, *(str(by.get(key, "")) for key in MEASURED_BY)]
+            name, *others = [f"'{text}" if text.startswith(FORMULA) else text for text in texts]
+            writer.writerow([name, *("" if value is None else value for value in values), *others])
+    return buffer.getvalue()
 
 
-def _limit(threshold: float | None, metric: Metric, wide: bool) -> str:
-    if threshold is None:
-        return ""
-    return ("≥ " if metric.higher_is_better else "≤ ") * wide + number(threshold, metric)
-
-
-def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool) -> list[str | Text]:
-    row = entry.row
-    name = Text(row.name if len(row.name) <= NAME_SHOWN else row.name[: NAME_SHOWN - 1] + "…")
-    if entry.shipped:
-        name.append("*", "cyan")
-    if entry.reproduced:
-        name.append("=", "green")
-    if entry.alike:
-        name.append(ALIKE, "yellow")
-    cells: list[str | Text] = [entry.rank_range, name, f"{entry.tiers_passed}/{entry.tiers}"]
-    thresholds = gate.thresholds if gate is not None else {}
-    for metric in shown:
-        value, threshold = _value(row, metric), thresholds.get(metric.name)
-        cell = Text(number(value, metric))
-        if value is not None and threshold is not None and math.isfinite(value):
-            colour = "green" if metric.passes(value, threshold) else "red"
-            if wide:
-                cell.append(f" {value - threshold:+.{metric.digits}f}", colour)
-            elif colour == "red":
-                cell.stylize(colour)
-        cells.append(cell)
-    if gate is not None:
-        cells.append(Text(*_MARKS[_verdict(entry, gate)]))
-    return cells
-
-
-def _verdict(entry: Ranked, gate: Tier) -> Verdict:
-    if entry.unranked:
-        return Verdict.FAILS
-    return summary(judged(gate, {metric: entry.row.score(metric) for metric in METRICS}))[0]
-
-
-def _value(row: Row, metric: Metric) -> float | None:
-    return row.numbers[metric.name]
-
-
-def _legend(group: Group, gate: Tier | None, width: int) -> list[str]:
-    legend = []
-    if ranged := [entry for entry in group.ranked if entry.places and entry.places[0] != entry.places[1]]:
-        first, last = ranged[0].places or (0, 0)
-        legend.append(
-            f"{ranged[0].rank_range}: its place is somewhere from {first} to {last}; the 95 % intervals of FID overlap"
+def _named(group: Group) -> list[tuple[Ranked, str]]:
+    """The ranked entries, then the suspect ones; a local one with a shipped one's name is told apart."""
+    shipped = {entry.row.name for entry in group.ranked if entry.shipped}
+    return [
+        (
+            entry,
+            entry.row.name
+            + " (scored here)" * (not entry.shipped and entry.row.name in shipped)
+            + " (suspect)" * (entry.row.status == "suspect"),
         )
-    if gate is not None and width >= WIDE and (example := _example(group, gate)):
-        legend.append(f"{example}: the score, and how far it is from the gate's threshold (green: reached)")
-    if any(_verdict(entry, gate) is Verdict.UNKNOWN for entry in group.ranked if gate is not None):
-        legend.append(f"? cannot tell at N = {group.n}: an interval holds the threshold")
-    old = [entry.row for entry in group.ranked if entry.row.families is None and entry.row.score("fid").low is not None]
-    if old:
-        legend.append(f"{len(old)} scored by an earlier version, whose intervals are too narrow")
-    if any(entry.shipped for entry in group.ranked):
-        legend.append("* shipped baseline")
-    if any(entry.reproduced for entry in group.ranked):
-        legend.append("= the same bytes were scored here")
-    if any(entry.alike for entry in group.ranked):
-        legend.append(f"{ALIKE} another name's images, or nearly so: the host decides what that means")
-    if group.hidden:
-        legend.append(f"{group.hidden} more with --all")
-    lines: list[str] = []
-    for part in legend:  # as many on a line as fit
-        if lines and len(lines[-1]) + len(part) + 5 <= width:
-            lines[-1] += f" · {part}"
-        else:
-            lines.append(part)
-    return lines
-
-
-def _example(group: Group, gate: Tier) -> str:
-    """A cell of the table as it is printed where the difference to the gate fits beside the value."""
-    for entry in group.ranked:
-        for metric, threshold in gate.thresholds.items():
-            if (value := entry.row.score(metric).value) is not None:
-                digits = METRICS[metric].digits
-                return f"{value:.{digits}f} {value - threshold:+.{digits}f}"
-    return ""
+        for entry in group.ranked
+        if entry.place is not None or entry.row.status == "suspect"
+    ]

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from leaderboard import better, board, editing, outputs, table
+from leaderboard import board, comparison, editing, show
 from scorer import cache, statistics
 from scorer.networks import protocols
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
-from submission.atomic import check_writable
+from submission.atomic import check_kept, check_writable
 from submission.errors import UsageError, run, shown
 
 PROBLEMS_WRITTEN = 1000
@@ -57,7 +57,7 @@ def _command(arguments: argparse.Namespace) -> int:
     files = {"--json": arguments.json, "--csv": arguments.csv, "--problems": arguments.problems}
     ranking = None if arguments.no_leaderboard else arguments.leaderboard
     check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
-    outputs.check(files, _kept(arguments, competition))
+    check_kept(files, _kept(arguments, competition))
     if ranking is not None:
         board.content(ranking)
         if arguments.name is not None:
@@ -156,10 +156,10 @@ def _to_board(path: Path, card: Scorecard) -> list[str]:
     if isinstance(added, board.AlreadyThere):
         return [f"These images are already on the board {path}, as {added.row.name}"]
     lines = [f"Added to the board {path}, as {added.row.name}"]
-    lines += [f"{table.ALIKE} {entry.words}: the board says so on both" for entry in added.alike[:ALIKE_SHOWN]]
+    lines += [f"{show.ALIKE} {entry.words}: the board says so on both" for entry in added.alike[:ALIKE_SHOWN]]
     if len(added.alike) > ALIKE_SHOWN:
-        lines.append(f"{table.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
-    return lines + ([better.than(added.row, added.last)] if added.last is not None else [])
+        lines.append(f"{show.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
+    return lines + ([comparison.than(added.row, added.last)] if added.last is not None else [])
 
 
 def _kept(arguments: argparse.Namespace, competition: Competition) -> dict[str, Path | None]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, rank, read, table
+from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, rank, read, show
 from leaderboard.__main__ import main
 from leaderboard.board import Entry
 from leaderboard.row import COLUMNS, FORMULA
@@ -273,7 +273,7 @@ def test_families_are_on_the_board_and_rows_of_earlier_versions_have_none(
     assert [row.families for row in read(path)] == [None, 166]
     assert path.read_text().splitlines()[0].endswith(",families")
     groups = rank([Entry(row, False) for row in read(path)])
-    table.show(Console(width=100, force_terminal=False), groups, {})
+    show.print_board(Console(width=100, force_terminal=False), groups, {})
     shown = capsys.readouterr().out
     assert "3 images in 166 families" in shown
     assert "1 scored by an earlier version, whose intervals are too narrow" in shown

@@ -1,95 +1,54 @@
-"""The table for a paper: which entries, which numbers, and text that cannot break the table."""
+"""The newest entry against the one before it, under the same name and measured alike."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from leaderboard import board, comparison
-from leaderboard.__main__ import main
-from leaderboard.board import Entry
-from leaderboard.ranking import rank
-from leaderboard.row import from_scorecard
-from submission.errors import run
+from leaderboard import Added, append, comparison
+from submission import Scorecard
 
-
-def entry(card, shipped: bool = False) -> Entry:
-    return Entry(from_scorecard(card), shipped)
-
-
-def rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def study(make_card):
-    """The 2023 comparison of four generators on 10,000 images of COCO 2014, as entries of one board."""
-    table = {
-        "GLIDE (classifier guidance)": (24.64, 44.18, 0.1750, 8.37, 0.13),
-        "GLIDE (classifier-free)": (14.21, 98.21, 0.1729, 8.66, 0.04),
-        "VQ-Diffusion": (24.29, 37.04, 0.2946, 8.41, 0.12),
-        "Stable Diffusion": (31.74, 19.83, 0.2956, 8.54, 0.13),
-    }
-    names = ("is", "fid", "clip_t", "psnr", "ssim")
-    return [
-        entry(make_card(model, content=model, **dict(zip(names, values, strict=True))))
-        for model, values in table.items()
-    ]
+def add(tmp_path: Path, make_card: Callable[..., Scorecard]) -> Callable[..., Added]:
+    def append_card(hours: int, name: str = "mine", **changes) -> Added:
+        card = make_card(name=name, content=f"{name}{hours}", **changes)
+        outcome = append(tmp_path / "board.csv", card, START + timedelta(hours=hours))
+        assert isinstance(outcome, Added)
+        return outcome
+
+    return append_card
 
 
-def test_the_markdown_is_the_study_s_table(study) -> None:
-    lines = comparison.markdown(rank(study)).splitlines()
-    assert lines[0] == "| model | IS ↑ | FID ↓ | CLIP ×100 ↑ | PSNR ↑ | SSIM ↑ |"
-    assert lines[2] == "| Stable Diffusion | 31.74 | 19.83 | 29.56 | 8.54 | 0.1300 |"
-    assert [line.split(" | ")[2] for line in lines[2:6]] == ["19.83", "37.04", "44.18", "98.21"]
-    assert len({line.count("|") for line in lines[:6]}) == 1
+def test_each_metric_with_its_direction(add) -> None:
+    assert add(0).last is None
+    found = add(1, fid=75.5, clip_i=0.79, ssim=None, psnr=10.001)
+    assert comparison.than(found.row, found.last) == (
+        "Better than your last of 2026-01-31 12:00 UTC: FID better by 4.50 (80.00 -> 75.50); "
+        "CLIP-I worse by 0.0100 (0.8000 -> 0.7900); CLIP-T the same (0.3000); IS the same (4.00); PSNR the same (10.00)"
+    )
 
 
-def test_the_csv_keeps_every_digit(make_card) -> None:
-    (row,) = rows(comparison.as_csv(rank([entry(make_card(fid=12.345678901234, clip_t=-0.0123456789))])))
-    assert (float(row["fid"]), float(row["clip_t"])) == (12.345678901234, -0.0123456789)
-    assert (row["model"], row["competition"], row["n"], row["inception"]) == ("monster", "tiny", "3", "bestiary")
+def test_a_tier_counts_more_than_fid(add) -> None:
+    add(0, fid=80.0)
+    lost = add(1, fid=70.0, clip_t=0.1)  # no longer the baseline's
+    assert comparison.than(lost.row, lost.last).startswith("Not better than your last")
 
 
-def test_what_was_not_measured_is_not_a_number(make_card) -> None:
-    groups = rank([entry(make_card(psnr=None, ssim=None))])
-    assert comparison.markdown(groups).splitlines()[2].endswith("| 30.00 | – | – |")
-    assert (rows(comparison.as_csv(groups))[0]["psnr"]) == ""
+def test_what_cannot_be_told_is_said(add) -> None:
+    add(0, fid=80.0, fid_interval=(75.0, 85.0))
+    close = add(1, fid=79.0, fid_interval=(74.0, 84.0))
+    assert "FID better by 1.00 within the 95 % interval (80.00 -> 79.00)" in comparison.than(close.row, close.last)
 
 
-def test_what_another_protocol_measured_is_a_table_of_its_own(make_card) -> None:
-    other = make_card("other", content="b", fingerprint={"inception": "clean", "inception_sha256": "9" * 64})
-    groups = rank([entry(make_card()), entry(other)])
-    text = comparison.markdown(groups)
-    assert text.count("| model |") == 2
-    assert "Inception clean" in text.split("| model |")[2]
-    assert len({row["fingerprint"] for row in rows(comparison.as_csv(groups))}) == 2
-
-
-def test_a_local_entry_is_told_from_the_shipped_one_of_its_name(make_card) -> None:
-    groups = rank([entry(make_card(fid=13.0), shipped=True), entry(make_card(content="b", fid=14.0))])
-    assert [row["model"] for row in rows(comparison.as_csv(groups))] == ["monster", "monster (scored here)"]
-
-
-def test_a_name_cannot_break_the_table_or_run_in_a_spreadsheet(make_card) -> None:
-    groups = rank([entry(make_card("=1+1|<b>x</b>"))])
-    line = comparison.markdown(groups).splitlines()[2]
-    assert line.replace("\\|", "").count("|") == 7
-    assert "<b>" not in line
-    assert rows(comparison.as_csv(groups))[0]["model"].startswith("'=")
-
-
-def test_the_command_writes_the_file_that_is_asked_for(competition, make_card, tmp_path: Path, capsys) -> None:
-    local = tmp_path / "leaderboard.csv"
-    common = ["table", "--competition", str(competition.root), "--leaderboard", str(local)]
-    assert run(main, common) == 4
-    assert "the board has no entry of tiny" in capsys.readouterr().err
-    board.append(local, make_card())
-    assert run(main, common) == 0
-    assert "| monster | 4.00 | 80.00 | 30.00 |" in capsys.readouterr().out
-    out = tmp_path / "table.csv"
-    assert run(main, [*common, "--format", "csv", "--out", str(out)]) == 0
-    assert rows(out.read_text())[0]["model"] == "monster"
+def test_only_what_was_measured_alike_under_the_same_name_is_compared(add) -> None:
+    add(0)
+    add(1, fid=50.0)
+    assert add(2, name="other").last is None
+    assert add(3, fingerprint={"inception": "clean"}).last is None
+    assert add(4).last.numbers["fid"] == 50.0  # the newest, not the best

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from leaderboard import append, board, comparison, rank
+from leaderboard import append, board, rank, table
 from leaderboard.__main__ import main
 from leaderboard.row import from_cells, from_scorecard, to_cells
 from submission import Competition, Scorecard
@@ -109,7 +109,7 @@ def test_a_suspect_row_is_kept_marked_and_not_ranked(suspect_card, ruled: Compet
     assert "not ranked: copied: suspect" in shown
     (group,) = rank([board.Entry(row, False) for row in board.read(path)])
     assert [(entry.row.name, entry.place) for entry in group.ranked] == [("honest", 1), ("copied", None)]
-    assert "copied (suspect)" in comparison.markdown([group]).replace("\\", "")
+    assert "copied (suspect)" in table.markdown([group]).replace("\\", "")
     # The newest row is the suspect one.
     assert run(main, ["check", "--competition", str(ruled.root), "--trust", str(path)]) == 1
     assert "found suspect when it was scored" in " ".join(capsys.readouterr().out.split())

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import scorer.__main__
-from leaderboard import measured
+from leaderboard import entry
 from leaderboard.__main__ import main
 from submission import Competition
 from submission.errors import run
@@ -92,7 +92,7 @@ def scorer_here(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         calls.append(list(arguments))
         return run(scorer.__main__.main, arguments)
 
-    monkeypatch.setattr(measured, "run_scorer", in_process)
+    monkeypatch.setattr(entry, "run_scorer", in_process)
     return calls
 
 
@@ -232,7 +232,7 @@ def test_it_is_another_process_that_no_file_beside_it_gets_into(good: Path, tiny
     trap.mkdir()
     for name in ("numpy", "torch", "scorer", "submission", "json"):
         (trap / f"{name}.py").write_text(f"open({str(tmp_path / 'touched')!r}, 'w')")
-    environment = {**os.environ, "PYTHONPATH": str(Path(measured.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(entry.__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "leaderboard", "check", str(good), "--competition", str(tiny.root)],
         cwd=trap, env=environment, capture_output=True, text=True, check=False,
@@ -246,7 +246,7 @@ def test_it_is_another_process_that_no_file_beside_it_gets_into(good: Path, tiny
 def test_a_scorer_that_ends_without_an_answer(
     check, good: Path, monkeypatch, tmp_path, code: int, expected: int
 ) -> None:
-    monkeypatch.setattr(measured, "run_scorer", lambda _: code)
+    monkeypatch.setattr(entry, "run_scorer", lambda _: code)
     (tmp_path / "gate.json").write_text('{"passed": true}')  # of an earlier run
     assert check(good, "--json", str(tmp_path / "gate.json")) == expected
     if expected == 130:
