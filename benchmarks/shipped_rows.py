@@ -2,8 +2,8 @@
 
 Whatever changes a number of every row (another way of making intervals, other weights, another chip) is answered by
 this one command. Drawing goes on where it was interrupted, and what is drawn already is only scored. The board is
-replaced at the end, as a whole: rows of models that were not asked for stay as they are. Also printed are the lines of
-README's table. `nearest` and `mean-image` need the training images (`make data`).
+replaced at the end, as a whole, and so are the board in README.md and the rows of the table in docs/numbers.md; rows of
+models that were not asked for stay as they are. `nearest` and `mean-image` need the training images (`make data`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from leaderboard import board
@@ -22,7 +24,11 @@ from submission import Competition, Scorecard, atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.metrics import METRICS
 
+ROOT = Path(__file__).resolve().parent.parent
+README, NUMBERS = ROOT / "README.md", ROOT / "docs" / "numbers.md"
 COMPETITION = "bestiary"
+# What is no model: shown below them.
+ANCHORS = ("monster, names shuffled", "nearest", "mean-image", "noise")
 # Each row's name, and what draws it.
 ROWS = {
     "stable": ("stable",),
@@ -49,8 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     old = board.read(arguments.board)
     rows = replaced(old, cards)
     atomic.write_bytes(arguments.board, as_csv(rows))
-    for line in readme_lines(cards):
-        print(line)
+    if arguments.board == board.SHIPPED:
+        _rewrite(README, lambda text: with_board(text, shipped_board()))
+        _rewrite(NUMBERS, lambda text: with_rows(text, cards))
     print(f"{len(cards)} rows of {len(rows)} are new: {arguments.board}")
     for row in rows:
         if row.families is None:
@@ -74,16 +81,47 @@ def as_csv(rows: Sequence[Row]) -> bytes:
     return buffer.getvalue().encode("utf-8")
 
 
-def readme_lines(cards: Mapping[str, Scorecard]) -> list[str]:
-    """The lines of README's table of baselines, best FID first."""
-    lines = []
-    for name, card in sorted(cards.items(), key=lambda item: item[1].scores["fid"].value or 0.0):
-        digits = {**{metric: METRICS[metric].digits for metric in METRICS}, "ssim": 3}
-        cells = [f"{card.scores[metric].value:.{digits[metric]}f}" for metric in METRICS]
-        cells.insert(3, f"{card.context['clip_t_shuffled']:.4f}")
-        cells += [f"{share:.3f}" for share in (card.accuracy or {}).values()]
-        lines.append(f"| {name.replace('guided ', 'guided, ')} | {' | '.join(cells)} |")
-    return lines
+def shipped_board() -> str:
+    """What `leaderboard show` prints of the shipped rows alone, at 80 columns."""
+    command = [sys.executable, "-m", "leaderboard", "show", "--competition", COMPETITION, "--leaderboard", os.devnull]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603 - our own command
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.decode().splitlines())
+
+
+def with_board(page: str, shown: str) -> str:
+    """README's text with `shown` in the place of its board."""
+    return re.sub(r"(?<=^```text\n).*?(?=^```$)", lambda _: shown, page, flags=re.MULTILINE | re.DOTALL)
+
+
+def with_rows(page: str, cards: Mapping[str, Scorecard]) -> str:
+    """The text of docs/numbers.md with the cards' rows in its table of baselines, the ranked models' best FID first."""
+    lines = page.splitlines()
+    first = 1 + lines.index(next(line for line in lines if line.startswith("| the references themselves |")))
+    end = next(index for index in range(first, len(lines)) if not lines[index].startswith("|"))
+    rows = {line.split("|")[1].strip(): line for line in lines[first:end]}
+    rows |= {title(name): table_row(name, card) for name, card in cards.items()}
+    fid = {name: float(line.split("|")[2]) for name, line in rows.items()}
+    ordered = sorted(rows, key=lambda name: (name in ANCHORS, fid[name]))
+    return "\n".join([*lines[:first], *(rows[name] for name in ordered), *lines[end:]]) + "\n"
+
+
+def title(name: str) -> str:
+    """A row's name as the table writes it."""
+    return name.replace("guided ", "guided, ")
+
+
+def table_row(name: str, card: Scorecard) -> str:
+    """The line in docs/numbers.md: the metrics, CLIP-T of shuffled prompts, and the attributes' accuracy."""
+    digits = {**{metric: METRICS[metric].digits for metric in METRICS}, "ssim": 3}
+    cells = [f"{card.scores[metric].value:.{digits[metric]}f}" for metric in METRICS]
+    cells.insert(3, f"{card.context['clip_t_shuffled']:.4f}")
+    cells += [f"{fraction:.3f}" for fraction in (card.accuracy or {}).values()]
+    return f"| {title(name)} | {' | '.join(cells)} |"
+
+
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
+    atomic.write_bytes(path, change(path.read_text(encoding="utf-8")).encode("utf-8"))
 
 
 def _card(name: str, folder: Path, device: str) -> Scorecard:
@@ -109,7 +147,8 @@ def _run(command: list[str], name: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped_rows", description=__doc__.split("\n\n")[1])
+    description = (__doc__ or "").split("\n\n")[1]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped_rows", description=description)
     add = parser.add_argument
     add("--only", metavar="A,B", help=f"some of the rows (default: all): {', '.join(ROWS)}")
     add("--folder", type=Path, default=Path("submission/out/bestiary"), help="the drawings (default: %(default)s)")

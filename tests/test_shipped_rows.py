@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import shipped_rows
 from leaderboard import board
-from submission import Competition, Scorecard
+from submission import Scorecard
 from submission.errors import run
 from submission.metrics import METRICS
 from submission.scorecard import Score
@@ -55,7 +55,6 @@ def test_rows_are_replaced_in_their_place_and_the_others_kept(
         else:
             assert new == old
     printed = capsys.readouterr().out
-    assert "| noise | 7.25 |" in printed
     assert "2 rows of 11 are new" in printed
 
 
@@ -64,12 +63,36 @@ def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing: the rows are stable" in capsys.readouterr().err
 
 
-def test_the_readme_table_has_a_column_for_each_cell() -> None:
-    head = next(
-        line for line in Path("README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| model |")
-    )
-    made = card("monster", 3.87)
-    made = replace(made, accuracy=dict.fromkeys(("body", "colours", "features", "item", "action"), 0.5))
-    (line,) = shipped_rows.readme_lines({"monster": made})
-    assert line.count("|") == head.count("|")
-    assert Competition.load(shipped_rows.COMPETITION).name == "bestiary"
+def test_the_board_in_the_readme_is_what_the_shipped_rows_give() -> None:
+    page = shipped_rows.README.read_text(encoding="utf-8")
+    shown = shipped_rows.shipped_board()
+    assert "gate: " in shown
+    assert shipped_rows.with_board(page, shown) == page, f"the board is now\n{shown}"
+    assert "```text\nanother\n```" in shipped_rows.with_board(page, "another\n")
+
+
+def test_the_table_of_numbers_is_what_the_shipped_rows_say() -> None:
+    """The columns that baselines.csv has: the attributes' are printed by the scorer alone."""
+    lines = shipped_rows.NUMBERS.read_text(encoding="utf-8").splitlines()
+    head = next(line for line in lines if line.startswith("| model |"))
+    labels = [cell.strip(" ↑↓") for cell in head.split("|")]
+    for row in board.read(board.SHIPPED):
+        (line,) = [line for line in lines if line.startswith(f"| {shipped_rows.title(row.name)} |")]
+        cells = [cell.strip() for cell in line.split("|")]
+        assert len(cells) == len(labels)
+        for name, metric in METRICS.items():
+            written = cells[labels.index(metric.label)]
+            value = row.score(name).value
+            assert written == f"{value:.{len(written.partition('.')[2])}f}", (row.name, name)
+
+
+def test_new_rows_take_their_place_in_the_table_of_numbers() -> None:
+    page = shipped_rows.NUMBERS.read_text(encoding="utf-8")
+    made = replace(card("glide", 500.0), accuracy=dict.fromkeys(("body", "colours", "features", "item", "action"), 0.5))
+    before, after = page.splitlines(), shipped_rows.with_rows(page, {"glide": made}).splitlines()
+    changed = [line for line in after if line not in before]
+    assert [line[:17] for line in changed] == ["| glide | 500.00 "]
+    assert len(after) == len(before)
+    place = {line.split("|")[1].strip(): number for number, line in enumerate(after) if line.startswith("|")}
+    assert place["clip-guided, pretrained"] < place["glide"] < place["nearest"]
+    assert changed[0].count("|") == after[place["monster"]].count("|")
