@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.row import Row
-from submission.looks import NEAR, similarities
+from submission.similarity_digest import NEAR, similarities
 
 
 @dataclass(frozen=True)
 class Alike:
-    """An entry under another name with the same images (`similarity` None) or similar ones (from `looks.NEAR` to 1)."""
+    """An entry under another name with the same images (`similarity` None) or similar ones (from NEAR to 1)."""
 
     name: str
     submission_sha256: str

@@ -72,10 +72,10 @@ class Row:
     something else wrote. `measured_by` is the fingerprint without `competition` and `n`. `tiers` is how many tiers
     there were when it was scored, `created_at` is UTC, `status` is "ok", "suspect" (it breaks
     a rule of the competition) or "invalid". `mark` is in percent, None where the competition gives none; `broken` says
-    which rules a suspect broke; `look` is the submission's (`submission.looks`), "" where it is not known; `alike` is
-    the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is none;
-    `families` is how many families of prompts the intervals draw anew, None in a row of a version whose intervals drew
-    single images, and so are too narrow.
+    which rules a suspect broke; `look` is the submission's (`submission.similarity_digest`), "" where it is not known;
+    `alike` is the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is
+    none; `families` is how many families of prompts the intervals draw anew, None in a row of a version whose intervals
+    drew single images, and so are too narrow.
     """
 
     name: str

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from submission import atomic
-from submission.delimited import as_cell
+from submission.csv_text import as_cell
 
 
 def write_per_image(

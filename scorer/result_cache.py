@@ -19,10 +19,9 @@ from typing import Any
 
 from scorer.decoding import ahead
 from submission import Competition, Scorecard, Submission, atomic
-from submission.hashes import file_sha256
+from submission.hashes import content_sha256, file_sha256
 from submission.images import max_file_bytes
 from submission.paths import cache_home, submissions_home
-from submission.references import content_sha256
 from submission.safe_read import NotReadable, read_regular
 
 FOLDER = "results"

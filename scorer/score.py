@@ -27,11 +27,11 @@ from scorer.per_image import write_per_image
 from scorer.setup import Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import UsageError, shown
+from submission.hashes import content_sha256
 from submission.image_hashes import split
 from submission.judging import judge, mark, no_mark
-from submission.looks import look_of
-from submission.references import content_sha256
 from submission.scorecard import TIME_FORMAT
+from submission.similarity_digest import look_of
 
 
 def score(

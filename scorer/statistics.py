@@ -16,8 +16,8 @@ import numpy as np
 from scorer.networks.protocols import PROTOCOLS
 from submission.archive import open_files
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
+from submission.image_names import SUFFIXES
 from submission.images import ImageProblem, max_file_bytes, read_image
-from submission.names import SUFFIXES
 from submission.progress import track
 from submission.safe_read import NotReadable, read_regular
 from submission.statistics import Statistics, write_statistics

@@ -16,16 +16,16 @@ from submission.competition import Competition
 from submission.data_check import check_data
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
+from submission.image_hashes import hash_folder, write_hashes
+from submission.image_names import SUFFIXES
 from submission.images import max_file_bytes
 from submission.import_picture import FITS
 from submission.importing import import_submission
 from submission.manifest import MANIFEST_NAME
-from submission.names import SUFFIXES
 from submission.per_image import Ranking, worst
 from submission.safe_read import NotReadable
 from submission.sheet import draw_sheet, sheet_bytes
 from submission.submission import Submission, read_manifest
-from submission.training_hashes import hash_folder, write_hashes
 
 
 def _parser() -> argparse.ArgumentParser:

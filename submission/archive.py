@@ -16,7 +16,7 @@ from typing import BinaryIO
 from submission import atomic
 from submission.errors import Problem, UsageError, shown
 from submission.files import FolderFiles, ignored_note, is_junk
-from submission.names import PICTURE_SUFFIXES, clash_key
+from submission.image_names import PICTURE_SUFFIXES, clash_key
 from submission.safe_read import NotReadable, open_regular
 
 # Images do not shrink in a zip. One that unpacks to so many times its size is made to cost time, not to be looked at.

@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from submission import commands, paths, strict_json, strict_toml
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.families import families, problems_of_group
+from submission.image_hashes import read_hashes
 from submission.judging import Line, Tier, TierTable, problems_of_marks, problems_of_tiers
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
 from submission.rules import Rules
 from submission.safe_read import NotReadable, read_regular
 from submission.statistics import Statistics, problem_of_names, read_statistics
-from submission.training_hashes import read_hashes
 
 _SHIPPED = paths.competitions()
 _FILE = "competition.toml"

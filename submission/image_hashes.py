@@ -4,15 +4,31 @@ The look is a DCT hash (Zauner, "Implementation and Benchmarking of Perceptual I
 made for small pictures: the signs of the lowest frequencies of three channels, because two sprites on white may differ
 in nothing but their colours. A resize leaves low frequencies as they are, so it needs none of its own. All sums are of
 whole numbers that float64 holds exactly: equal pixels give equal hashes on every machine.
+
+The file of a competition's training hashes, by which a scorer knows a copied image without having the images: a header
+line, then 30 bytes per distinct image (`code`), sorted. Nothing in it can be executed, equal images give equal bytes,
+and no image can be made from it.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from submission import atomic, commands
+from submission.errors import CompetitionError, MissingPart, Problem
+from submission.files import is_junk
+from submission.hashes import pixel_sha256
+from submission.image_names import SUFFIXES
+from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.progress import track
+from submission.safe_read import NotReadable, read_regular
 
 PIXEL_BYTES = 6  # of the SHA-256: among 10^5 x 10^5 pairs, 4 in 10^5 chance of one false match
 LOOK_BYTES = 24
@@ -31,13 +47,6 @@ _ORDER = [(c, u, v) for c, n in _FREQUENCIES.items() for u in range(n) for v in 
 # Bits that belong together are spread over the bytes: a search goes by pieces, which should differ between pictures.
 _C, _U, _V = (np.array(column) for column in zip(*(_ORDER[i * 37 % len(_ORDER)] for i in range(192)), strict=True))
 _FLAT = 4.0  # of 255: a picture whose brightness and colours vary less, as a standard deviation, has no look
-
-
-def pixel_sha256(image: np.ndarray) -> str:
-    """The SHA-256 of a uint8 RGB image (H, W, 3), in hexadecimal: its size and its pixels, whatever file held them."""
-    digest = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]}:".encode())
-    digest.update(np.ascontiguousarray(image))
-    return digest.hexdigest()
 
 
 def pixel_hash(image: np.ndarray) -> np.ndarray:
@@ -93,3 +102,57 @@ def _cosines(side: int, shift: int) -> np.ndarray:
     u, i = np.arange(max(_FREQUENCIES.values()))[:, None], np.arange(side)[None]
     cosines = np.rint(_SCALE * np.cos(np.pi * u * (2 * i + 1) / (2 * side)))
     return np.stack([np.pad(cosines, ((0, 0), (place, 2 * shift - place))) for place in range(2 * shift + 1)])
+
+
+# The number is of the hashes' definition: raise it when `code` changes.
+HEADER = b"drawoff image hashes 1\n"
+MAX_BYTES = 2**30
+
+
+def hash_folder(folder: Path, *, progress: bool = False) -> np.ndarray:
+    """The sorted distinct codes (N, 30) uint8 of all PNG and JPEG files in `folder` and the folders in it.
+
+    Raises MissingPart when there are none, CompetitionError that names every file which is not an image to score.
+    """
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    # A thumbnail or a notebook's copy that a system keeps among the images is none of them.
+    paths = sorted(path for path in images if not any(is_junk(part) for part in path.relative_to(folder).parts))
+    if not paths:
+        raise MissingPart("there are no images to hash", looked_for=folder, get_it="name the folder of training images")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = list(track(pool.map(_read, paths), "hashing images", total=len(paths), show=progress))
+    if problems := [item for item in found if isinstance(item, Problem)]:
+        raise CompetitionError(f"{folder}: some files are not 8-bit RGB images, as submissions are", problems)
+    return distinct(item for item in found if not isinstance(item, Problem))
+
+
+def distinct(codes: Iterable[np.ndarray]) -> np.ndarray:
+    """The codes (N, 30) uint8, each once, sorted."""
+    return np.unique(np.stack(list(codes)), axis=0)
+
+
+def write_hashes(path: Path, codes: np.ndarray) -> None:
+    """Write the codes (N, 30) uint8, as `hash_folder` returns them."""
+    atomic.write_bytes(path, HEADER + np.ascontiguousarray(codes).tobytes())
+
+
+def read_hashes(path: Path) -> np.ndarray:
+    """The codes (N, 30) uint8 in the file. Raises CompetitionError."""
+    try:
+        data = read_regular(path, MAX_BYTES, follow=True)
+    except NotReadable as error:
+        raise CompetitionError(f"{path}: {error}") from None
+    body = data.removeprefix(HEADER)
+    if len(body) == len(data) or not body or len(body) % CODE_BYTES:
+        raise CompetitionError(
+            f"{path}: is not a file of training hashes of this version\n"
+            f"  write it again: {commands.module('submission hashes')} FOLDER --out FILE"
+        )
+    return np.frombuffer(body, np.uint8).reshape(-1, CODE_BYTES)
+
+
+def _read(path: Path) -> np.ndarray | Problem:
+    try:
+        return code(read_image(read_regular(path, max_file_bytes(None), follow=True), None, grey=True))
+    except (ImageProblem, NotReadable) as error:
+        return Problem(path.name, str(error))

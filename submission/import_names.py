@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from submission.delimited import Table, from_cell, read_table
+from submission.csv_text import Table, from_cell, read_table
 from submission.errors import Problem, UsageError, listing
-from submission.names import clash_key, without_suffix
+from submission.image_names import clash_key, without_suffix
 from submission.prompts import MAX_FILE_BYTES, Prompt
 from submission.safe_read import NotReadable, read_regular
 

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from submission.names import why_unsafe
+from submission.image_names import why_unsafe
 
 
 class NoHome(RuntimeError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from submission import commands
-from submission.delimited import from_cell, read_table
+from submission.csv_text import from_cell, read_table
 from submission.errors import Problem, UsageError, listing
 from submission.metrics import EXTRA_METRICS, METRICS
 from submission.safe_read import NotReadable, read_regular

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from submission import strict_json
-from submission.delimited import find_column, read_table
+from submission.csv_text import find_column, read_table
 from submission.errors import CompetitionError, Problem
-from submission.names import SUFFIXES, clash_key, why_unsafe, with_suffix
+from submission.image_names import SUFFIXES, clash_key, why_unsafe, with_suffix
 from submission.safe_read import NotReadable, read_regular
 
 MAX_FILE_BYTES = 64 * 2**20

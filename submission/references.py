@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -13,8 +13,9 @@ import numpy as np
 
 from submission.archive import open_files
 from submission.errors import CompetitionError, Problem
+from submission.hashes import content_sha256
+from submission.image_names import SUFFIXES, clash_key
 from submission.images import ImageProblem, max_file_bytes, read_image
-from submission.names import SUFFIXES, clash_key
 from submission.progress import track
 from submission.safe_read import NotReadable
 
@@ -125,9 +126,3 @@ class References:
     def hashes(self) -> dict[str, str]:
         """The sha256 of each file."""
         return {name: hashlib.sha256(self.read_bytes(name)).hexdigest() for name in self.names}
-
-
-def content_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash for a set of named things: sha256 over the lines "name\\0sha256\\n", sorted by name."""
-    lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(hashes.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()

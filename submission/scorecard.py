@@ -83,9 +83,9 @@ class Scorecard:
     part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
     where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` what speaks
     against the images, None in a scorecard of a version that did not look, `look` a digest of the images that near
-    copies share (`submission.looks`), `created_at` when it was measured, in UTC: the same images measured alike are the
-    same scorecard whenever that was, `families` how many families of prompts there were, which the intervals draw anew,
-    None in a scorecard of a version whose intervals drew single images.
+    copies share (`submission.similarity_digest`), `created_at` when it was measured, in UTC: the same images measured
+    alike are the same scorecard whenever that was, `families` how many families of prompts there were, which the
+    intervals draw anew, None in a scorecard of a version whose intervals drew single images.
     """
 
     competition: str

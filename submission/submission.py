@@ -18,12 +18,12 @@ from submission.archive import ZipFiles, max_entries, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError
 from submission.files import FolderFiles
-from submission.image_hashes import pixel_sha256
+from submission.hashes import content_sha256, pixel_sha256
+from submission.image_names import clash_key
 from submission.images import ImageProblem, max_file_bytes, read_image
 from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
-from submission.names import clash_key
 from submission.progress import track
-from submission.references import content_sha256, size_problem
+from submission.references import size_problem
 from submission.safe_read import NotReadable
 
 _NAME_EXACTLY = "name images exactly as the competition's prompt list does"

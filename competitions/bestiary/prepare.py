@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from competitions.bestiary import dataset
-from submission import paths, training_hashes
+from submission import image_hashes, paths
 from submission.errors import run
 
 SHIPPED = Path(__file__).resolve().parent
@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     else:
         _draw(entries, args.out, args.workers)
     if args.hashes:
-        codes = training_hashes.hash_folder(args.out / "train", progress=True)
-        training_hashes.write_hashes(SHIPPED / "training.hashes", codes)
+        codes = image_hashes.hash_folder(args.out / "train", progress=True)
+        image_hashes.write_hashes(SHIPPED / "training.hashes", codes)
         print(f"hashes of {len(codes)} distinct training images in {SHIPPED / 'training.hashes'}")
     return 0
 

@@ -27,8 +27,8 @@ from PIL import Image, ImageOps
 from submission import atomic, commands, paths, strict_json
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, run
+from submission.image_names import clash_key, why_unsafe
 from submission.images import image_bytes
-from submission.names import clash_key, why_unsafe
 from submission.progress import track
 from submission.prompts import read_prompts
 from submission.safe_read import NotReadable, read_regular

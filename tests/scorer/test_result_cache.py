@@ -12,7 +12,7 @@ import pytest
 
 from scorer import result_cache
 from submission import Competition, Scorecard, Submission
-from submission.references import content_sha256
+from submission.hashes import content_sha256
 from submission.scorecard import Score
 
 Kept = tuple[Path, Submission, Scorecard]

@@ -14,9 +14,8 @@ from competitions.bestiary.artist.world import frame_numbers
 from submission import Competition, CompetitionError, MissingPart
 from submission.__main__ import main
 from submission.errors import run
-from submission.image_hashes import code
+from submission.image_hashes import HEADER, code, distinct, hash_folder, read_hashes, write_hashes
 from submission.images import read_image
-from submission.training_hashes import HEADER, distinct, hash_folder, read_hashes, write_hashes
 
 SHIPPED = Path(bestiary.SHIPPED) / "training.hashes"
 

@@ -38,7 +38,7 @@ def look_of(looks: np.ndarray) -> str:
         bits[~part.any(axis=1)] = 0
         for total, half in zip(sums, (bits[:, ~turns], bits[:, turns]), strict=True):
             total += _sums(half, start * half.shape[1])
-    return VERSION + base64.b64encode(np.packbits(sums.ravel() > 0)).decode() if sums.any() else ""
+    return VERSION + base64.b64encode(np.packbits(sums.ravel() > 0).tobytes()).decode() if sums.any() else ""
 
 
 def similarities(look: str, others: Sequence[str]) -> np.ndarray:

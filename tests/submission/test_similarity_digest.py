@@ -11,7 +11,7 @@ from PIL import Image
 
 from submission import Competition
 from submission.image_hashes import PIXEL_BYTES, code
-from submission.looks import NEAR, look_of, similarities
+from submission.similarity_digest import NEAR, look_of, similarities
 
 N = 48
 # The looks of the bestiary's first 48 prompts as these models drew them.
