@@ -13,7 +13,6 @@ from pathlib import Path
 from submission import atomic, commands
 from submission.archive import open_files, write_zip
 from submission.competition import Competition
-from submission.data_check import check_data
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
 from submission.image_hashes import hash_folder, write_hashes
@@ -132,7 +131,7 @@ def _outside(out: Path, submission: Path) -> Path:
 
 def _validate(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
-    read = check_data(competition, progress=True)
+    read = competition.check_data(progress=True)
     submission = Submission.open(options.submission, competition, progress=True)
     size = f"{competition.image_size}×{competition.image_size} pixels" if competition.image_size else "any size"
     if competition.reference_shapes:
@@ -266,7 +265,7 @@ def _data(options: argparse.Namespace) -> None:
         print(f"{'here' if path.exists() else 'not here':<10}{what:<17}{shown(str(path))}")
         missing += [] if path.exists() else [path]
     try:
-        read = check_data(competition, progress=True)
+        read = competition.check_data(progress=True)
         if read["families"]:
             count, families = len(competition.prompts), len(set(competition.families))
             print(f"{count} prompts in {families} {'family' if families == 1 else 'families'}")

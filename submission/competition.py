@@ -1,69 +1,32 @@
-"""`competition.toml` -> Competition. Parsing is strict; the data it points to is read only when something needs it."""
+"""A competition: what its `competition.toml` says, and its data, each read only when something needs it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from submission import commands, paths, strict_json, strict_toml
+from submission import commands, paths, strict_json
+from submission.competition_toml import Backbones, read_competition_toml
 from submission.errors import CompetitionError, MissingPart, Problem
-from submission.families import families, problems_of_group
+from submission.families import families
 from submission.image_hashes import read_hashes
-from submission.judging import Line, Tier, TierTable, problems_of_marks, problems_of_tiers
+from submission.judging import Tier
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
 from submission.rules import Rules
 from submission.safe_read import NotReadable, read_regular
-from submission.statistics import Statistics, problem_of_names, read_statistics
+from submission.statistics import Statistics, read_statistics
 
 _SHIPPED = paths.competitions()
 _FILE = "competition.toml"
-_FILES = ("prompts", "references", "statistics", "attributes", "training_hashes")
 _MAX_JSON_BYTES = 64 * 2**20
-
-_Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _CompetitionTable(_Table):
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-    title: Line | None = None
-    prompts: Line
-    references: Line | None = None
-    statistics: Line | Annotated[list[Line], Field(min_length=1, max_length=2)] | None = None
-    attributes: Line | None = None
-    training_hashes: Line | None = None
-    image_size: Annotated[int, Field(ge=8, le=4096)] | None = None
-    group: Line | None = None
-    gate: Line | None = None
-    data_help: _Sentence | None = None
-
-
-class Backbones(_Table):
-    """The protocol of the measurement: which Inception, which CLIP, and CLIP's weights (an open_clip tag or a file)."""
-
-    inception: Literal["clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"] = "clean"
-    clip: Line = "ViT-B-32-quickgelu"
-    clip_weights: Line | None = None
-
-
-class _File(_Table):
-    competition: _CompetitionTable
-    backbones: Backbones = Backbones(clip_weights="openai")
-    tiers: list[TierTable] = Field(default_factory=list)
-    marks: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
-    rules: Rules = Field(default_factory=Rules)
-    baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +46,7 @@ class Competition:
     backbones: Backbones
     tiers: tuple[Tier, ...]
     baselines: dict[str, dict[str, Any]]
-    files: dict[str, Any]  # each of _FILES as written in the toml
+    files: dict[str, Any]  # what the toml names, by its key; the statistics' files are a list
     marks: dict[str, float] = field(default_factory=dict)
     data_help: str | None = None
     rules: Rules = field(default_factory=Rules)
@@ -98,23 +61,8 @@ class Competition:
     def load(cls, path: str | os.PathLike[str]) -> Competition:
         """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
         file = _find(path)
-        try:
-            parsed = _File.model_validate(strict_toml.parse(read_regular(file, strict_toml.MAX_BYTES, follow=True)))
-        except ValidationError as error:
-            raise CompetitionError(f"{file}: is not valid", [_problem(entry) for entry in error.errors()]) from None
-        except ValueError as error:
-            raise CompetitionError(f"{file}: {error}") from None
-        tiers = tuple(parsed.tiers)
+        parsed = read_competition_toml(file)
         table = parsed.competition
-        problems = [*problems_of_tiers(tiers, table.gate), *problems_of_marks(tiers, parsed.marks)]
-        problems += [*parsed.rules.problems(table.training_hashes), *problems_of_group(table.group)]
-        files = {key: getattr(table, key) for key in _FILES}
-        if isinstance(files["statistics"], str):
-            files["statistics"] = [files["statistics"]]
-        if files["statistics"] is not None and (problem := problem_of_names(files["statistics"])):
-            problems.append(Problem("competition.statistics", problem))
-        if problems:
-            raise CompetitionError(f"{file}: is not valid", problems)
         return cls(
             name=table.name,
             title=table.title or table.name,
@@ -122,9 +70,9 @@ class Competition:
             image_size=table.image_size,
             gate=table.gate,
             backbones=parsed.backbones,
-            tiers=tiers,
+            tiers=tuple(parsed.tiers),
             baselines=parsed.baselines,
-            files=files,
+            files=table.files,
             marks=parsed.marks,
             data_help=table.data_help,
             rules=parsed.rules,
@@ -283,6 +231,37 @@ class Competition:
             raise CompetitionError(f"{path}: is not valid", [Problem("", what) for what in problems])
         return value  # type: ignore[return-value]
 
+    def check_data(self, *, progress: bool = False) -> dict[str, bool]:
+        """Read everything that the competition names and this machine has, every reference included.
+
+        Returns which parts were read: a part that is not on this machine, or that the competition has not, is False.
+        Raises CompetitionError with the problems of all parts together.
+        """
+        parts: dict[str, Callable[[], object]] = {
+            "prompts": lambda: self.prompts,
+            "families": lambda: self.families,
+            "references": lambda: self.references().shapes(progress=progress),
+            "statistics": self.statistics,
+            "attributes": self.attributes,
+            "training_hashes": self.training_hashes,
+        }
+        read = dict.fromkeys(parts, False)
+        errors: list[CompetitionError] = []
+        for part, look in parts.items():
+            if part in ("families", "references") and not read["prompts"]:
+                continue  # without prompts there is nothing to group, and nothing to look for
+            try:
+                read[part] = look() is not None
+            except MissingPart:
+                pass
+            except CompetitionError as error:
+                errors.append(error)
+        if errors:
+            together = CompetitionError("\n".join(map(str, errors)))
+            together.problems = [problem for error in errors for problem in error.problems]
+            raise together
+        return read
+
 
 def _find(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
@@ -296,12 +275,3 @@ def _find(path: str | os.PathLike[str]) -> Path:
             f" or give the path of a {_FILE} or of its folder"
         )
     return file
-
-
-def _problem(entry: Any) -> Problem:
-    key = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        return Problem(key, "is not a key of competition.toml", "check its spelling and its table")
-    if entry["type"] == "missing":
-        return Problem(key, "is missing")
-    return Problem(key, f"{entry['msg']}, found {entry['input']!r}")

@@ -21,7 +21,7 @@ from safetensors.torch import save
 
 from leaderboard import board
 from scorer.networks.weight_files import load_state_dict
-from submission import strict_json, strict_toml
+from submission import competition_toml, strict_json
 from submission.archive import ZipFiles
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart
@@ -134,7 +134,7 @@ READERS: dict[str, tuple[str, list[bytes], Callable[[Path], object], tuple[type[
     "manifest": ("json", [_MANIFEST], lambda path: Manifest.parse(path.read_bytes()), (ValueError,)),
     "json": ("json", [_MANIFEST, _PROMPTS], lambda path: strict_json.parse(path.read_bytes()), ()),
     "scorecard": ("json", [_CARD], lambda path: Scorecard.from_json(path.read_bytes()), (ValueError,)),
-    "toml": ("toml", [TOML.encode()], lambda path: strict_toml.parse(path.read_bytes()), (ValueError,)),
+    "toml": ("toml", [TOML.encode()], lambda path: competition_toml.parse(path.read_bytes()), (ValueError,)),
     "competition": ("toml", [TOML.encode()], Competition.load, (CompetitionError,)),
     "board": ("csv", [_BOARD], board.read, (CompetitionError,)),
     "safetensors": ("safetensors", [save({"a": torch.arange(4.0), "b": torch.ones(2, 2)})], _state, (MissingPart,)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from submission import strict_toml
+from submission import competition_toml
 from submission.competition import Competition
 from submission.errors import CompetitionError
 
@@ -28,7 +28,7 @@ CASES = {
 @pytest.mark.parametrize(("said", "data"), CASES.items(), ids=CASES)
 def test_refused_in_words(tmp_path, said, data):
     with pytest.raises(ValueError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        strict_toml.parse(data)
+        competition_toml.parse(data)
     (tmp_path / "competition.toml").write_bytes(data)
     with pytest.raises(CompetitionError, match=r"competition\.toml: "):
         Competition.load(tmp_path)
@@ -36,4 +36,4 @@ def test_refused_in_words(tmp_path, said, data):
 
 def test_what_is_not_a_key_may_have_dots():
     text = f'a = "{"x." * 500}"\nb = [{"1.5, " * 500}]\n' + "c." * 31 + "d = 1"
-    assert strict_toml.parse(text.encode())["b"] == [1.5] * 500
+    assert competition_toml.parse(text.encode())["b"] == [1.5] * 500
