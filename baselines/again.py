@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines import hub, participant
 from baselines import options as option
+from baselines import participant, pretrained
 from baselines.registry import Recipe, recipe
 from baselines.request import Request
 from submission import Competition, Manifest
@@ -125,7 +125,7 @@ def _weights(manifest: Manifest, competition: Competition, named: object, given:
     own = competition.baselines.get(manifest.model, {}).get("weights")
     if isinstance(named, str) and isinstance(own, str) and named in (own, competition.path(own).resolve().name):
         return None
-    if isinstance(named, str) and hub.is_hub_id(named) and not Path(named).exists():
+    if isinstance(named, str) and pretrained.is_hub_id(named) and not Path(named).exists():
         return named
     raise UsageError(f"it was drawn with the weights {shown(str(named))}: say where they are with --weights")
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from baselines import hub, registry
 from baselines import options as option
+from baselines import pretrained, registry
 from submission import Competition, commands
 from submission.errors import CompetitionError
 from submission.paths import data_home, repo_root
@@ -26,7 +26,7 @@ def missing_parts(name: str, competition: Competition) -> list[str]:
     weights = option.competition_defaults(name, model.options, competition).get("weights")
     if weights is None:
         parts += [str(path) for path, there in registry.files(model, competition) if there is None]
-    elif not Path(weights).exists() and hub.cached(weights) is None:
+    elif not Path(weights).exists() and pretrained.cached(weights) is None:
         parts.append(f"weights {weights}")
     return parts
 
@@ -65,8 +65,8 @@ def _how_to_get(competition: Competition) -> list[str]:
         except CompetitionError:  # the table says so
             continue
         for kind, _, rest in (part.rpartition(" ") for part in parts):
-            if kind == "weights" and hub.is_hub_id(rest):
-                found.append(hub.download(rest))
+            if kind == "weights" and pretrained.is_hub_id(rest):
+                found.append(pretrained.download(rest))
             elif kind == "package":
                 found.append(commands.install([rest]))
             elif rest.startswith(data) and competition.data_help is None:

@@ -33,6 +33,7 @@ class Model:
         tolerates: the precisions in which its networks draw as they should.
         files: what it reads, as a path with `{weights}` (baselines/weights), `{data}` (the competition's data) or
             `{competition}` (its name); ` | ` separates alternatives. `--weights` takes the place of all of them.
+        trainer: the module whose command trains it.
     """
 
     target: str
@@ -41,6 +42,7 @@ class Model:
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     tolerates: tuple[str, ...] = PRECISIONS
+    trainer: str | None = None
 
 
 MODELS: dict[str, Model] = {
@@ -61,6 +63,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/monster",),
+        trainer="baselines.monster.train",
     ),
     "glide": Model(
         "baselines.glide.pipeline",
@@ -69,6 +72,7 @@ MODELS: dict[str, Model] = {
         packages=("torch", "safetensors"),
         files=("{weights}/glide",),
         tolerates=("float32", "float16"),
+        trainer="baselines.glide.train",
     ),
     "glide-clip": Model(
         "baselines.glide.pipeline:load_clip_guided",
@@ -84,6 +88,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/vq", "{weights}/monster"),
+        trainer="baselines.vq_diffusion.train",
     ),
     "stable": Model(
         "baselines.stable_diffusion.pipeline",
@@ -91,6 +96,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale", "compile"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
         files=("{weights}/stable", "{weights}/monster"),
+        trainer="baselines.stable_diffusion.train",
     ),
     "clip-guided": Model(
         "baselines.clip_guided.pipeline",
@@ -98,6 +104,7 @@ MODELS: dict[str, Model] = {
         options=("weights", "steps", "guidance_scale", "guide", "guidance_form"),
         packages=("torch", "diffusers", "safetensors"),
         files=("{weights}/clip-guided",),
+        trainer="baselines.clip_guided.train",
     ),
 }
 

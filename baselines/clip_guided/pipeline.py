@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,14 +19,12 @@ from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_variance
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import load_network
-from submission import Competition, MissingPart, Prompt, commands
+from baselines.pretrained import Pretrained, load_network
+from submission import Competition, Prompt
 from submission.errors import UsageError, some
-from submission.hashes import file_sha256
-from submission.paths import readable
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "clip-guided"
 UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
+NEEDS = ("steps", "batch_size", "fixed_batch", "guide", "guidance_form", "guidance_scale")
 
 
 class ClipGuided:
@@ -44,7 +40,7 @@ class ClipGuided:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Pretrained,
         hardware: Hardware,
         *,
         guide: str | None = None,
@@ -53,7 +49,7 @@ class ClipGuided:
         guidance_scale: float | None = None,
         prompts: Sequence[Prompt] = (),
     ) -> None:
-        defaults = json.loads(_file(folder, "sampling.json").read_text(encoding="utf-8"))
+        defaults = folder.sampling(needs=NEEDS)
         name = guide or defaults["guide"]
         self._form = form or defaults["guidance_form"]
         steps = defaults["steps"] if steps is None else steps
@@ -63,15 +59,15 @@ class ClipGuided:
         self._hardware = hardware
         self._device = torch.device(hardware.device)
         self._process = diffusion(steps)
-        files = [_file(folder, file) for file in UNET_FILES]
-        unet = load_network(UNet2DModel, folder / "unet")
+        for file in UNET_FILES:
+            folder.hashed(file)
+        unet = load_network(UNet2DModel, folder.path / "unet")
         # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
         self._unet = PixelUNet(unet.float()).to(self._device, memory_format=hardware.memory_format).eval()
         self.settings: dict[str, object] = {
             "steps": steps,
             "guide": name,
             "sampler": "ancestral",
-            "precision": hardware.precision,
         }
         self._guide: Guide | None = None
         self.notes: list[str] = []
@@ -79,8 +75,8 @@ class ClipGuided:
             if guidance_scale is not None or form is not None:
                 raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
         else:
-            files += [_file(folder, f"guides/{name}.json"), _file(folder, f"guides/{name}.safetensors")]
-            self._guide = load_guide(*files[-2:]).to(self._device).requires_grad_(False)
+            files = [folder.hashed(f"guides/{name}{suffix}") for suffix in (".json", ".safetensors")]
+            self._guide = load_guide(*files).to(self._device).requires_grad_(False)
             if self._guide.config.image_size != self._unet.image_size:
                 raise UsageError(
                     f"the guide {name} sees images of {self._guide.config.image_size} pixels, the diffusion draws "
@@ -92,7 +88,7 @@ class ClipGuided:
             on = "x_t" if self._guide.config.noised or self._form == "raw" else "predicted x_0"
             self.settings |= {"guidance_form": self._form, "guidance_scale": self._scale, "guide_sees": on}
             self.notes = prompt_notes(self._guide, prompts)
-        self.weights = {file.relative_to(folder).as_posix(): file_sha256(file) for file in files}
+        self.weights = folder.sha256
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -125,18 +121,6 @@ def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:
     return [what] if unread else []
 
 
-def _file(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.exists():
-        raise MissingPart(
-            f"the weights of clip-guided are not complete: no {name}",
-            looked_for=readable(path),
-            get_it=f"train them ({commands.make('train MODEL=clip-guided', 'baselines.clip_guided.train')}), or name"
-            " a folder that has them with --weights",
-        )
-    return path
-
-
 def load(
     competition: Competition,
     hardware: Hardware,
@@ -154,7 +138,7 @@ def load(
         UsageError: more steps than the diffusion was trained with, or options that do not go together.
     """
     return ClipGuided(
-        Path(weights) if weights else SHIPPED,
+        Pretrained("clip-guided", weights),
         hardware,
         guide=guide,
         form=guidance_form,

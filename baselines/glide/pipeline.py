@@ -66,7 +66,6 @@ class Glide:
             "guidance_scale": scale,
             "sampler": defaults.sampler,
             "upsampler": f"ddim {defaults.upsample_respacing}",
-            "precision": str(self._base.dtype).removeprefix("torch."),
         }
         if by_clip:
             self.settings["classifier_free_scale"] = self._classifier_free_scale

@@ -16,13 +16,13 @@ from baselines.glide.released import CLIP_FILES, FILES, GPT2_FILES, OPENAI, down
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
 from baselines.glide.unet import UNet
 from baselines.hardware import Hardware
+from baselines.pretrained import WEIGHTS
 from submission import MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.paths import readable
 
 TOLERATES = ("float32", "float16")  # the released models' own two
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "glide"
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Folder:
             MissingPart: there is no such folder.
             UsageError: its glide.json is wrong, or it is no folder.
         """
-        path = Path(weights).expanduser() if weights else SHIPPED
+        path = Path(weights).expanduser() if weights else WEIGHTS / "glide"
         if path.is_file():
             raise UsageError(f"{path} is a file; GLIDE's weights are a folder, with base.pt and others in it")
         if not path.is_dir():

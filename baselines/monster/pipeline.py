@@ -6,9 +6,7 @@ were tuned on the validation prompts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,45 +18,39 @@ from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.monster.sampling import sample, solver
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import load_network
-from submission import Competition, MissingPart, commands
+from baselines.pretrained import Pretrained, chosen
+from submission import Competition
 from submission.errors import UsageError
-from submission.hashes import file_sha256
-from submission.paths import readable
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "monster"
-NETWORKS = {"vae": AutoencoderKL, "text_encoder": CLIPTextModel, "unet": UNet2DConditionModel}
+PARTS = ("vae", "text_encoder", "unet", "tokenizer")
 
 
 class Monster:
     """A trained monster. `settings` and `weights` go into the manifest."""
 
     def __init__(
-        self, folder: Path, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
+        self, folder: Pretrained, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
-        defaults = json.loads((folder / "sampling.json").read_text(encoding="utf-8"))
-        self._steps = defaults["steps"] if steps is None else steps
-        self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
+        defaults = folder.sampling(needs=("steps", "guidance_scale", "batch_size"))
+        defaults = chosen(defaults, steps=steps, guidance_scale=guidance_scale)
+        self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
         self.batch_size: int = defaults["batch_size"]
         self._hardware = hardware
         self._device = torch.device(hardware.device)
-        self._tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        loaded = {part: load_network(kind, folder / part) for part, kind in NETWORKS.items()}
-        self._text_encoder = loaded["text_encoder"].float().to(self._device).eval()
+        self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
+        self._text_encoder = folder.network("text_encoder", CLIPTextModel).float().to(self._device)
         # These compute in the hardware's precision; the sampler and the text encoder in float32.
         self._vae, self._unet = (
-            loaded[part].float().to(self._device, memory_format=hardware.memory_format).eval()
-            for part in ("vae", "unet")
+            folder.network(part, kind).float().to(self._device, memory_format=hardware.memory_format)
+            for part, kind in (("vae", AutoencoderKL), ("unet", UNet2DConditionModel))
         )
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = {
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "sampler": "dpmsolver++ 2M",
-            "precision": hardware.precision,
         }
-        files = sorted(folder.rglob("*.safetensors"))
-        self.weights = {str(file.relative_to(folder)): file_sha256(file) for file in files}
+        self.weights = folder.sha256
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -100,13 +92,4 @@ def load(
     """
     if steps is not None and steps < 1:
         raise UsageError(f"--steps {steps}: must be at least 1")
-    folder = Path(weights) if weights else SHIPPED
-    for part in (*NETWORKS, "tokenizer", "sampling.json"):
-        if not (folder / part).exists():
-            raise MissingPart(
-                f"the monster's weights are not complete: no {part}",
-                looked_for=readable(folder / part),
-                get_it=f"train them ({commands.make('train MODEL=monster', 'baselines.monster.train')}), or name"
-                " a folder that has them with --weights",
-            )
-    return Monster(folder, hardware, steps=steps, guidance_scale=guidance_scale)
+    return Monster(Pretrained("monster", weights, PARTS), hardware, steps=steps, guidance_scale=guidance_scale)

@@ -7,10 +7,9 @@ float32 the images are those of the pipeline.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +20,15 @@ from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
-from baselines.hub import model_folder
 from baselines.pixels import to_arrays, to_pixels
-from baselines.stable_diffusion.folder import Parts, load_parts
+from baselines.pretrained import chosen
+from baselines.stable_diffusion.folder import Parts, load_parts, open_folder
 from baselines.stable_diffusion.sampling import denoise
 from submission import Competition, Prompt
 from submission.errors import UsageError, some
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "stable"
 # DPM-Solver++ needs 15 to 20 steps with guidance (arXiv 2211.01095, section 1); the scale is the pipeline's own.
-DEFAULTS = {"steps": 25, "guidance_scale": 7.5, "batch_size": 8}
+DEFAULTS = {"steps": 25, "guidance_scale": 7.5, "batch_size": 8, "fixed_batch": None}
 # As many as fit into about 0.5 GB at Stable Diffusion v1's 77 x 768 in half precision.
 PROMPTS_KEPT = 4096
 
@@ -50,15 +48,15 @@ class StableDiffusion:
         self,
         parts: Parts,
         hardware: Hardware,
-        defaults: dict[str, float],
+        defaults: dict[str, Any],
         *,
         compile: bool = False,
         prompts: Sequence[Prompt] = (),
     ) -> None:
         self._device = torch.device(hardware.device)
-        self._steps, self._guidance_scale = int(defaults["steps"]), defaults["guidance_scale"]
-        self.batch_size = int(defaults["batch_size"])
-        self._fixed_batch: int | None = defaults.get("fixed_batch")
+        self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
+        self.batch_size: int = defaults["batch_size"]
+        self._fixed_batch: int | None = defaults["fixed_batch"]
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
         self._unet = parts.unet.to(self._device, memory_format=hardware.memory_format)
         self._vae = parts.vae.to(self._device, memory_format=hardware.memory_format)
@@ -72,7 +70,6 @@ class StableDiffusion:
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "sampler": "dpmsolver++ 2M",
-            "precision": str(self._dtype).removeprefix("torch."),
         } | ({"compile": True} if compile else {})
         self.weights = dict(parts.sha256)
         self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(prompts)]
@@ -125,12 +122,9 @@ def load(
         MissingPart: the folder or a part of it is not there.
         UsageError: it is no Stable Diffusion, or more steps than it was trained with.
     """
-    folder = model_folder(weights) if weights else SHIPPED
+    folder = open_folder(weights)
     parts = load_parts(folder, hardware.dtype)
-    described = folder / "sampling.json"
-    defaults = DEFAULTS | (json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {})
-    asked = {"steps": steps, "guidance_scale": guidance_scale}
-    defaults |= {name: value for name, value in asked.items() if value is not None}
+    defaults = chosen(folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
     known = parts.scheduler.config.num_train_timesteps
     if defaults["steps"] > known:
         raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")

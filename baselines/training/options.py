@@ -70,7 +70,7 @@ def add_model(parser: argparse.ArgumentParser, runs: str, out: str) -> None:
 
 
 def add_share(parser: argparse.ArgumentParser) -> None:
-    """`--share` of a command whose finished folder has parts that were trained before (`baselines.shared_parts`)."""
+    """`--share` of a command whose finished folder has parts that were trained before (`baselines.pretrained`)."""
     parser.add_argument(
         "--share", action="store_true", help="let the finished folder name such parts instead of holding copies"
     )

@@ -7,64 +7,76 @@ a `sampling.json` with the defaults that were tuned on the validation prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import VQDiffusionScheduler, VQModel
+from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import seeded_generators
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays
+from baselines.pretrained import Pretrained, chosen
 from baselines.vq_diffusion.decoding import decode
-from baselines.vq_diffusion.loading import find, find_parts, load_parts, sampling_defaults, weights_sha256
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
-from baselines.vq_diffusion.transformer import with_time_per_image
+from baselines.vq_diffusion.transformer import load_transformer, with_time_per_image
 from submission import Competition
 from submission.errors import UsageError
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "vq"
+EMBEDDINGS = "learned_classifier_free_sampling_embeddings"
+PARTS = ("vqvae", "text_encoder", "tokenizer", "transformer", "scheduler", EMBEDDINGS)
+# Where the folder has no sampling.json: what Tang et al. (arXiv 2205.16007) draw the hub's model with.
+# The networks are given `fixed_batch` prompts at a time, whatever the batch: codes are drawn, and a rounding that turns
+# one draw changes the picture.
+DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "batch_size": 8, "fixed_batch": 8}
 
 
 class VQDiffusion:
-    """A trained VQ-Diffusion model. `settings` and `weights` go into the manifest."""
+    """A trained VQ-Diffusion model. `settings` and `weights` go into the manifest.
+
+    The hub's own model is older than safetensors: of its pickles only the weights are read (weights_only=True, as
+    diffusers and transformers always do). diffusers' own loading of the whole folder does not work.
+    """
 
     def __init__(
-        self, folder: Path, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
+        self, folder: Pretrained, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
-        defaults = sampling_defaults(folder)
-        folders = find_parts(folder)
-        parts = load_parts(folders)
-        self._scheduler: VQDiffusionScheduler = parts["scheduler"]
+        self._scheduler: VQDiffusionScheduler = folder.load("scheduler", VQDiffusionScheduler)
         trained = self._scheduler.config.num_train_timesteps
-        self._steps = min(defaults["steps"], trained) if steps is None else steps
-        if self._steps > trained:
+        if steps is not None and steps > trained:
             raise UsageError(f"--steps {steps}: this model was trained with {trained} and draws in at most so many")
-        self._guidance_scale = defaults["guidance_scale"] if guidance_scale is None else guidance_scale
+        defaults = chosen(folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
+        self._steps = min(defaults["steps"], trained)
+        self._guidance_scale = defaults["guidance_scale"]
         self._truncation_rate = defaults["truncation_rate"]
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
         self._device = torch.device(hardware.device)
+
+        def network(part: str, kind: Any) -> Any:
+            return folder.network(part, kind, pickles=True, more=True).float()
+
         # Transformer and decoder compute in the hardware's precision; sampler and text encoder in float32.
-        self._tokenizer = parts["tokenizer"]
-        self._text_encoder = parts["text_encoder"].float().to(self._device).eval()
-        self._vqvae: VQModel = parts["vqvae"].float().to(self._device, memory_format=hardware.memory_format).eval()
-        self._transformer = with_time_per_image(parts["transformer"].float().to(self._device)).eval()
-        learned = parts["learned_classifier_free_sampling_embeddings"]
+        self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
+        self._text_encoder = network("text_encoder", CLIPTextModel).to(self._device)
+        self._vqvae: VQModel = network("vqvae", VQModel).to(self._device, memory_format=hardware.memory_format)
+        self._transformer = with_time_per_image(load_transformer(folder).float().to(self._device)).eval()
+        learned = network(EMBEDDINGS, LearnedClassifierFreeSamplingEmbeddings)
         if learned.learnable:
-            self._null = learned.embeddings.detach().float().to(self._device)
+            self._null = learned.embeddings.detach().to(self._device)
         else:
             self._null = encode(self._text_encoder, self._tokenizer, [""])[0]
         self.settings = {
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "truncation_rate": self._truncation_rate,
-            "precision": hardware.precision,
         }
-        self.weights = weights_sha256(folders)
+        self.weights = folder.sha256
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -101,4 +113,4 @@ def load(
         MissingPart: the weights are not there, or lack a part.
         UsageError: more steps than the model was trained with.
     """
-    return VQDiffusion(find(weights or str(SHIPPED)), hardware, steps=steps, guidance_scale=guidance_scale)
+    return VQDiffusion(Pretrained("vq", weights, PARTS), hardware, steps=steps, guidance_scale=guidance_scale)

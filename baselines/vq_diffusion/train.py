@@ -16,7 +16,7 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
-from baselines import shared_parts
+from baselines import pretrained
 from baselines.processes import in_the_first
 from baselines.training.options import (
     accelerator_of,
@@ -41,7 +41,7 @@ def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *,
     """
     out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
-    shared_parts.bring(("text_encoder", "tokenizer"), text, out, share=share)
+    pretrained.bring(("text_encoder", "tokenizer"), text, out, share=share)
     vqvae = VQModel.load_config(out / "vqvae")
     width = CLIPTextConfig.from_pretrained(text / "text_encoder")
     size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from diffusers import Transformer2DModel
 from diffusers.models.normalization import AdaLayerNorm
 from jaxtyping import Float, Int
+from safetensors.torch import load_file
 from torch import Tensor
+
+from baselines.pretrained import Pretrained
+from submission.errors import UsageError
+from submission.paths import readable
 
 
 class AdaLayerNormPerImage(AdaLayerNorm):
@@ -14,6 +20,29 @@ class AdaLayerNormPerImage(AdaLayerNorm):
     def forward(self, x: Float[Tensor, "b l d"], timestep: Int[Tensor, " b"]) -> Float[Tensor, "b l d"]:
         scale, shift = self.linear(self.silu(self.emb(timestep)))[:, None].chunk(2, dim=-1)
         return self.norm(x) * (1 + scale) + shift
+
+
+def load_transformer(folder: Pretrained) -> Transformer2DModel:
+    """What Transformer2DModel.from_pretrained does, but for a config.json of 2022 as well, which has no norm_type.
+
+    Raises:
+        MissingPart: the weights are not there.
+        UsageError: they do not fit the network of their config.json.
+    """
+    (file, *_), _ = folder.weights_of("transformer", pickles=True)
+    config = Transformer2DModel.load_config(file.parent, local_files_only=True)
+    network = Transformer2DModel.from_config({**config, "norm_type": "ada_norm"})
+    if file.suffix == ".safetensors":
+        weights = load_file(file)
+    else:
+        weights = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UsageError(
+            f"the weights in {readable(file.parent)} are not those of the network in its config.json"
+        ) from error
+    return network
 
 
 def with_time_per_image(transformer: Transformer2DModel) -> Transformer2DModel:

@@ -11,7 +11,6 @@ import pytest
 
 import baselines
 from baselines.generator import checked_images, describe
-from baselines.hardware import decide
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 
@@ -67,7 +66,6 @@ def test_the_manifest_learns_what_decides_the_pixels(load: Callable, weights: Pa
         "guidance_scale": 40.0,
         "guide_sees": "predicted x_0",
         "sampler": "ancestral",
-        "precision": decide("cpu").precision,
     }
     files = (
         "unet/config.json",

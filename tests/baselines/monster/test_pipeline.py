@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import baselines
-from baselines.monster import pipeline
+from baselines.pretrained import WEIGHTS
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 
@@ -66,7 +66,7 @@ def test_a_missing_part_says_what_to_do(tmp_path, bestiary):
 
 def test_defaults_come_from_the_folder(tmp_path, bestiary):
     folder = tmp_path / "mine"
-    shutil.copytree(pipeline.SHIPPED, folder)
+    shutil.copytree(WEIGHTS / "monster", folder)
     (folder / "sampling.json").write_text(json.dumps({"steps": 3, "guidance_scale": 1.0, "batch_size": 2}))
     monster = baselines.load("monster", bestiary, "cpu", weights=str(folder))
     assert (monster.settings["steps"], monster.settings["guidance_scale"], monster.batch_size) == (3, 1.0, 2)
