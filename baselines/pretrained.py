@@ -18,8 +18,8 @@ from baselines import registry
 from submission import MissingPart, atomic, commands
 from submission.errors import UsageError
 from submission.hashes import file_sha256
+from submission.library_messages import quiet_libraries
 from submission.paths import readable
-from submission.quiet import quiet_libraries
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 SAMPLING_FILE = "sampling.json"

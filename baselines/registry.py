@@ -16,8 +16,8 @@ from baselines.generator import Generator
 from baselines.hardware import PRECISIONS, Hardware, decide, resolve_device
 from submission import Competition, commands
 from submission.errors import MissingPart, UsageError
+from submission.library_messages import quiet_libraries
 from submission.paths import data_home, repo_root
-from submission.quiet import quiet_libraries
 
 
 @dataclass(frozen=True)

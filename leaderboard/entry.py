@@ -21,9 +21,8 @@ from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.metrics import METRICS
 from submission.safe_read import NotReadable, read_regular
-from submission.scorecard import Score, Scorecard
+from submission.scorecard import RuleCheck, Score, Scorecard
 from submission.submission import Submission
-from submission.suspicions import RuleCheck
 
 _BYTES_LIMIT = 16 * 2**20
 _REFUSALS = (2, 3, 4)  # the exit codes that submission.errors gives

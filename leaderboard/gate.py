@@ -10,8 +10,7 @@ from leaderboard.entry import Entry, Trusted
 from submission.competition import Competition, Tier
 from submission.errors import UsageError, shown
 from submission.metrics import METRICS, Metric
-from submission.scorecard import Score
-from submission.suspicions import RuleCheck
+from submission.scorecard import RuleCheck, Score
 
 SCHEMA_VERSION = 2
 

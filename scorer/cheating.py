@@ -23,8 +23,7 @@ from scorer.near_duplicates import look_alikes
 from scorer.setup import Setup
 from submission import Submission
 from submission.image_hashes import PIXEL_BYTES, split
-from submission.scorecard import Score
-from submission.suspicions import Finding, Suspicions
+from submission.scorecard import Finding, Score, Suspicions
 
 # Of the median distance of a reference to the nearest other one. On the bestiary, noise of ±8, JPEG 90 and ±3 of
 # brightness stay below it in 95 % of pictures; an ideal artist, who draws the same monster in another pose, in 1 %.
@@ -75,7 +74,7 @@ def find(
     features: Float[Tensor, "n d"] | None = None,
     reference_features: Float[Tensor, "n d"] | None = None,
 ) -> dict[str, Finding]:
-    """What was found, by the names of `submission.suspicions.FINDINGS`; without a key what could not be looked for.
+    """What was found, by the names of `submission.scorecard.FINDINGS`; without a key what could not be looked for.
 
     Args:
         queries: (N, 438) uint8, `image_hashes.query` of each image.

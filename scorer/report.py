@@ -9,8 +9,7 @@ from rich.text import Text
 
 from submission.errors import shown
 from submission.metrics import EXTRA_METRICS, METRICS, Metric
-from submission.scorecard import Mark, Score, Scorecard, TierResult
-from submission.suspicions import Suspicions
+from submission.scorecard import Mark, Score, Scorecard, Suspicions, TierResult
 
 
 def print_scorecard(console: Console, card: Scorecard) -> None:

@@ -21,9 +21,8 @@ from submission.images import max_file_bytes
 from submission.import_picture import FITS
 from submission.importing import import_submission
 from submission.manifest import MANIFEST_NAME
-from submission.per_image import Ranking, worst
 from submission.safe_read import NotReadable
-from submission.sheet import draw_sheet, sheet_bytes
+from submission.sheet import Ranking, draw_sheet, sheet_bytes, worst
 from submission.submission import Submission, read_manifest
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from submission import commands, output, paths
-from submission.quiet import quiet_libraries
+from submission.library_messages import quiet_libraries
 
 # A broken run of a generator spoils all images in the same way: twenty names show the pattern, a thousand bury it.
 NAMES_SHOWN = 20
@@ -210,7 +210,7 @@ def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None =
     """Call `main(argv)` and turn what it returns or raises into an exit code and one message on stderr.
 
     `DRAWOFF_TRACEBACK=1` lets the exception through, for whoever works on the code. What libraries say by themselves,
-    errors apart, is not shown (`submission.quiet`).
+    errors apart, is not shown (`submission.library_messages`).
     """
     output.prepare()
     try:

@@ -10,7 +10,7 @@ import io
 import json
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from submission import commands, jpeg, png
 from submission.errors import Problem, shown
@@ -94,7 +94,7 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         raise ImageProblem(str(error), hint) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageProblem("has far too many pixels", _size_hint(size)) from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         neither = ("is neither PNG nor JPEG, whatever its name says", _SAVE_RGB)
         raise ImageProblem(*(other_kind(data) or neither)) from None
     except Exception as error:  # a decoder fed with foreign bytes raises nearly anything

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from submission import jpeg, png
 from submission.images import MAX_RATIO, MAX_SIDE, MIN_SIDE, ImageProblem, image_bytes, other_kind, read_image
@@ -91,7 +91,7 @@ def _opened(data: bytes) -> tuple[Image.Image, str]:
         raise ImageProblem(str(error), _AGAIN if broken else "save it as one still image, with another tool") from None
     except Image.DecompressionBombError:
         raise ImageProblem(f"has more than {MAX_PIXELS:,} pixels") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageProblem(*(other_kind(data) or ("is no picture that can be read", ""))) from None
     except Exception as error:  # a decoder fed with foreign bytes raises nearly anything
         raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _AGAIN) from None
@@ -106,7 +106,7 @@ def _rgb(image: Image.Image) -> tuple[Image.Image, str]:
         raise ImageProblem("has values of 32 bits, whose black and white nobody knows", "save it with 8 bits a channel")
     if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
         with_alpha = image.convert("RGBA")
-        if with_alpha.getextrema()[3][0] == 255:
+        if with_alpha.getchannel("A").getextrema()[0] == 255:
             return with_alpha.convert("RGB"), "an alpha channel that hides nothing dropped"
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, with_alpha).convert("RGB"), "transparent parts laid over white"

@@ -11,6 +11,10 @@ import io
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Signs of ours in ASCII. Never "?", which the board and the gate print for "cannot tell".
 _ASCII = {
@@ -91,7 +95,7 @@ class _Patient(io.FileIO):
 
     broken = False
 
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         if self.broken:
             return memoryview(data).nbytes
         try:

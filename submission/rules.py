@@ -23,8 +23,7 @@ from pydantic_core import core_schema
 from submission import commands
 from submission.errors import Problem
 from submission.metrics import METRICS
-from submission.scorecard import Score
-from submission.suspicions import FINDINGS, Finding, RuleCheck
+from submission.scorecard import FINDINGS, Finding, RuleCheck, Score
 
 _Count = Annotated[int, Field(ge=0)]
 _MetricName = Annotated[str, GetPydanticSchema(lambda _, __: core_schema.literal_schema(list(METRICS)))]

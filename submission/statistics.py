@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -75,7 +75,7 @@ def read_statistics(files: Sequence[Path]) -> Statistics:
         raise CompetitionError(f"statistics {', '.join(file.name for file in files)}: {problem}")
     if len(files) == 2:
         mean_place, covariance_place = (str(file) for file in files)
-        found = Statistics(*(_read_npy(file) for file in files))
+        found = Statistics(_read_npy(files[0]), _read_npy(files[1]))
     else:
         mean_place, covariance_place = f"{files[0]}: mu", f"{files[0]}: sigma"
         found = _read_npz(files[0])
@@ -102,7 +102,7 @@ def write_statistics(file: Path, statistics: Statistics) -> None:
     """An `.npz` that pytorch-fid and clean-fid read too; equal statistics give equal bytes."""
     buffer = io.BytesIO()
     facts = {"n": statistics.n, "inception": statistics.inception, "inception_sha256": statistics.inception_sha256}
-    known = {name: np.array(value) for name, value in facts.items() if value is not None}
+    known: dict[str, Any] = {name: np.array(value) for name, value in facts.items() if value is not None}
     np.savez(buffer, mu=statistics.mean, sigma=statistics.covariance, **known)
     atomic.write_bytes(file, buffer.getvalue())
 

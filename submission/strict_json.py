@@ -74,6 +74,7 @@ def parse(data: bytes | str) -> tuple[object, list[str]]:
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
     except UnicodeDecodeError as error:
+        assert isinstance(data, bytes)
         line = error.object.count(b"\n", 0, error.start) + 1
         broken = f"is not UTF-8 (line {line}, byte {error.start})"
         text = data.decode("utf-8-sig", errors="surrogateescape")

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from baselines.glide.inpainting import Inpainter
 from submission import Competition
-from submission.lettering import font, legible, wrap
 from submission.sheet import TILE, spread
+from submission.sheet_text import font, legible, wrap
 
 HEADINGS = ("original", "kept", "its own prompt", "another one's prompt")
 _HOLE, _INK, _PAGE, _QUIET = 160, "#1d1d1f", "#ffffff", "#77777c"

@@ -20,8 +20,7 @@ from leaderboard.show import print_board
 from submission import Competition, Scorecard
 from submission.errors import run
 from submission.judging import mark
-from submission.scorecard import Mark
-from submission.suspicions import RuleCheck, Suspicions
+from submission.scorecard import Mark, RuleCheck, Suspicions
 
 MakeCard = Callable[..., Scorecard]
 ROOT = Path(__file__).resolve().parents[2]

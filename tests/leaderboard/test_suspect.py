@@ -16,7 +16,7 @@ from leaderboard.row import from_cells, from_scorecard, to_cells
 from submission import Competition, Scorecard
 from submission.errors import run
 from submission.rules import Rules
-from submission.suspicions import Finding, Suspicions
+from submission.scorecard import Finding, Suspicions
 
 MakeCard = Callable[..., Scorecard]
 RULES = """

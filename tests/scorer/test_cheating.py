@@ -22,7 +22,7 @@ from submission import Competition, Scorecard
 from submission.errors import run
 from submission.image_hashes import code, query
 from submission.images import read_image
-from submission.suspicions import Finding
+from submission.scorecard import Finding
 
 N = 56
 HONEST = Path(__file__).parent / "data" / "honest-monster.png"

@@ -7,8 +7,7 @@ import pytest
 from submission import Competition, CompetitionError
 from submission.metrics import METRICS
 from submission.rules import Rules
-from submission.scorecard import Score
-from submission.suspicions import FINDINGS, Finding, Suspicions
+from submission.scorecard import FINDINGS, Finding, Score, Suspicions
 
 HASHES = 'training_hashes = "t.hashes"\n'
 

@@ -13,7 +13,7 @@ from scorer.per_image import write_per_image
 from submission import Submission, sheet
 from submission.__main__ import main
 from submission.errors import UsageError, run
-from submission.per_image import worst
+from submission.sheet import worst
 
 NAMES = ["=1.png", "b.png", "c.png", "'d.png"]
 

@@ -14,10 +14,10 @@ from types import ModuleType
 
 import pytest
 
-from submission import quiet
+from submission import library_messages
 from submission.errors import run
+from submission.library_messages import quiet_libraries
 from submission.paths import repo_root
-from submission.quiet import quiet_libraries
 
 SPEAKS = """
 import logging
@@ -52,7 +52,7 @@ def users(tmp_path: Path) -> ModuleType:
 @pytest.fixture(autouse=True)
 def nothing_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "warnoptions", [])
-    for variable in quiet._VERBOSITY.values():
+    for variable in library_messages._VERBOSITY.values():
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -161,7 +161,7 @@ def test_a_verbosity_that_was_chosen_stays(level, monkeypatch: pytest.MonkeyPatc
 def test_it_ends_with_everything_as_it_was() -> None:
     def settings() -> list[object]:
         handlers = [logging.getLogger(), logging.lastResort]
-        levels = {name: logging.getLogger(name).getEffectiveLevel() for name in quiet.LIBRARIES}
+        levels = {name: logging.getLogger(name).getEffectiveLevel() for name in library_messages.LIBRARIES}
         return [warnings.showwarning, *[list(each.filters) for each in handlers], levels]
 
     before = settings()
@@ -170,7 +170,7 @@ def test_it_ends_with_everything_as_it_was() -> None:
     assert settings() == before
 
 
-@pytest.mark.parametrize("module_name", quiet._BARS)
+@pytest.mark.parametrize("module_name", library_messages._BARS)
 def test_bars_are_off_and_on_again(module_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bars = ModuleType(module_name)
     bars._tqdm_active = True
@@ -200,4 +200,4 @@ def test_every_library_that_is_installed_for_it_is_known() -> None:
         "open-clip-torch": "open_clip",
         "pillow": "PIL",
     }
-    assert {imported.get(name, name) for name in names} <= set(quiet.LIBRARIES)
+    assert {imported.get(name, name) for name in names} <= set(library_messages.LIBRARIES)

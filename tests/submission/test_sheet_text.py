@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from submission.lettering import cut, font, largest, legible, wrap
+from submission.sheet_text import cut, font, largest, legible, wrap
 
 BOX = bytes(font(16).getmask("\U0010fffe"))  # what the font draws for a character that it lacks
 

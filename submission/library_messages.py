@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO
 
 from submission.paths import repo_root
 
@@ -46,7 +47,7 @@ def quiet_libraries() -> Iterator[None]:
         _silence_logs(stack)
         for name in _BARS:
             module = sys.modules.get(name)
-            if getattr(module, "_tqdm_active", False):
+            if module is not None and getattr(module, "_tqdm_active", False):
                 _set(stack, module, "_tqdm_active", False)
         yield
 
@@ -56,7 +57,14 @@ def _silence_warnings(stack: ExitStack) -> None:
         return
     before = warnings.showwarning
 
-    def show(message, category, filename, lineno, file=None, line=None) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if not _is_foreign(filename):
             before(message, category, filename, lineno, file, line)
 
