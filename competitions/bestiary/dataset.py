@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from PIL import Image
 
@@ -40,6 +41,9 @@ MONSTERS = {"test": 166, "validation": 120, "train": 8000}
 VALIDATION_PROMPTS = 256
 VERSION = 1  # of the drawn world: raise it when a picture, a caption or a split changes
 ZIP_DATE = (2026, 1, 1, 0, 0, 0)
+
+Job = TypeVar("Job")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _picture(entry: Entry) -> bytes:
     return entry.picture()
 
 
-def _in_parallel(function, jobs: list, workers: int, label: str) -> Iterable:
+def _in_parallel(function: Callable[[Job], Done], jobs: Sequence[Job], workers: int, label: str) -> Iterable[Done]:
     if workers == 1:
         yield from track(map(function, jobs), label, total=len(jobs))
         return

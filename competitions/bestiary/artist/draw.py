@@ -25,12 +25,12 @@ def _parts(canvas: Canvas, monster: Monster, action: str, seed: str) -> list[Par
     """Everything that is painted, in the canvas's own frame."""
     build, rng = Random(monster.seed), Random(seed)
     wide, tall = build.uniform(0.92, 1.08), build.uniform(0.92, 1.08)  # this monster's own proportions
-    tint = tuple(build.uniform(-10, 10) for _ in range(3))
+    tint = [build.uniform(-10, 10) for _ in range(3)]
     pose = pose_of(action, rng)
     frame = canvas.frame.moved(pose.dx, pose.dy, pose.lean, pose.sx * wide, pose.sy * tall)
     colours = [shaded(PALETTE[c], monster.shade) for c in monster.colours]
-    main = tuple(float(np.clip(c + t, 0, 255)) for c, t in zip(colours[0], tint, strict=True))
-    s = Sketch(frame, main, colours[-1], len(colours) > 1, pose.stride, pose.mood)
+    red, green, blue = (float(np.clip(c + t, 0, 255)) for c, t in zip(colours[0], tint, strict=True))
+    s = Sketch(frame, (red, green, blue), colours[-1], len(colours) > 1, pose.stride, pose.mood)
     anchors = BODY_PLANS[monster.body](s)
     for feature in monster.features:
         if feature in WORN:
@@ -61,7 +61,7 @@ def draw(monster: Monster, action: str, seed: str) -> np.ndarray:
         cx = min(max(0.0, right - half), left + half)
         cy = min(max(0.0, bottom - half), top + half)
         canvas = Canvas(size=SIZE, unit=unit, cx=cx, cy=cy)
-        picture = np.rint(canvas.paint(_parts(canvas, monster, action, seed))).clip(0, 255).astype(np.uint8)
+        picture: np.ndarray = np.rint(canvas.paint(_parts(canvas, monster, action, seed))).clip(0, 255).astype(np.uint8)
         if (picture[~INSIDE] == 255).all():
             return picture
         unit *= 0.97  # the coarse look missed a thin tip

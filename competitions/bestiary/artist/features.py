@@ -128,7 +128,10 @@ def skull_mask(s: Sketch, a: Anchors) -> None:
 
 
 def _crossed(f: Frame, x: float, y: float, r: float) -> np.ndarray:
-    return np.minimum(f.capsule(x - r, y - r, x + r, y + r, 0.04), f.capsule(x - r, y + r, x + r, y - r, 0.04))
+    cross: np.ndarray = np.minimum(
+        f.capsule(x - r, y - r, x + r, y + r, 0.04), f.capsule(x - r, y + r, x + r, y - r, 0.04)
+    )
+    return cross
 
 
 def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: bool) -> None:

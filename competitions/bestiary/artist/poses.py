@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import Frame, Part, darker, mix
+from competitions.bestiary.artist.shapes import Colour, Frame, Part, darker, mix
 from competitions.bestiary.artist.sketch import BEHIND, EFFECT, HELD, WHITE
 
 GROUND = 0.82
@@ -33,7 +33,10 @@ class Pose:
 
 def pose_of(action: str, rng: Random) -> Pose:
     """The action's pose, a little different each time."""
-    j = lambda spread: rng.uniform(-spread, spread)  # noqa: E731 - jitter
+
+    def j(spread: float) -> float:  # jitter
+        return rng.uniform(-spread, spread)
+
     lean, dx, dy, size = j(0.05), j(0.04), j(0.03), 1 + j(0.03)
     if action == "attack":
         return Pose(
@@ -66,7 +69,7 @@ def pose_of(action: str, rng: Random) -> Pose:
 
 
 def _part(
-    z: float, distance: np.ndarray, colour: tuple, line: bool = True, shade: float = 0.0, opacity: float = 1.0
+    z: float, distance: np.ndarray, colour: Colour, line: bool = True, shade: float = 0.0, opacity: float = 1.0
 ) -> Part:
     return Part(z, distance, colour, darker(colour) if line else None, shade, opacity)
 

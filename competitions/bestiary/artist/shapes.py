@@ -29,7 +29,8 @@ class Frame:
         return Frame((c * x + s * y) / sx, (-s * x + c * y) / sy)
 
     def circle(self, cx: float, cy: float, r: float) -> Array:
-        return np.hypot(self.x - cx, self.y - cy) - r
+        distance: Array = np.hypot(self.x - cx, self.y - cy) - r
+        return distance
 
     def ellipse(self, cx: float, cy: float, rx: float, ry: float, angle: float = 0.0) -> Array:
         f = self.moved(cx, cy, angle) if angle else Frame(self.x - cx, self.y - cy)
@@ -42,13 +43,15 @@ class Frame:
         r2 = r1 if r2 is None else r2
         dx, dy = x2 - x1, y2 - y1
         t = np.clip(((self.x - x1) * dx + (self.y - y1) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
-        return np.hypot(self.x - x1 - t * dx, self.y - y1 - t * dy) - (r1 + (r2 - r1) * t)
+        distance: Array = np.hypot(self.x - x1 - t * dx, self.y - y1 - t * dy) - (r1 + (r2 - r1) * t)
+        return distance
 
     def box(self, cx: float, cy: float, hw: float, hh: float, r: float = 0.0, angle: float = 0.0) -> Array:
         """A rectangle of half sizes (hw, hh) with corners rounded by r."""
         f = self.moved(cx, cy, angle)
         qx, qy = np.abs(f.x) - (hw - r), np.abs(f.y) - (hh - r)
-        return np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - r
+        distance: Array = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - r
+        return distance
 
     def polygon(self, *points: tuple[float, float], r: float = 0.0) -> Array:
         """A simple polygon, its corners rounded by growing it by r."""
@@ -62,7 +65,8 @@ class Frame:
             above, below, left = self.y >= ay, self.y < by, ex * wy > ey * wx
             crosses = (above & below & left) | (~above & ~below & ~left)
             sign = np.where(crosses, -sign, sign)
-        return sign * np.sqrt(best) - r
+        distance: Array = sign * np.sqrt(best) - r
+        return distance
 
     def arc(self, cx: float, cy: float, radius: float, start: float, end: float, half_width: float) -> Array:
         """A piece of a ring from angle `start` to `end` (radians, clockwise from +x), with round ends."""
@@ -72,7 +76,8 @@ class Frame:
         s, c = math.sin(half), math.cos(half)
         inside = c * x > s * f.y
         ring = np.abs(np.hypot(x, f.y) - radius)
-        return np.where(inside, np.hypot(x - s * radius, f.y - c * radius), ring) - half_width
+        distance: Array = np.where(inside, np.hypot(x - s * radius, f.y - c * radius), ring) - half_width
+        return distance
 
     def star(self, cx: float, cy: float, outer: float, inner: float, points: int, angle: float = 0.0) -> Array:
         turn = math.pi / points
@@ -87,7 +92,8 @@ class Frame:
 def smooth_union(a: Array, b: Array, k: float) -> Array:
     """The union of two shapes with a fillet of about k (polynomial smooth minimum)."""
     h = np.maximum(k - np.abs(a - b), 0) / k
-    return np.minimum(a, b) - h * h * k * 0.25
+    union: Array = np.minimum(a, b) - h * h * k * 0.25
+    return union
 
 
 def mix(a: Colour, b: Colour, t: float) -> Colour:
@@ -160,4 +166,5 @@ class Canvas:
         roundness = np.clip(1 + d / depth, 0, 1) ** 1.5
         light = np.clip((-0.55 * gx - 0.83 * gy) * roundness, -1, 1)[..., None] * amount
         lit = fill + (255 - fill) * np.clip(light, 0, 1) * 0.42
-        return lit * (1 - np.clip(-light, 0, 1) * 0.34)
+        shaded: Array = lit * (1 - np.clip(-light, 0, 1) * 0.34)
+        return shaded

@@ -55,7 +55,9 @@ class Anchors:
     hand: tuple[float, float]
 
 
-def fan(cx: float, cy: float, rx: float, ry: float, start: float, end: float, n: int = 4) -> tuple:
+def fan(
+    cx: float, cy: float, rx: float, ry: float, start: float, end: float, n: int = 4
+) -> tuple[tuple[float, float, float, float], ...]:
     """Spike roots along an ellipse's edge, angles in degrees clockwise from +x."""
     out = []
     for k in range(n):
