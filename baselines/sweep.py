@@ -69,7 +69,7 @@ def _score(submission: Path, competition: Competition, card: Path, device: str) 
 def _own_clip(request: Request, drawn: Submission) -> float | None:
     if not request.recipe.model.startswith("glide"):
         return None
-    from baselines.glide.own_clip import own_clip  # takes seconds to import
+    from baselines.glide.pipeline import own_clip  # takes seconds to import
     from baselines.glide.weights import Folder
 
     prompts = request.competition.prompts

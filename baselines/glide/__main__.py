@@ -78,8 +78,7 @@ def _sheet(options: argparse.Namespace) -> None:
     _check_output(options)
     if options.count < 1:
         raise UsageError(f"--count {options.count}: must be at least 1")
-    from baselines.glide.inpaint_sheet import draw_sheet
-    from baselines.glide.inpainting import Inpainter
+    from baselines.glide.inpainting import Inpainter, draw_sheet
     from baselines.glide.weights import Folder
 
     competition = Competition.load(options.competition)
@@ -115,7 +114,7 @@ def _read(path: Path, *, grey: bool = False) -> np.ndarray:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from baselines.glide.convert import convert
+    from baselines.glide.weights import convert
 
     if not options.weights.is_dir():
         raise MissingPart("there is no such folder of weights", looked_for=options.weights)

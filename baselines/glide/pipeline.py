@@ -1,24 +1,36 @@
-"""GLIDE, prompts in, images out: the base model, guided, then the upsampler."""
+"""GLIDE, prompts in, images out: the base model from noise, guided, then the upsampler from its image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+from torch.nn import functional as F
 
 from baselines.diffusion.batches import in_fixed_batches
-from baselines.diffusion.noise import seeded_generators
-from baselines.diffusion.samplers import Gradient
+from baselines.diffusion.guidance import classifier_free
+from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.process import Diffusion
+from baselines.diffusion.samplers import Denoiser, Gradient, Known, ancestral, ddim, noise_of, with_learned_variance
+from baselines.diffusion.schedules import betas, respace
+from baselines.glide.blocks import TextStates
+from baselines.glide.config import UNetConfig
 from baselines.glide.noised_clip import clip_gradient
-from baselines.glide.released import CLIP_FILES
-from baselines.glide.stages import diffusion_of, draw, rounded, to_pixels
+from baselines.glide.openai import CLIP_FILES
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer
+from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder, on_hardware
 from baselines.hardware import Hardware
+from baselines.pixels import to_arrays
 from submission import Competition, Prompt
 from submission.errors import some
+
+OWN_CLIP_BATCH = 64
 
 
 class Glide:
@@ -168,3 +180,106 @@ def _load(
         guidance_scale=guidance_scale,
         prompts=competition.prompts,
     )
+
+
+def diffusion_of(config: UNetConfig, spacing: str | None = None) -> Diffusion:
+    """The process that a model was trained on, respaced (`respace`) to draw."""
+    steps = config.train_timesteps
+    return Diffusion(betas(config.noise_schedule, steps), None if spacing is None else respace(steps, spacing))
+
+
+def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> TextStates:
+    """The prompts as `unet` sees them, in its precision and on its device."""
+    tokens, mask = (one.to(unet.device) for one in tokenizer(prompts))
+    return unet.encode_text(tokens, mask)
+
+
+def denoiser_of(
+    unet: UNet, text: TextStates, empty: TextStates, guidance_scale: float, **images: Tensor | None
+) -> Denoiser:
+    """`unet` given prompts and the images that it sees beside x_t, `known` and `low_res`.
+
+    Guidance moves eps; the variance stays the prompt's.
+    """
+    seen = {name: image for name, image in images.items() if image is not None}
+
+    def network(x: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor, *images: Tensor) -> Tensor:
+        return unet(x, timesteps, TextStates(hidden, pooled), **dict(zip(seen, images, strict=True)))
+
+    conditions, without = (*text, *seen.values()), (*empty, *seen.values())
+    return classifier_free(network, conditions, without, guidance_scale, channels=3)
+
+
+def draw(
+    unet: UNet,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[str],
+    generators: Sequence[torch.Generator],
+    diffusion: Diffusion,
+    *,
+    sampler: str,
+    guidance_scale: float = 1.0,
+    gradient: Gradient | None = None,
+    known: Known | None = None,
+    low_res: Tensor | None = None,
+    temperature: float = 1.0,
+    on_step: Callable[[], None] = lambda: None,
+) -> Float32[Tensor, "b 3 h w"]:
+    """One stage, from noise to images in about -1 … 1.
+
+    Args:
+        unet: a base model, or an upsampler with `low_res`.
+        generators: one stream of noise for each image.
+        sampler: `ancestral` or `ddim`.
+        guidance_scale: classifier-free; 1 is none.
+        gradient: of a noised CLIP.
+        known: pixels to keep; an inpainting model also sees them.
+        temperature: of the noise that it starts from.
+        on_step: called after each step.
+    """
+    text = encode(unet, tokenizer, prompts)
+    empty = encode(unet, tokenizer, [""])
+    seen = None if known is None else torch.cat([known.image * known.mask, known.mask], dim=1)
+    denoiser = denoiser_of(unet, text, empty, guidance_scale, known=seen, low_res=low_res)
+    if unet.config.predicts == "x0":
+        denoiser = noise_of(denoiser, diffusion_of(unet.config))
+    size = unet.config.image_size
+    draw_noise = partial(randn, generators, (3, size, size), unet.device)
+    x = draw_noise() * temperature
+    for step in {"ancestral": ancestral, "ddim": ddim}[sampler](
+        diffusion, with_learned_variance(diffusion, denoiser, known), x, draw_noise, gradient=gradient
+    ):
+        x = step.sample
+        on_step()
+    return x
+
+
+def rounded(images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
+    """-1 … 1 on the grid of 8-bit pixels: what the upsampler was trained to start from."""
+    return ((images + 1) * 127.5).round() / 127.5 - 1
+
+
+def to_pixels(images: Float32[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
+    """-1 … 1 to 0 … 255, clipped, rounded as `rounded` does (`baselines.pixels` may differ by one in a last bit)."""
+    return to_arrays(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+
+
+def from_pixels(pixels: UInt8[np.ndarray, "b h w 3"], device: Any = None) -> Float32[Tensor, "b 3 h w"]:
+    """0 … 255 to -1 … 1."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def own_clip(folder: Folder, images: Sequence[UInt8[np.ndarray, "h w 3"]], prompts: Sequence[str]) -> float:
+    """The mean cosine, -1 … 1, of images and their prompts; the images are not noised (t = 0) and scaled to its size.
+
+    Not the scorer's CLIP-T, which another network measures: the gradient of this one guides.
+    """
+    clip, tokenizer = folder.noised_clip(), folder.clip_tokenizer()
+    cosines = []
+    for start in range(0, len(images), OWN_CLIP_BATCH):
+        pixels = from_pixels(np.stack(images[start : start + OWN_CLIP_BATCH]))
+        small = F.adaptive_avg_pool2d(pixels, clip.config.image_size)
+        seen = clip.embed_images(small, torch.zeros(len(small), dtype=torch.long))
+        cosines.append((seen * clip.embed_texts(*tokenizer(prompts[start : start + OWN_CLIP_BATCH]))).sum(dim=1))
+    return float(torch.cat(cosines).mean())

@@ -17,7 +17,7 @@ from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
-from baselines.glide.stages import diffusion_of, draw, rounded
+from baselines.glide.pipeline import diffusion_of, draw, rounded
 from baselines.glide.unet import UNet
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser

@@ -10,11 +10,9 @@ from jaxtyping import Bool, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.glide import openai_keys
-from baselines.glide.attention import AttentionBlock
+from baselines.glide import openai
+from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding
 from baselines.glide.config import UNetConfig
-from baselines.glide.resnet import ResnetBlock, timestep_embedding
-from baselines.glide.text_transformer import TextStates, TextTransformer
 
 
 class Level(nn.Module):
@@ -92,8 +90,8 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(channels, 6, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)
-        self.openai_keys = openai_keys.unet_keys(config)
-        self.register_load_state_dict_pre_hook(openai_keys.rename)
+        self.openai_keys = openai.unet_keys(config)
+        self.register_load_state_dict_pre_hook(openai.rename)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,28 +1,39 @@
-"""The folder of weights: which files make GLIDE, which are missing, and the networks that they hold."""
+"""Folders of GLIDE's weights, OpenAI's .pt and our safetensors: what is missing, read safely, held against the models.
+
+`convert` makes the ones from the others, once: they load faster, and nobody needs to trust a pickle again.
+"""
 
 from __future__ import annotations
 
+import pickle
 import sys
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
-from baselines.glide import checkpoint
-from baselines.glide.byte_pair import read_bpe
 from baselines.glide.config import FILE_NAME, GlideConfig, UNetConfig, read_config
-from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.released import CLIP_FILES, FILES, GPT2_FILES, OPENAI, download
-from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
+from baselines.glide.noised_clip import NoisedClip, NoisedImageEncoder, NoisedTextEncoder
+from baselines.glide.openai import CLIP_FILES, FILES, GPT2_FILES, OPENAI, download
+from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe, read_bpe
 from baselines.glide.unet import UNet
 from baselines.hardware import Hardware
 from baselines.pretrained import WEIGHTS
-from submission import MissingPart
-from submission.errors import UsageError
+from submission import MissingPart, atomic
+from submission.errors import UsageError, shown
 from submission.hashes import file_sha256
 from submission.paths import readable
+from submission.progress import Progress
 
 TOLERATES = ("float32", "float16")  # the released models' own two
+Model = TypeVar("Model", bound=nn.Module)
+_NAMES_SHOWN = 4
 
 
 @dataclass
@@ -136,11 +147,11 @@ class Folder:
     def _candidates(self, name: str) -> list[Path]:
         return [self.path / f"{name}.safetensors", self.path / f"{name}.pt"]
 
-    def _load(self, model: checkpoint.Model, name: str) -> checkpoint.Model:
+    def _load(self, model: Model, name: str) -> Model:
         file = self.file(name)
-        model = checkpoint.load_into(model, checkpoint.read_state(file), file)
+        model = load_into(model, read_state(file), file)
         self.sha256[file.name] = file_sha256(file)
-        if original := checkpoint.original_sha256(file):
+        if original := original_sha256(file):
             self.notes.append(f"{file.name} was converted from {name}.pt, sha256 {original}")
         if self.official:  # for whoever compares them with what others got from the same place
             print(f"{file.name}: sha256 {self.sha256[file.name]}", file=sys.stderr)
@@ -153,3 +164,106 @@ def on_hardware(model: UNet, hardware: Hardware) -> UNet:
         raise ValueError(f"GLIDE computes in {' or '.join(TOLERATES)}, not in {hardware.precision}")
     model = model.to(hardware.device, memory_format=hardware.memory_format)
     return model.half_precision() if hardware.precision == "float16" else model.float()
+
+
+def original_sha256(path: Path) -> str | None:
+    """Of the file that a safetensors was converted from, as `convert` noted it."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("source_sha256")
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict on the CPU, in the file's own precision. Raises UsageError when the file is none."""
+    refused = f"{path} is not a checkpoint"
+    hint = "a download that broke off is the usual cause: get it again"
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # weights_only: tensors and plain containers, none of the code that a pickle may carry.
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise UsageError(f"{refused} ({shown(str(error))})\n  -> {hint}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        # weights_only refuses code; bytes that are no pickle fail in any way.
+        kind = "it is damaged, or holds more than tensors" if zipfile.is_zipfile(path) else "it is no PyTorch archive"
+        raise UsageError(f"{refused} ({kind})\n  -> {hint}") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise UsageError(f"{refused}: it holds a {type(state).__name__}, not tensors by name")
+    return dict(state)
+
+
+def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:
+    """`model` (built on the meta device) with `state`'s tensors as its own, in evaluation mode, frozen.
+
+    Raises:
+        UsageError: the layout, keys and shapes, is not the model's; it says what differs.
+    """
+    wanted = openai_layout(model)
+    if not wanted.keys() & state.keys():  # our own names
+        wanted = {key: value.shape for key, value in model.state_dict().items()}
+    missing = [key for key in wanted if key not in state]
+    unknown = [key for key in state if key not in wanted]
+    other = [
+        f"{key} {tuple(state[key].shape)}, not {tuple(shape)}"
+        for key, shape in wanted.items()
+        if key in state and state[key].shape != shape
+    ]
+    if missing or unknown or other:
+        lines = [f"{path}: an unknown checkpoint layout; it does not fit the model that it is for"]
+        for what, names in (("missing", missing), ("not known", unknown), ("of another shape", other)):
+            if names:
+                rest = f" … and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+                lines.append(f"  {len(names)} {what}: {shown(', '.join(names[:_NAMES_SHOWN]), 400)}{rest}")
+        raise UsageError("\n".join(lines))
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def openai_layout(model: nn.Module) -> dict[str, torch.Size]:
+    """OpenAI's key -> shape for a model with `openai_keys`."""
+    own = model.state_dict()
+    return {theirs: own[ours].shape for theirs, ours in model.openai_keys.items() if ours in own}
+
+
+def convert(folder: Path) -> list[Path]:
+    """Write a safetensors beside every .pt of `folder` that has none. The tensors get our names and stay as they are.
+
+    Returns:
+        what was written.
+
+    Raises:
+        MissingPart: there is no .pt in the folder.
+        UsageError: one is no checkpoint, or not of the model that its name says.
+    """
+    source = Folder.open(str(folder))
+    if not source.official:
+        raise UsageError(f"{folder} holds no weights of OpenAI's: there is nothing to convert")
+    found = [name for name in FILES if (folder / f"{name}.pt").exists()]
+    if not found:
+        raise MissingPart("there is nothing to convert", looked_for=f"{folder}/*.pt", get_it=f"{', '.join(FILES)}.pt")
+    todo = [name for name in found if not (folder / f"{name}.safetensors").exists()]
+    with Progress("converting", len(todo)) as progress:
+        for name in todo:
+            _convert_file(folder / f"{name}.pt")
+            progress.advance()
+    return [folder / f"{name}.safetensors" for name in todo]
+
+
+def _convert_file(path: Path) -> None:
+    model = load_into(empty_model(path.stem), read_state(path), path)
+    metadata = {"format": "pt", "source": path.name, "source_sha256": file_sha256(path)}
+    tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
+    atomic.write_bytes(path.with_suffix(".safetensors"), save(tensors, metadata=metadata))
+
+
+def empty_model(name: str) -> UNet | NoisedImageEncoder | NoisedTextEncoder:
+    """The model of one of OpenAI's six files, on the meta device."""
+    with torch.device("meta"):
+        if name in CLIP_FILES:
+            assert OPENAI.clip is not None
+            return (NoisedImageEncoder if name == CLIP_FILES[0] else NoisedTextEncoder)(OPENAI.clip)
+        return UNet(OPENAI.models[name])

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from baselines.glide import checkpoint
 from baselines.glide.config import (
     ClipTowerConfig,
     GlideConfig,
@@ -26,6 +25,7 @@ from baselines.glide.config import (
 )
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.unet import UNet
+from baselines.glide.weights import load_into
 
 DATA = Path(__file__).parent / "data"
 
@@ -95,7 +95,7 @@ def reference_unet() -> Callable[[str], UNet]:
         if name not in made:
             with torch.device("meta"):
                 model = UNet(tiny_unet_config(name))
-            made[name] = checkpoint.load_into(model, read(f"{name}.state"), DATA / name).float()
+            made[name] = load_into(model, read(f"{name}.state"), DATA / name).float()
         return made[name]
 
     return make
@@ -106,8 +106,8 @@ def reference_clip() -> NoisedClip:
     """Our noised CLIP with the reference's weights."""
     with torch.device("meta"):
         model = NoisedClip(tiny_clip_config())
-    checkpoint.load_into(model.image_encoder, read("clip_image.state"), DATA / "clip_image")
-    checkpoint.load_into(model.text_encoder, read("clip_text.state"), DATA / "clip_text")
+    load_into(model.image_encoder, read("clip_image.state"), DATA / "clip_image")
+    load_into(model.text_encoder, read("clip_text.state"), DATA / "clip_text")
     return model.float().eval()
 
 

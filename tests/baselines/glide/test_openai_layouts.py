@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.glide import checkpoint
-from baselines.glide.convert import empty_model
-from baselines.glide.released import OPENAI
+from baselines.glide.openai import OPENAI
 from baselines.glide.unet import UNet
+from baselines.glide.weights import empty_model, load_into, openai_layout
 from submission.errors import UsageError
 
 COUNTS = {
@@ -34,7 +33,7 @@ def test_a_layout_loads_strictly(name: str, golden: Callable) -> None:
     layout = golden("checkpoint_layout")[name]
     model = empty_model(name)
     model.load_state_dict(state_of(layout), strict=True, assign=True)  # the plain call takes OpenAI's keys
-    assert {key: list(shape) for key, shape in checkpoint.openai_layout(model).items()} == layout
+    assert {key: list(shape) for key, shape in openai_layout(model).items()} == layout
     assert sum(parameter.numel() for parameter in model.parameters()) == COUNTS[name]
 
 
@@ -56,7 +55,7 @@ def test_a_forward_pass_costs_what_openais_does(name: str, operations: float) ->
 def test_another_models_layout_is_told_apart(name: str, other: str, golden: Callable) -> None:
     state = state_of(golden("checkpoint_layout")[other])
     with pytest.raises(UsageError, match="unknown checkpoint layout") as error:
-        checkpoint.load_into(empty_model(name), state, Path("base.pt"))
+        load_into(empty_model(name), state, Path("base.pt"))
     assert "input_blocks." in str(error.value)
     assert len(str(error.value)) < 1500
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from baselines.diffusion.samplers import Denoiser, Gradient, Known, Step, ancestral, ddim, with_learned_variance
+from baselines.glide.blocks import TextStates
 from baselines.glide.noised_clip import NoisedClip, clip_gradient
-from baselines.glide.stages import denoiser_of, diffusion_of, rounded
-from baselines.glide.text_transformer import TextStates
+from baselines.glide.pipeline import denoiser_of, diffusion_of, rounded
 from baselines.glide.unet import UNet
 
 pytestmark = pytest.mark.usefixtures("no_grad")

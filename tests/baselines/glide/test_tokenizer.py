@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from baselines.glide.byte_pair import BytePairEncoding, read_bpe, split
-from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe
+from baselines.glide.tokenizer import (
+    BytePairEncoding,
+    ClipTokenizer,
+    TextTokenizer,
+    Vocabulary,
+    clip_bpe,
+    read_bpe,
+    split,
+)
 from submission.errors import UsageError
 
 

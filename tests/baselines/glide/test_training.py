@@ -18,8 +18,7 @@ from baselines.glide import training_set as sets
 from baselines.glide.config import CLIP_END, CLIP_START, ClipTowerConfig, UNetConfig, read_config
 from baselines.glide.inpainting import Inpainter
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.own_clip import own_clip
-from baselines.glide.stages import diffusion_of, draw
+from baselines.glide.pipeline import diffusion_of, draw, own_clip
 from baselines.glide.unet import UNet
 from baselines.glide.weights import Folder
 from baselines.hardware import Hardware

@@ -11,8 +11,8 @@ import torch
 from rounding import assert_rounded, terms_of, tolerance
 from torch.testing import assert_close
 
-from baselines.glide.openai_keys import unet_modules
-from baselines.glide.resnet import timestep_embedding
+from baselines.glide.blocks import timestep_embedding
+from baselines.glide.openai import unet_modules
 from baselines.glide.unet import UNet
 
 

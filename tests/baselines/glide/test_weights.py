@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from baselines.glide import __main__ as command
-from baselines.glide import convert, pipeline
+from baselines.glide import pipeline
 from baselines.glide import weights as weights_folder
 from baselines.glide.config import read_config, write_config
-from baselines.glide.released import OPENAI
-from baselines.glide.weights import Folder
+from baselines.glide.openai import OPENAI
+from baselines.glide.weights import Folder, convert
 from baselines.hardware import Hardware
 from submission import MissingPart
 from submission.errors import UsageError, run
@@ -133,7 +133,6 @@ def test_a_pickle_runs_no_code(tmp_path: Path) -> None:
 def released(tmp_path: Path, golden: Callable, monkeypatch: pytest.MonkeyPatch, reference_unet: Callable) -> Path:
     """A folder as OpenAI's, but of the tiny reference models: base.pt and clip_text_enc.pt, with OpenAI's keys."""
     from_reference = replace(OPENAI, models={"base": reference_unet("base").config})
-    monkeypatch.setattr(convert, "OPENAI", from_reference)
     monkeypatch.setattr(weights_folder, "OPENAI", from_reference)
     folder = tmp_path / "released"
     folder.mkdir()
@@ -153,8 +152,8 @@ def test_conversion_keeps_every_value_and_the_hash(released: Path, golden: Calla
     before = out(original)
     sha256 = hashlib.sha256((released / "base.pt").read_bytes()).hexdigest()
     assert original.sha256 == {"base.pt": sha256}
-    assert convert.convert(released) == [released / "base.safetensors"]
-    assert convert.convert(released) == []
+    assert convert(released) == [released / "base.safetensors"]
+    assert convert(released) == []
     shutil.move(released / "base.pt", released.parent)
     converted = Folder.open(str(released))
     assert torch.equal(out(converted), before)
@@ -174,4 +173,4 @@ def test_convert_is_a_command(released: Path, capsys: pytest.CaptureFixture[str]
 
 def test_our_own_weights_are_not_converted(weights: Path) -> None:
     with pytest.raises(UsageError, match="nothing to convert"):
-        convert.convert(weights)
+        convert(weights)
