@@ -201,8 +201,19 @@ def test(v: Variables) -> Commands:
 
 
 WORDS: dict[str, Callable[[Variables], Commands]] = {
-    word.__name__: word for word in (data, score, check, validate, table, leaderboard, pack, train, sweep, bench, test)
-} | {"submission": draw}
+    "data": data,
+    "submission": draw,
+    "score": score,
+    "check": check,
+    "validate": validate,
+    "leaderboard": leaderboard,
+    "table": table,
+    "pack": pack,
+    "train": train,
+    "sweep": sweep,
+    "bench": bench,
+    "test": test,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

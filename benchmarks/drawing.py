@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from statistics import median
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -45,7 +47,7 @@ def drawing(device: str, images: int, steps: int, repeats: int) -> dict[str, dic
         for precision, (name, layout) in product(tolerated, FORMATS.items()):
             with patch.object(hardware, "memory_format", lambda *_, layout=layout: layout):
                 generator = baselines.load(model, competition, device, precision=precision, steps=steps)
-            runs[f"{precision}, channels {name}"] = lambda g=generator: g.generate(prompts, range(images))
+            runs[f"{precision}, channels {name}"] = partial(generator.generate, prompts, range(images))
         results[model] = _shown(model, seconds(runs, repeats))
     return results
 
@@ -59,8 +61,8 @@ def training(device: str, repeats: int) -> dict[str, dict[str, float]]:
             [p for p in hardware.PRECISIONS if _pays(p, device)], FORMATS.items()
         ):
             where = hardware.Hardware(device, precision, "")
-            copy = network().to(device, memory_format=layout).train()
-            runs[f"{precision}, channels {layout_name}"] = lambda c=copy, w=where, call=call: _step(c, w, call)
+            copy = network().to(device).to(memory_format=layout).train()
+            runs[f"{precision}, channels {layout_name}"] = partial(_step, copy, where, call)
         results[name] = _shown(f"training {name}", seconds(runs, repeats))
     return results
 
@@ -76,7 +78,7 @@ def _step(network: nn.Module, where: hardware.Hardware, call: Callable[[nn.Modul
     network.zero_grad(set_to_none=True)
 
 
-def _networks() -> list[tuple[str, Callable[[], nn.Module], Callable[[nn.Module], Tensor]]]:
+def _networks() -> list[tuple[str, Callable[[], Any], Callable[[Any], Tensor]]]:
     from baselines.clip_guided import unet as pixels
     from baselines.glide.train_base import config
     from baselines.glide.unet import UNet
@@ -97,12 +99,12 @@ def _networks() -> list[tuple[str, Callable[[], nn.Module], Callable[[nn.Module]
         ("autoencoder", train_autoencoder.build, lambda net: net(images).sample),
         ("vq's VQModel", train_vqmodel.build, lambda net: net(images).sample),
         ("clip-guided's UNet", lambda: pixels.PixelUNet(pixels.build(32)), lambda net: net(small, t)),
-        ("glide's base", lambda: UNet(base), lambda net: net(small, t, net.encode_text(*_tokens(base)))),
+        ("glide's base", lambda: UNet(base), lambda net: net(small, t, net.encode_text(*_tokens(base.text_length)))),
     ]
 
 
-def _tokens(config: object) -> tuple[Tensor, Tensor]:
-    tokens = torch.zeros(32, config.text_length, dtype=torch.long)  # type: ignore[attr-defined]
+def _tokens(text_length: int) -> tuple[Tensor, Tensor]:
+    tokens = torch.zeros(32, text_length, dtype=torch.long)
     return tokens, torch.ones_like(tokens, dtype=torch.bool)
 
 

@@ -27,6 +27,7 @@ from submission.images import image_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 import hostile_inputs
 from hostile_inputs import Case
+from hostile_inputs.case import picture
 from hostile_inputs.images import MIB, PROGRESSIVE, ROWS, chunk, png
 
 
@@ -100,8 +101,7 @@ def _every(data: bytes) -> Callable[[Path, list[str]], None]:
 def _honest(folder: Path, names: list[str]) -> None:
     rng = random.Random(0)
     for name in names:
-        picture = hostile_inputs.images.picture(rng.randrange(2**30))
-        (folder / name).write_bytes(image_bytes(picture, name))
+        (folder / name).write_bytes(image_bytes(picture(rng.randrange(2**30)), name))
 
 
 def _manifest(folder: Path, names: list[str]) -> None:

@@ -42,16 +42,17 @@ def write_competition(
         text = f"A photo of {i % 97} small animals beside a {('red', 'green', 'blue')[i % 3]} house, number {i}"
         prompts[str(i)] = {"image_name": name, "text_prompt": text}
         for where, seed in ((competition / "references", i), (entry, i + 10_000_000)):
-            Image.fromarray(_picture(seed, size)).save(where / name, compress_level=1)
+            Image.fromarray(picture(seed, size)).save(where / name, compress_level=1)
     (competition / "test.json").write_text(json.dumps(prompts))
     toml = TOML.format(size=size, inception=inception, clip=clip, clip_weights=clip_weights)
     (competition / "competition.toml").write_text(toml)
     return competition, entry
 
 
-def _picture(seed: int, size: int) -> np.ndarray:
+def picture(seed: int, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: smooth, with some noise."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((size, size), Image.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
     return (np.asarray(coarse).astype(np.int16) + rng.integers(-6, 7, (size, size, 3))).clip(0, 255).astype(np.uint8)
 
 
@@ -68,6 +69,11 @@ def write_clip(path: Path, name: str) -> Path:
 
 class _Convolution(nn.Module):
     """One convolution of NVIDIA's archive: its own names, and a batch norm without scale."""
+
+    weight: Tensor
+    beta: Tensor
+    mean: Tensor
+    var: Tensor
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
@@ -86,6 +92,8 @@ class _Convolution(nn.Module):
 
 class _Layers(nn.Module):
     """The archive's `layers`: modules by its names, run in the order of torchvision's network."""
+
+    network: nn.Module
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +114,8 @@ class _Layers(nn.Module):
         object.__setattr__(self, "network", network)  # runs it, but is no part of the archive
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x)[:, :, None, None]
+        features: Tensor = self.network(x)
+        return features[:, :, None, None]
 
 
 class _Archive(nn.Module):
@@ -115,7 +124,8 @@ class _Archive(nn.Module):
         self.layers, self.output = _Layers(), nn.Linear(2048, 1008)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.layers(x).flatten(1))
+        logits: Tensor = self.output(self.layers(x).flatten(1))
+        return logits
 
 
 def write_archive(folder: Path) -> Path:

@@ -30,7 +30,8 @@ class Logits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         resized = nn.functional.interpolate(images.float(), (299, 299), mode="bilinear", antialias=True)
-        return self.network(resized) @ self.network.base.output.weight.T
+        logits: Tensor = self.network(resized) @ self.network.base.output.weight.T
+        return logits
 
 
 @torch.no_grad()
@@ -67,7 +68,9 @@ def scores(
     for part in _parts(names, batch):
         a, b = (_pixels(folder, part).to(device) / 255.0 for folder in (entry, references))
         psnr.update(a, b)
-        similarity.append(ssim(a, b, data_range=1.0, reduction="none"))
+        of_each = ssim(a, b, data_range=1.0, reduction="none")
+        assert isinstance(of_each, Tensor)
+        similarity.append(of_each)
     result["psnr"], result["ssim"] = float(psnr.compute().mean()), float(torch.cat(similarity).mean())
 
     model, _, transform = open_clip.create_model_and_transforms(clip, pretrained=str(clip_weights), device=device)
@@ -75,11 +78,11 @@ def scores(
     tokenizer = open_clip.get_tokenizer(clip)
     cosines: dict[str, list[float]] = {"clip_i": [], "clip_t": []}
     for start in range(0, len(prompts), batch):
-        part = prompts[start : start + batch]
-        texts = model.encode_text(tokenizer([prompt["text_prompt"] for prompt in part]).to(device), normalize=True)
+        these = prompts[start : start + batch]
+        texts = model.encode_text(tokenizer([prompt["text_prompt"] for prompt in these]).to(device), normalize=True)
         images, pairs = (
             model.encode_image(
-                torch.stack([transform(Image.open(folder / prompt["image_name"])) for prompt in part]).to(device),
+                torch.stack([transform(Image.open(folder / prompt["image_name"])) for prompt in these]).to(device),
                 normalize=True,
             )
             for folder in (entry, references)

@@ -24,20 +24,18 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from benchmarks import material
-
-PARTS = ("stack", "stages", "frechet", "growth")
-ASKED_FOR = ("precision", "drawing", "training")  # only by name
-
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=", ".join((*PARTS, *ASKED_FOR)))
+    add("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     add("--images", type=int, default=1063, help="images of the stack (default: %(default)s)")
     add("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
     add("--repeats", type=int, default=3, help="rounds of the stack and the stages (default: %(default)s)")
@@ -51,18 +49,18 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     results = {}
-    for part in options.parts or PARTS:
-        if part not in (*PARTS, *ASKED_FOR):
+    for part in options.parts or USUAL:
+        if part not in PARTS:
             parser.error(f"there is no part {part!r}")
         with tempfile.TemporaryDirectory(prefix="drawoff-bench-") as folder:
             print(f"\n== {part}", flush=True)
-            results[part] = globals()[f"bench_{part}"](options, Path(folder))
+            results[part] = PARTS[part](options, Path(folder))
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 
-def bench_stack(options: argparse.Namespace, folder: Path) -> dict:
+def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of the plain stack, of ours with a cold and a warm cache, and of the same bytes again, in turn."""
     from benchmarks.plain_stack import scores as plain_scores
     from scorer import score
@@ -81,7 +79,7 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict:
             entry, competition, options.device, inception_weights=archive, batch_size=options.batch_size, progress=False
         )
         assert not card.notes, card.notes
-        return {name: value.value for name, value in card.scores.items()}
+        return {name: value.value for name, value in card.scores.items() if value.value is not None}
 
     ways: dict[str, Callable[[], dict[str, float]]] = {"plain": plain, "cold": ours, "warm": ours, "again": ours}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -124,7 +122,7 @@ def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Pa
     return archive, weights, competition, entry
 
 
-def bench_stages(options: argparse.Namespace, folder: Path) -> dict:
+def bench_stages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Milliseconds per image of each part of the pass, on one batch."""
     from scorer.device import exact_float32, pick_device
     from scorer.fidelity import psnr, ssim
@@ -137,11 +135,11 @@ def bench_stages(options: argparse.Namespace, folder: Path) -> dict:
     archive = material.write_archive(folder)
     clip = load_clip(options.clip, str(material.write_clip(folder / "clip.safetensors", options.clip)), device)
     inception = load_inception("clean", device, archive)
-    files = [material._picture(i, options.size) for i in range(2 * n)]
+    files = [material.picture(i, options.size) for i in range(2 * n)]
     pixels = torch.from_numpy(np.stack(files)).permute(0, 3, 1, 2).contiguous().to(device)
     a, b = pixels[:n], pixels[n:]
     png = folder / "picture.png"
-    material.Image.fromarray(files[0]).save(png)
+    Image.fromarray(files[0]).save(png)
     data = png.read_bytes()
     texts = [f"A photo of {i} small animals beside a red house" for i in range(n)]
     stages = {
@@ -176,7 +174,7 @@ def _best(function: Callable[[], object], repeats: int, device: torch.device) ->
     return min(times[1:])
 
 
-def bench_frechet(options: argparse.Namespace, folder: Path) -> dict:
+def bench_frechet(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of one Fréchet distance of 2048 features against a reference's statistics."""
     from cleanfid.fid import frechet_distance as clean_fid
 
@@ -192,7 +190,7 @@ def bench_frechet(options: argparse.Namespace, folder: Path) -> dict:
     def theirs() -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return clean_fid(features.mean(axis=0), np.cov(features, rowvar=False), mean, covariance)
+            return float(clean_fid(features.mean(axis=0), np.cov(features, rowvar=False), mean, covariance))
 
     device = torch.device("cpu")
     seconds = {"ours": _best(ours, options.repeats, device), "scipy": _best(theirs, 1, device)}
@@ -201,7 +199,7 @@ def bench_frechet(options: argparse.Namespace, folder: Path) -> dict:
     return seconds
 
 
-def bench_growth(options: argparse.Namespace, folder: Path) -> dict:
+def bench_growth(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds and peak memory of whole scorer processes on 64-pixel images with the bestiary's networks."""
     result = {}
     base = None
@@ -231,7 +229,7 @@ def bench_growth(options: argparse.Namespace, folder: Path) -> dict:
     return result
 
 
-def bench_precision(options: argparse.Namespace, folder: Path) -> dict:
+def bench_precision(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What `--precision fast` changes, with the networks' random weights."""
     from scorer import score
 
@@ -249,23 +247,37 @@ def bench_precision(options: argparse.Namespace, folder: Path) -> dict:
         for precision in ("exact", "fast")
     }
     for name, exact in cards["exact"].scores.items():
-        fast = cards["fast"].scores[name].value
-        print(f"  {name:<7} exact {exact.value:.6f}  fast {fast:.6f}  {(fast / exact.value - 1) * 100:+.3f} %")
+        slow, fast = exact.value, cards["fast"].scores[name].value
+        assert slow is not None
+        assert fast is not None
+        print(f"  {name:<7} exact {slow:.6f}  fast {fast:.6f}  {(fast / slow - 1) * 100:+.3f} %")
     return {name: {key: value.value for key, value in card.scores.items()} for name, card in cards.items()}
 
 
-def bench_drawing(options: argparse.Namespace, folder: Path) -> dict:
+def bench_drawing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """32 images of each shipped generator in 4 steps, by precision and memory format."""
     from benchmarks.drawing import drawing
 
     return drawing(options.device, images=32, steps=4, repeats=options.repeats)
 
 
-def bench_training(options: argparse.Namespace, folder: Path) -> dict:
+def bench_training(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """A forward and a backward pass of each trained network, by precision and memory format."""
     from benchmarks.drawing import training
 
     return training(options.device, options.repeats)
+
+
+USUAL = ("stack", "stages", "frechet", "growth")
+PARTS = {
+    "stack": bench_stack,
+    "stages": bench_stages,
+    "frechet": bench_frechet,
+    "growth": bench_growth,
+    "precision": bench_precision,
+    "drawing": bench_drawing,
+    "training": bench_training,
+}
 
 
 if __name__ == "__main__":

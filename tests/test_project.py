@@ -24,6 +24,7 @@ INSTALLED_AS = {
     "open_clip": "open_clip_torch",
     "cleanfid": "clean-fid",
     "yaml": "pyyaml",
+    "pydantic_core": "pydantic",
     "skimage": "scikit-image",
 }
 
