@@ -52,7 +52,9 @@ def write_competition(
 def picture(seed: int, size: int) -> np.ndarray:
     """(size, size, 3) uint8: smooth, with some noise."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize(
+        (size, size), Image.Resampling.BICUBIC
+    )
     return (np.asarray(coarse).astype(np.int16) + rng.integers(-6, 7, (size, size, 3))).clip(0, 255).astype(np.uint8)
 
 
