@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ class Pictures:
     images: Tensor
     entry: Tensor
     captions: list[list[str]]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the images' shape and pixels, in hexadecimal."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(np.ascontiguousarray(self.images.numpy()).data)
+        return digest.hexdigest()
 
     @cached_property
     def distinct_captions(self) -> list[str]:

@@ -23,6 +23,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
+from baselines.training.muon import Muon
 from submission import atomic
 from submission.errors import UsageError
 from submission.progress import Progress
@@ -45,6 +46,8 @@ class Schedule:
     final_rate: float = 0.02  # share of the peak at which the cosine ends
     clip_norm: float = 1.0  # gradients' norm at most
     ema_decay: float = 0.999  # per step n of the optimizer; at first (1 + n) / (10 + n), and 0 at the very first
+    ema_from: float = 0.0  # share of the training from which weights are averaged; before it the average follows them
+    optimizer: str = "adamw"  # or "muon"
     seed: int = 0
     save_minutes: float = 5.0  # how often the state is written
     preview_images: int = 0  # a preview every so many images; 0: none
@@ -139,7 +142,8 @@ def train(
         atomic.write_json(out / "options.json", asked)
     set_seed(schedule.seed)
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    kind = {"adamw": torch.optim.AdamW, "muon": Muon}[schedule.optimizer]
+    optimizer = kind(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
     # Before its device: accelerate moves a model without changing its layout.
     model = model.to(memory_format=training_memory_format(accelerator.device.type))
@@ -212,8 +216,8 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 # A young average must forget its random start: the warm-up of TensorFlow's ExponentialMovingAverage.
-                n = math.ceil((step + 1) / schedule.accumulation)
-                ema.decay = min(schedule.ema_decay, (1 + n) / (10 + n))
+                n = math.ceil((step + 1 - schedule.ema_from * steps) / schedule.accumulation)
+                ema.decay = min(schedule.ema_decay, (1 + n) / (10 + n)) if n > 0 else 0.0
                 ema.min_decay = ema.decay
                 ema.step(bare.parameters())
             for key, number in {"loss": float(value.detach()), **numbers}.items():

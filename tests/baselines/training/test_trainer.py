@@ -73,8 +73,8 @@ def plain(schedule: Schedule) -> list[dict[str, Tensor]]:
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), schedule.clip_norm)
         optimizer.step()
-        n = step + 1
-        decay = 0.0 if n == 1 else min(schedule.ema_decay, (1 + n) / (10 + n))
+        n = step + 1 - schedule.ema_from * steps
+        decay = 0.0 if step == 0 or n <= 0 else min(schedule.ema_decay, (1 + n) / (10 + n))
         weights = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
         average = {name: decay * average.get(name, w) + (1 - decay) * w for name, w in weights.items()}
         averages.append(average)
@@ -184,6 +184,16 @@ def test_previews_see_the_average_and_change_nothing(tmp_path: Path) -> None:
 # Interruptions
 
 
+def test_an_average_may_begin_midway(tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, ema_from=0.5, keep_at=(0.5, 0.55))
+    averages = plain(schedule)
+    assert same(fit(tmp_path / "run", schedule), averages[-1], 1e-6)
+    unaveraged = plain(replace(SCHEDULE, ema_decay=0.0))
+    assert same(load_file(tmp_path / "run" / "weights-0.5.safetensors"), unaveraged[9], 1e-6)
+    assert same(load_file(tmp_path / "run" / "weights-0.55.safetensors"), averages[10], 1e-6)
+    assert not same(averages[10], unaveraged[10], 1e-3)
+
+
 def dropout(seed: int = 0) -> nn.Module:
     """A model that draws from the global generator while it trains."""
     torch.manual_seed(seed)
@@ -192,8 +202,11 @@ def dropout(seed: int = 0) -> nn.Module:
 
 @pytest.mark.parametrize("accumulation", [1, 3])
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.85])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path: Path, share: float, accumulation: int) -> None:
-    schedule = replace(SCHEDULE, accumulation=accumulation)
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "muon", "ema_from": 0.7}])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    tmp_path: Path, share: float, accumulation: int, changes: dict
+) -> None:
+    schedule = replace(SCHEDULE, accumulation=accumulation, **changes)
     whole = fit(tmp_path / "whole", schedule, dropout())
     assert fit(tmp_path / "run", schedule, dropout(), stop_at=share) == {}
     assert (tmp_path / "run" / "state").is_dir()

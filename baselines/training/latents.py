@@ -1,0 +1,144 @@
+"""What frozen networks make of a training set, computed once: memory-mapped files, named by all that decides them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Float16, Float32, Int64
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.diffusion.text import encode
+from baselines.training.pictures import Pictures
+from submission import atomic
+from submission.paths import cache_home
+from submission.progress import track
+
+VERSION = 1  # of what the files hold: raised when the same pictures and networks would give others
+FOLDER = "encoded"  # in the cache
+OUTPUTS = ("hidden", "pooled")  # of a text encoder
+BATCH = 64
+Autocast = Callable[[], AbstractContextManager[object]]  # the context in which networks compute
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A training set as a denoiser sees it, in float16; on a device, or memory-mapped.
+
+    Attributes:
+        latents: (n, 2, 2, c, h, w): of each picture as it is and mirrored, the posterior's mean and standard deviation,
+            scaled by the autoencoder's factor.
+        hidden, pooled: (m, l, d) and (m, d) of the distinct captions.
+        empty: (1, l, d) and (1, d) of no caption, float32.
+        captions: (n) for each picture the numbers of its captions.
+    """
+
+    latents: Float16[Tensor, "n 2 2 c h w"]
+    hidden: Float16[Tensor, "m l d"]
+    pooled: Float16[Tensor, "m d"]
+    empty: tuple[Float32[Tensor, "1 l d"], Float32[Tensor, "1 d"]]
+    captions: Sequence[Sequence[int]]
+
+    def to(self, device: torch.device) -> Encoded:
+        """All of it on a device, which must have room for it."""
+        tables = {name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")}
+        return replace(self, **tables, empty=tuple(table.to(device) for table in self.empty))
+
+    def pick(
+        self, indices: Int64[Tensor, " b"], generator: torch.Generator, *, at_random: bool = True
+    ) -> Int64[Tensor, " b"]:
+        """A caption of each of these pictures, by its number: one at random, or its first."""
+        if not at_random:
+            return torch.tensor([self.captions[index][0] for index in indices.tolist()])
+        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
+        return torch.tensor([rng.choice(self.captions[index]) for index in indices.tolist()])
+
+
+@torch.no_grad()
+def posterior(
+    autoencoder: AutoencoderKL, images: Float32[Tensor, "b 3 h w"]
+) -> tuple[Float32[Tensor, "b c i j"], Float32[Tensor, "b c i j"]]:
+    """Mean and standard deviation of the latents of pictures in -1 … 1, scaled."""
+    found = autoencoder.encode(images).latent_dist
+    factor = autoencoder.config.scaling_factor
+    return found.mean.float() * factor, found.std.float() * factor
+
+
+def encode_all(
+    pictures: Pictures,
+    autoencoder: AutoencoderKL,
+    text: tuple[CLIPTokenizer, CLIPTextModel],
+    keys: tuple[str, str, str],
+) -> Encoded:
+    """A training set through frozen networks, on their devices; what is in the cache is not computed.
+
+    Args:
+        keys: what the pictures are, what the autoencoder is, what the text encoder is; hashes of their contents.
+    """
+    tokenizer, text_encoder = text
+    device = next(autoencoder.parameters()).device
+    captions = pictures.distinct_captions
+
+    def latents() -> Iterator[np.ndarray]:
+        for batch in track(pictures.images.split(BATCH), "encoding pictures (batches)"):
+            plain = batch.to(device).float() / 127.5 - 1
+            both = [torch.stack(posterior(autoencoder, x), dim=1) for x in (plain, plain.flip(3))]
+            yield torch.stack(both, dim=1).half().cpu().numpy()
+
+    def states(which: int) -> Iterator[np.ndarray]:
+        starts = range(0, len(captions), BATCH)
+        for start in track(starts, f"encoding captions ({OUTPUTS[which]}, batches)"):
+            yield encode(text_encoder, tokenizer, captions[start : start + BATCH])[which].half().cpu().numpy()
+
+    hidden, pooled = (
+        memory_mapped(name, [keys[2], *captions], len(captions), partial(states, k)) for k, name in enumerate(OUTPUTS)
+    )
+    return Encoded(
+        memory_mapped("latents", keys[:2], len(pictures.images), latents),
+        hidden,
+        pooled,
+        encode(text_encoder, tokenizer, [""]),
+        [pictures.caption_numbers[entry] for entry in pictures.entry.tolist()],
+    )
+
+
+def memory_mapped(name: str, decides: Sequence[object], count: int, rows: Callable[[], Iterator[np.ndarray]]) -> Tensor:
+    """The float16 table of `count` rows that `rows` gives in parts, kept in the cache under what `decides` it.
+
+    A file is whole or not there; one that is no such table (another program's, or damaged) is made again.
+    """
+    key = hashlib.sha256(json.dumps([VERSION, name, *decides]).encode()).hexdigest()[:32]
+    path = cache_home() / FOLDER / f"{name}-{key}.npy"
+    table = _read(path, count)
+    if table is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.replacing(path) as file:
+            written = 0
+            for part in rows():
+                if not written:
+                    header = {"descr": "<f2", "fortran_order": False, "shape": (count, *part.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(np.ascontiguousarray(part, "<f2").tobytes())
+                written += len(part)
+            assert written == count, f"{written} rows of {count}"
+        table = _read(path, count)
+    assert table is not None, path
+    return torch.from_numpy(table)
+
+
+def _read(path: Path, count: int) -> np.ndarray | None:
+    try:
+        table = np.load(path, mmap_mode="c", allow_pickle=False)  # "c": torch wants an array that may be written to
+    except (OSError, ValueError, EOFError):
+        return None
+    return table if table.dtype == np.float16 and len(table) == count else None

@@ -1,0 +1,211 @@
+"""The whole recipe of a text-to-image latent diffusion model as one loss; every element does what its name says.
+
+The course's recipe (Weng, 2025) is squared error, then LPIPS as well, then a Kullback-Leibler term; there neither of
+the two had a gradient. Here each reaches the network through its estimate of x_0. Every other element is a switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.training.augmentation import augmented
+from baselines.training.denoising import (
+    Prediction,
+    denoising_loss,
+    least_noised,
+    min_snr_weight,
+    posterior_kl,
+    q_sample,
+    target_of,
+    x0_of,
+)
+from baselines.training.latents import Autocast, Encoded, posterior
+from baselines.training.losses import drop_mask, stratified_timesteps
+from baselines.training.perceptual import FeatureNetwork, perceptual_distance
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The elements of the recipe. Fractions named `_from` are of the training: 0 from its start, None never."""
+
+    prediction: Prediction = "v_prediction"  # what the network predicts
+    min_snr_gamma: float | None = None  # weights of the times; None: all alike
+    least_weight: float = 0.0  # of a time, where they are weighted
+    caption_dropout: float = 0.1  # fraction of the examples without a caption, for classifier-free guidance
+    pooled_dropout: float = 0.0  # of the others, fraction without the pooled state
+    random_caption: bool = True  # at each visit one of the captions; else always the first
+    flips: bool = True  # half of the pictures mirrored
+    augment_from: float | None = None  # strong augmentation
+    perceptual_from: float | None = None  # LPIPS of the decoded estimate of x_0
+    perceptual_weight: float = 0.1
+    perceptual_fraction: float = 0.25  # of a batch: its least noised examples, whose estimate is a picture
+    kl_from: float | None = None  # the estimate of x_0 against the autoencoder's posterior
+    kl_weight: float = 0.01
+    alignment_weight: float = 0.0  # representation alignment of the network's middle
+
+    def needs_pictures(self) -> bool:
+        """Whether latents and captions alone are not enough."""
+        return self.augment_from is not None or self.alignment_weight > 0
+
+
+class Pictures(Protocol):
+    """The pictures themselves, uint8 (n, 3, h, w): a tensor, or what reads them when asked."""
+
+    def __getitem__(self, indices: Int64[Tensor, " b"]) -> Tensor: ...
+
+
+class Denoiser(nn.Module):
+    """A UNet, and while it is aligned the projection of its middle to another network's `alignment_width` features."""
+
+    def __init__(self, unet: UNet2DConditionModel, alignment_width: int | None = None) -> None:
+        super().__init__()
+        self.unet = unet
+        self.projection = None
+        self._middle: Tensor | None = None
+        if alignment_width is not None:
+            width = unet.config.block_out_channels[-1]
+            self.projection = nn.Sequential(
+                nn.Conv2d(width, 2 * width, 1), nn.SiLU(), nn.Conv2d(2 * width, alignment_width, 1)
+            )
+            unet.mid_block.register_forward_hook(self._keep)
+
+    def _keep(self, block: nn.Module, inputs: object, output: Tensor) -> None:
+        self._middle = output
+
+    def forward(
+        self,
+        x: Float32[Tensor, "b c h w"],
+        t: Int64[Tensor, " b"],
+        hidden: Float32[Tensor, "b l d"],
+        pooled: Float32[Tensor, "b d"],
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b a i j"] | None]:
+        """The network's output, and where it is aligned its projected middle."""
+        output = self.unet(x, t, hidden, class_labels=pooled).sample
+        return output, None if self.projection is None else self.projection(self._middle)
+
+
+def alignment_loss(middle: Float[Tensor, "b a i j"], features: Float[Tensor, "b a h w"]) -> Float32[Tensor, ""]:
+    """1 − cosine of each place's projection and the features there (REPA: Yu et al., arXiv 2410.06940, equation 8).
+
+    Of a UNet it is the middle that is aligned (U-REPA: Tian et al., arXiv 2503.18414, section 3).
+    """
+    wanted = functional.adaptive_avg_pool2d(features.float(), middle.shape[2:])
+    return 1 - functional.cosine_similarity(middle.float(), wanted, dim=1).mean()
+
+
+def perceptual_loss(
+    autoencoder: AutoencoderKL,
+    network: FeatureNetwork,
+    estimate: Float32[Tensor, "b c h w"],
+    x0: Float32[Tensor, "b c h w"],
+) -> Float32[Tensor, ""]:
+    """Mean distance of what is decoded from an estimate of x_0 and from x_0 itself, latents as they are scaled.
+
+    What the autoencoder loses is in both, so that the loss is 0 where the estimate is right.
+    """
+    factor = autoencoder.config.scaling_factor
+    with torch.no_grad():
+        target = autoencoder.decode(x0 / factor).sample
+    return perceptual_distance(network, autoencoder.decode(estimate / factor).sample, target).mean()
+
+
+class DenoisingLoss:
+    """`Objective` as the trainer's loss, of a `Denoiser` on an encoded training set.
+
+    Args:
+        alphas_cumprod: (T) of the schedule that samples.
+        autocast: the context in which networks compute.
+        autoencoder: frozen, in evaluation mode; needed for LPIPS and augmentation.
+        perceptual: frozen; needed for LPIPS and alignment.
+        pictures: needed where the objective says so.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        data: Encoded,
+        alphas_cumprod: Float32[Tensor, " T"],
+        *,
+        device: torch.device,
+        autocast: Autocast,
+        autoencoder: AutoencoderKL | None = None,
+        perceptual: FeatureNetwork | None = None,
+        pictures: Pictures | None = None,
+    ) -> None:
+        self.objective = objective
+        self.data, self._device, self._autocast = data, device, autocast
+        self._alphas_cumprod = alphas_cumprod.to(device)
+        self._empty = tuple(table.to(device) for table in data.empty)
+        self._autoencoder, self._perceptual, self.pictures = autoencoder, perceptual, pictures
+        assert pictures is not None or not objective.needs_pictures()
+
+    def __call__(
+        self, model: nn.Module, indices: Int64[Tensor, " b"], generator: torch.Generator, done: float
+    ) -> tuple[Float32[Tensor, ""], dict[str, float]]:
+        """The loss of these examples at the fraction `done` of the training, and each of its terms unweighted."""
+        asked = self.objective
+        flip = (torch.rand(len(indices), generator=generator) < 0.5) & asked.flips
+        images = None
+        if _begun(asked.augment_from, done):
+            images = augmented(self._pixels(indices, flip), generator)
+            with torch.no_grad(), self._autocast():
+                x0, std = posterior(self._autoencoder, images)
+        else:
+            where = self.data.latents.device
+            mean_and_std = self.data.latents[indices.to(where), flip.long().to(where)].to(self._device).float()
+            x0, std = mean_and_std.unbind(1)
+        hidden, pooled = self._text(indices, generator)
+        t = stratified_timesteps(len(indices), len(self._alphas_cumprod), generator).to(self._device)
+        noise = torch.randn(x0.shape, generator=generator).to(self._device)
+        a = self._alphas_cumprod[t]
+        x_t = q_sample(x0, noise, a)
+        with self._autocast():
+            output, middle = model(x_t, t, hidden, pooled)
+        output = output.float()
+        weight = None
+        if asked.min_snr_gamma is not None:
+            weight = min_snr_weight(asked.prediction, a, asked.min_snr_gamma).clamp(min=asked.least_weight)
+        loss = mse = denoising_loss(output, target_of(asked.prediction, x0, noise, a), weight)
+        terms = {"mse": mse}
+        estimate = x0_of(asked.prediction, output, x_t, a)
+        if _begun(asked.perceptual_from, done):
+            picked = least_noised(a, asked.perceptual_fraction)
+            with self._autocast():
+                terms["perceptual"] = perceptual_loss(self._autoencoder, self._perceptual, estimate[picked], x0[picked])
+            loss = loss + asked.perceptual_weight * terms["perceptual"]
+        if _begun(asked.kl_from, done):
+            terms["kl"] = posterior_kl(estimate, x0, std)
+            loss = loss + asked.kl_weight * terms["kl"]
+        if asked.alignment_weight:
+            if images is None:
+                images = self._pixels(indices, flip).float() / 127.5 - 1
+            with torch.no_grad(), self._autocast():
+                features = self._perceptual.features(images)[-1]
+            terms["alignment"] = alignment_loss(middle, features)
+            loss = loss + asked.alignment_weight * terms["alignment"]
+        return loss, {name: float(term.detach()) for name, term in terms.items()}
+
+    def _pixels(self, indices: Tensor, flip: Tensor) -> Tensor:
+        images = self.pictures[indices].to(self._device)
+        return torch.where(flip.to(self._device)[:, None, None, None], images.flip(3), images)
+
+    def _text(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the network is told of each caption; nothing of some, by the objective's fractions."""
+        asked, where = self.objective, self.data.hidden.device
+        picked = self.data.pick(indices, generator, at_random=asked.random_caption).to(where)
+        hidden, pooled = (table[picked].to(self._device).float() for table in (self.data.hidden, self.data.pooled))
+        fractions = asked.caption_dropout, asked.pooled_dropout
+        no_caption, no_pooled = (drop_mask(len(indices), f, generator).to(self._device) for f in fractions)
+        hidden = torch.where(no_caption[:, None, None], self._empty[0], hidden)
+        return hidden, torch.where((no_caption | no_pooled)[:, None], self._empty[1], pooled)
+
+
+def _begun(since: float | None, done: float) -> bool:
+    return since is not None and done >= since

@@ -1,0 +1,89 @@
+"""python -m baselines.training.train_perceptual: the embedded perceptual network, from pictures and captions.
+
+It learns which of the words that a competition's captions have are said of a picture: the share of its captions that
+have each one. No weight, seed or shape is the scorer's: what optimises this network's distance is not graded by it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from baselines.processes import in_the_first
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
+from baselines.training.pictures import cropped_and_flipped, load_pictures
+from baselines.training.trainer import Schedule, train
+from submission import atomic
+from submission.errors import run
+
+WIDTHS = (16, 32, 64, 96)
+RARE = 100  # a word of fewer entries' captions is not asked for
+SHIFT = 4  # pixels at most, each way
+NOISE = 0.1  # standard deviation at most, in pictures of -1 … 1: an estimate of x_0 is never clean
+
+
+def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
+    """The words that are not rare, sorted, and for each entry the share of its captions that have each, (N, words)."""
+    split = [[set(re.findall(r"[a-z]+", caption.lower())) for caption in some] for some in captions]
+    counts = Counter(word for some in split for word in set().union(*some))
+    words = sorted(word for word, count in counts.items() if count >= RARE)
+    shares = [[sum(word in caption for caption in some) / len(some) for word in words] for some in split]
+    return words, torch.tensor(shares)
+
+
+def word_loss(
+    model: nn.Module, images: Tensor, shares: Tensor, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of each word, of pictures uint8 (B, 3, H, W) that are mirrored, moved and noised a little."""
+    x = cropped_and_flipped(images, None, generator).float() / 127.5 - 1
+    shift = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+    strength = NOISE * torch.rand((), generator=generator)
+    x = torch.roll(x, shift, (2, 3)) + strength * torch.randn(x.shape, generator=generator)
+    logits = model(x.to(shares.device)).float()
+    loss = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none").sum(dim=1).mean()
+    return loss, {"agrees": float(((logits > 0) == (shares > 0.5)).float().mean())}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = command_parser(__doc__)
+    add_data(parser)
+    add_run(parser, "runs/perceptual", images=60_000, batch_size=64, learning_rate=2e-3)
+    parser.add_argument("--model", type=Path, default=EMBEDDED, help="where the finished network goes")
+    args = parser.parse_args(argv)
+    pictures = load_pictures(args.data)
+    words, shares = words_of(pictures.captions)
+    accelerator = accelerator_of(args)
+    torch.manual_seed(23)
+    model = PerceptualNetwork(WIDTHS, len(words))
+
+    def loss(
+        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        wanted = shares[pictures.entry[indices]].to(accelerator.device)
+        with accelerator.autocast():
+            return word_loss(model, pictures.images[indices], wanted, generator)
+
+    schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995, seed=23)
+    weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+
+    def finish() -> None:
+        state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}
+        args.model.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(args.model / "model.safetensors", save(state))
+        atomic.write_json(args.model / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
+        print(args.model)
+
+    in_the_first(accelerator, finish)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

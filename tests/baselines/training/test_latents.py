@@ -1,0 +1,88 @@
+"""What frozen networks make of a training set: computed once, under the name of all that decides it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from baselines.training import latents
+from baselines.training.latents import encode_all, memory_mapped, posterior
+from baselines.training.pictures import Pictures
+
+LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DRAWOFF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / latents.FOLDER
+
+
+def networks() -> tuple[AutoencoderKL, tuple[CLIPTokenizer, CLIPTextModel]]:
+    torch.manual_seed(0)
+    autoencoder = AutoencoderKL(block_out_channels=(8,), latent_channels=4, norm_num_groups=4, scaling_factor=0.5)
+    tokens = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    tokenizer = CLIPTokenizer(vocab={token: k for k, token in enumerate(tokens)}, merges=[], model_max_length=8)
+    config = CLIPTextConfig(
+        vocab_size=len(tokens), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
+        max_position_embeddings=8, bos_token_id=len(tokens) - 2, eos_token_id=len(tokens) - 1,
+        pad_token_id=len(tokens) - 1,
+    )  # fmt: skip
+    return autoencoder.eval(), (tokenizer, CLIPTextModel(config).eval())
+
+
+def test_a_set_is_encoded_once_and_read_by_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (70, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    entry = torch.arange(70) % 3
+    pictures = Pictures(images, entry, [["red slime", "slime"], ["blue bat"], ["bat", "red slime"]])
+    autoencoder, text = networks()
+    data = encode_all(pictures, autoencoder, text, ("p", "a", "t"))
+    assert data.latents.shape == (70, 2, 2, 4, 8, 8)
+    x = images[[5, 69]].float() / 127.5 - 1
+    for way, pixels in enumerate((x, x.flip(3))):
+        for of, expected in enumerate(posterior(autoencoder, pixels)):
+            torch.testing.assert_close(data.latents[[5, 69], way, of].float(), expected, atol=2e-3, rtol=2e-3)
+    mean = autoencoder.encode(x).latent_dist.mean
+    torch.testing.assert_close(data.latents[[5, 69], 0, 0].float(), 0.5 * mean, atol=2e-3, rtol=2e-3)
+    assert data.captions[:3] == [[2, 3], [1], [0, 2]]  # of "bat", "blue bat", "red slime", "slime"
+
+    monkeypatch.setattr(latents, "posterior", None)  # it would be called
+    again = encode_all(pictures, autoencoder, text, ("p", "a", "t"))
+    assert torch.equal(again.latents, data.latents)
+    assert torch.equal(again.hidden, data.hidden)
+    assert torch.equal(again.pooled, data.pooled)
+    assert len(list(home.iterdir())) == 3
+    with pytest.raises(TypeError):  # another autoencoder is another file
+        encode_all(pictures, autoencoder, text, ("p", "other", "t"))
+    assert len(list(home.iterdir())) == 3  # and nothing half-written is there
+
+
+def rows(value: float) -> Tensor:
+    return memory_mapped("t", ["key"], 3, lambda: iter([np.full((2, 4), value), np.full((1, 4), value)]))
+
+
+def test_what_is_no_table_is_made_again(home: Path) -> None:
+    assert (rows(1.0) == 1).all()
+    assert (rows(2.0) == 1).all()  # kept
+    (file,) = home.iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:20], whole[:-1], b"x" * len(whole)):
+        file.write_bytes(damaged)
+        assert (rows(3.0) == 3).all()
+        assert rows(3.0).shape == (3, 4)
+
+
+def test_the_hash_of_pictures_is_of_pixels_and_shape() -> None:
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    changed = images.clone()
+    changed[1, 2, 3, 3] = 1
+    entry = torch.zeros(2, dtype=torch.long)
+    hashes = {Pictures(x, entry, [["a"]]).sha256 for x in (images, changed, images.view(2, 3, 2, 8))}
+    assert len(hashes) == 3
+    assert Pictures(images.clone(), entry, [["b"]]).sha256 in hashes
