@@ -1,0 +1,1 @@
+"""Studies over generators and the scorer: what each choice brings."""

@@ -1,0 +1,348 @@
+"""python -m experiments.ablations: what each element of the monster's recipe brings, as a table.
+
+A small UNet is trained on the bestiary once for each arm, every arm with the same pictures, steps and seeds; then each
+draws the validation prompts, which the scorer measures. An arm is the plain recipe with one thing changed. The plain
+one is trained three times: the range of its scores is what chance does. An arm that differs from it by less than twice
+that range is trained three times, too, before anything is said of it. Samplers share one training.
+
+Everything is kept in one folder: what was interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.text import encode
+from baselines.hardware import Hardware, decide
+from baselines.monster.sampling import NOISE_SCHEDULE, sample
+from baselines.monster.unets import build
+from baselines.options import add_hardware
+from baselines.pixels import to_arrays, to_pixels
+from baselines.pretrained import load_network
+from baselines.training.latents import Encoded, encode_all
+from baselines.training.objective import Denoiser, DenoisingLoss, Objective
+from baselines.training.options import add_data, command_parser
+from baselines.training.perceptual import load_perceptual
+from baselines.training.pictures import Pictures, load_pictures
+from baselines.training.trainer import Schedule, train
+from experiments.ablation_table import csv_text, markdown, undecided
+from submission import Competition, atomic, image_seed
+from submission.errors import run
+from submission.hashes import file_sha256
+from submission.progress import Progress
+
+PARTS = Path(__file__).resolve().parents[1] / "baselines" / "weights" / "monster"  # its autoencoder and text encoder
+PLAIN_SEEDS = (0, 1, 2)
+BATCH, RATE, MIDWAY = 64, 1e-3, 0.5
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How an arm draws."""
+
+    solver: str = "dpm++"
+    steps: int = 20
+    guidance_scale: float = 2.5
+
+    def scheduler(self, prediction: str) -> SchedulerMixin:
+        """diffusers' scheduler on the schedule of the training."""
+        noise = NOISE_SCHEDULE | {"prediction_type": prediction}
+        if self.solver == "ddpm":
+            return DDPMScheduler(**noise, clip_sample=False, timestep_spacing="linspace")
+        return DPMSolverMultistepScheduler(**noise, steps_offset=1)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The plain recipe with something changed: `what`, in words."""
+
+    what: str
+    objective: Objective = Objective()  # noqa: RUF009 - frozen
+    ema: tuple[float, float] = (0.0, 0.0)  # the average's decay, and from which fraction of the training it is kept
+    optimizer: str = "adamw"
+    sampler: Sampler = Sampler()
+    trained_as: str | None = None  # the arm whose training it shares
+
+
+def _arms() -> dict[str, Arm]:
+    plain, average = Objective(), 0.995
+    arms = {
+        "plain": Arm("velocity, squared error, caption dropout 10 %, a random caption, flips; DPM++ 20 steps"),
+        "ema": Arm("average of the weights from the start", ema=(average, 0.0)),
+        "ema-midway": Arm("average of the weights from midway", ema=(average, MIDWAY)),
+        "lpips": Arm("perceptual distance × 0.1 from 43 %", replace(plain, perceptual_from=0.43)),
+        "kl": Arm("posterior's divergence × 0.01 from 87 %", replace(plain, kl_from=0.87)),
+        "recipe": Arm(
+            "both, and the average from midway", replace(plain, perceptual_from=0.43, kl_from=0.87), (average, MIDWAY)
+        ),
+        "augment": Arm("strong augmentation from the start", replace(plain, augment_from=0.0)),
+        "augment-late": Arm("strong augmentation from midway", replace(plain, augment_from=MIDWAY)),
+        "dropout-0": Arm("no caption dropout", replace(plain, caption_dropout=0.0)),
+        "dropout-20": Arm("caption dropout 20 %", replace(plain, caption_dropout=0.2)),
+        "first-caption": Arm("always the first caption", replace(plain, random_caption=False)),
+        "no-flips": Arm("no flips", replace(plain, flips=False)),
+        "epsilon": Arm("the noise instead of the velocity", replace(plain, prediction="epsilon")),
+        "min-snr": Arm("min-SNR-5 weights", replace(plain, min_snr_gamma=5.0)),
+        "muon": Arm("Muon instead of AdamW", optimizer="muon"),
+        "alignment": Arm("representation alignment × 0.5", replace(plain, alignment_weight=0.5)),
+        "unguided": Arm("without guidance", sampler=Sampler(guidance_scale=1.0), trained_as="plain"),
+        "dropout-0-unguided": Arm(
+            "no caption dropout, without guidance",
+            replace(plain, caption_dropout=0.0),
+            sampler=Sampler(guidance_scale=1.0),
+            trained_as="dropout-0",
+        ),
+    }
+    for solver in ("dpm++", "ddpm"):
+        for steps in (10, 20, 50, 130):
+            if (solver, steps) != ("dpm++", 20):
+                name = f"{solver}-{steps}"
+                arms[name] = Arm(f"{name.replace('-', ', ')} steps", sampler=Sampler(solver, steps), trained_as="plain")
+    return arms
+
+
+ARMS = _arms()
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all arms share; travels to the processes."""
+
+    data: Path
+    competition: str
+    out: Path
+    images: int
+    hardware: Hardware
+    limit: int | None = None
+    threads: int = 1
+
+    @property
+    def prompts(self) -> list[Any]:
+        return list(Competition.load(self.competition).prompts[: self.limit])
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What every arm reads, on the device."""
+
+    pictures: Pictures
+    data: Encoded
+    autoencoder: AutoencoderKL
+    text: tuple[CLIPTokenizer, CLIPTextModel]
+
+
+@cache
+def shared(study: Study) -> Shared:
+    """Pictures and what the frozen networks make of them, from the cache where it was computed before."""
+    device = torch.device(study.hardware.device)
+    pictures = load_pictures(study.data)
+    autoencoder = load_network(AutoencoderKL, PARTS / "vae").float().to(device).eval().requires_grad_(False)
+    tokenizer = CLIPTokenizer.from_pretrained(PARTS / "tokenizer", local_files_only=True)
+    text_encoder = load_network(CLIPTextModel, PARTS / "text_encoder").float().to(device).eval()
+    files = ("vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors")
+    keys = (pictures.sha256, *(file_sha256(PARTS / file) for file in files))
+    data = encode_all(pictures, autoencoder, (tokenizer, text_encoder), keys).to(device)
+    return Shared(pictures, data, autoencoder, (tokenizer, text_encoder))
+
+
+def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
+    """The weights of an arm; a training that is done or begun is not begun again."""
+    common, device = shared(study), torch.device(study.hardware.device)
+    objective = arm.objective
+    needs_features = objective.perceptual_from is not None or objective.alignment_weight > 0
+    perceptual = load_perceptual("embedded", device) if needs_features else None
+    torch.manual_seed(seed)
+    _, _, _, channels, size, _ = common.data.latents.shape
+    unet = build("small", channels, size, common.data.pooled.shape[1])
+    model = Denoiser(unet, perceptual.widths[-1] if objective.alignment_weight and perceptual else None)
+    loss = DenoisingLoss(
+        objective,
+        common.data,
+        DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
+        device=device,
+        autocast=study.hardware.autocast,
+        autoencoder=common.autoencoder,
+        perceptual=perceptual,
+        pictures=common.pictures.images,
+    )
+    decay, ema_from = arm.ema
+    schedule = Schedule(
+        study.images,
+        BATCH,
+        learning_rate=RATE,
+        ema_decay=decay,
+        ema_from=ema_from,
+        optimizer=arm.optimizer,
+        seed=seed,
+    )
+    options = {"objective": asdict(objective)}
+    return train(
+        model,
+        loss,
+        len(common.pictures.images),
+        schedule,
+        out,
+        accelerator=study.hardware.accelerator(),
+        options=options,
+    )
+
+
+@torch.inference_mode()
+def draw_arm(study: Study, arm: Arm, weights: Path, seed: int, out: Path) -> None:
+    """The image of each prompt, each from its own noise."""
+    common, device = shared(study), torch.device(study.hardware.device)
+    _, _, _, channels, size, _ = common.data.latents.shape
+    unet = build("small", channels, size, common.data.pooled.shape[1])
+    state = {
+        name.removeprefix("unet."): tensor for name, tensor in load_file(weights).items() if "projection." not in name
+    }
+    unet.load_state_dict(state)
+    unet = unet.to(device, memory_format=study.hardware.memory_format).eval()
+    prompts = study.prompts
+    generators = seeded_generators([image_seed(seed, prompt.image_name) for prompt in prompts])
+    tokenizer, text_encoder = common.text
+    text = encode(text_encoder, tokenizer, [prompt.text for prompt in prompts])
+    scheduler = arm.sampler.scheduler(arm.objective.prediction)
+    scheduler.step = partial(scheduler.step, generator=generators)
+    with study.hardware.autocast():
+        latents = sample(
+            unet,
+            scheduler,
+            randn(generators, (channels, size, size), device),
+            text,
+            common.data.empty,
+            steps=arm.sampler.steps,
+            guidance_scale=arm.sampler.guidance_scale,
+        )
+        images = common.autoencoder.decode(latents / common.autoencoder.config.scaling_factor).sample
+    out.mkdir(parents=True, exist_ok=True)
+    for prompt, pixels in zip(prompts, to_arrays(to_pixels(images)), strict=True):
+        Image.fromarray(pixels).save(out / prompt.image_name, compress_level=1)
+
+
+def score_arm(study: Study, submission: Path) -> dict[str, float | None]:
+    """The scorer's FID and CLIP-T of drawn images and the accuracy of each attribute, with their intervals."""
+    from scorer import score
+    from scorer.attributes import ATTRIBUTES
+    from scorer.confidence import bootstrap_intervals
+    from scorer.families import Families
+
+    table = submission.with_name("per-image.csv")
+    competition = Competition.load(study.competition)
+    card = score(
+        submission, competition, study.hardware.device, limit=study.limit, per_image=table, cache=False, progress=False
+    )
+    row: dict[str, float | None] = {}
+    for metric in ("fid", "clip_t"):
+        found = card.scores[metric]
+        row |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
+    hits = pd.read_csv(table)
+    families = Families(competition.families[: study.limit])
+    values = [torch.tensor(hits[attribute].to_numpy(np.float64)) for attribute in ATTRIBUTES]
+    intervals = [(None, None)] * len(values) if families.why_too_few else bootstrap_intervals(values, families)
+    for attribute, value, (low, high) in zip(ATTRIBUTES, values, intervals, strict=True):
+        row |= {attribute: float(value.mean()), f"{attribute}_low": low, f"{attribute}_high": high}
+    return row
+
+
+def run_arm(study: Study, name: str, seed: int) -> dict[str, Any]:
+    """Trains, draws and scores an arm as far as that is not done: its row of the table."""
+    arm, folder = ARMS[name], study.out / f"{name}-{seed}"
+    kept = folder / "result.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(min(torch.get_num_threads(), study.threads))
+    begun = monotonic()
+    with open(folder / "log.txt", "a", encoding="utf-8") as log, redirect_stderr(log):
+        trained_as = arm.trained_as or name
+        weights = train_arm(study, ARMS[trained_as], seed, study.out / f"{trained_as}-{seed}" / "run")
+        trained = monotonic()
+        draw_arm(study, arm, weights, seed, folder / "images")
+        scores = score_arm(study, folder / "images")
+    row = {"arm": name, "what": arm.what, "seed": seed, "images": study.images, "prompts": len(study.prompts), **scores}
+    row |= {"training_seconds": round(trained - begun, 1), "seconds": round(monotonic() - begun, 1)}
+    atomic.write_json(kept, row)
+    return row
+
+
+def run_all(study: Study, jobs: Sequence[tuple[str, int]], workers: int) -> list[dict[str, Any]]:
+    """The rows of arms and seeds, in this order, by so many processes."""
+    rows = {}
+    with Progress("arms", len(jobs)) as progress:
+        if workers == 1:
+            for job in jobs:
+                rows[job] = run_arm(study, *job)
+                progress.advance(1, job[0])
+        else:
+            with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+                futures = {pool.submit(run_arm, study, *job): job for job in jobs}
+                for future in as_completed(futures):
+                    rows[futures[future]] = future.result()
+                    progress.advance(1, futures[future][0])
+    return [rows[job] for job in jobs]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
+    add_data(parser)
+    parser.add_argument("--competition", help="where to draw and score (default: DATA/validation)")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="the study's folder")
+    parser.add_argument("--images", type=int, default=60_000, help="training images of each arm")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, metavar="ARM", help=f"only these: {' '.join(ARMS)}")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time, all on the one device")
+    parser.add_argument("--limit", type=int, help="only the first so many prompts: to try out")
+    parser.add_argument("--once", action="store_true", help="no second and third training of arms that are near")
+    add_hardware(parser)
+    args = parser.parse_args(argv)
+    hardware = decide(args.device, "float32" if args.precision == "auto" else args.precision)
+    study = Study(
+        args.data.resolve(),
+        str(args.competition or args.data.resolve() / "validation"),
+        args.out.resolve(),
+        args.images,
+        hardware,
+        args.limit,
+        max(1, (os.cpu_count() or 1) // args.workers),
+    )
+    asked = ["plain", *(name for name in args.arms or ARMS if name != "plain")]
+    shared(study)  # encodes once, before there are several processes
+    shared.cache_clear()
+    trained = [name for name in asked if ARMS[name].trained_as is None]
+    needed = dict.fromkeys([*trained, *(ARMS[name].trained_as or name for name in asked)])
+    jobs = [("plain", seed) for seed in PLAIN_SEEDS] + [(name, 0) for name in needed if name != "plain"]
+    rows = run_all(study, jobs, args.workers)
+    again = [] if args.once else undecided(pd.DataFrame(rows))
+    more = [(name, seed) for name in again for seed in PLAIN_SEEDS[1:]]
+    more += [(name, 0) for name in asked if ARMS[name].trained_as]
+    rows += run_all(study, more, args.workers) if more else []
+    table = pd.DataFrame(rows)
+    atomic.write_text(study.out / "ablations.csv", csv_text(table))
+    atomic.write_text(study.out / "ablations.md", markdown(table))
+    print(markdown(table), end="")
+    print(f"{study.out / 'ablations.csv'}, {study.out / 'ablations.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
