@@ -154,7 +154,7 @@ def _import(options: argparse.Namespace) -> None:
     competition = Competition.load(options.competition)
     if options.source.is_dir() and options.source.resolve() in options.out.resolve().parents:
         raise UsageError(f"{options.out} lies in the folder of the pictures; choose another --out")
-    report = import_submission(
+    summary = import_submission(
         options.source,
         competition,
         options.out,
@@ -164,8 +164,8 @@ def _import(options: argparse.Namespace) -> None:
         progress=True,
     )
     title = shown(competition.title)
-    print(f"imported {report.images} images into {shown(str(options.out))}: a valid submission to {title}")
-    for line in report.lines():
+    print(f"imported {summary.images} images into {shown(str(options.out))}: a valid submission to {title}")
+    for line in summary.lines():
         print(f"  {shown(line, 400)}")
 
 

@@ -71,7 +71,7 @@ def read_table(
     body, skipped = (text[marked.end() :], 1) if marked else (text, 0)
     headers = {delimiter: _first_row(body, delimiter) for delimiter in candidates}
     known = [delimiter for delimiter, header in headers.items() if understood(header)]
-    delimiter = known[0] if known else max(candidates, key=lambda one: len(headers[one]))
+    delimiter = known[0] if known else max(candidates, key=lambda candidate: len(headers[candidate]))
     header = headers[delimiter]
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)

@@ -145,17 +145,17 @@ _HELPS = {
 
 def _memory(error: BaseException) -> str | None:
     """What to do when the memory did not suffice; None for another error."""
-    said = str(error)
+    text = str(error)
     if not (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said))
+        or (isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text))
     ):
         return None
     return "there is not enough memory\n  try a smaller --batch-size, or a machine with more"
 
 
-def _report_bug(error: BaseException) -> str:
+def _describe_bug(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     message = f"this is a bug in drawoff: {type(error).__name__}: {shown(str(error), 400)}"
     try:
@@ -163,7 +163,7 @@ def _report_bug(error: BaseException) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"traceback-{os.getpid()}.txt"
         file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except Exception:  # a report that fails must not hide what it reports
+    except Exception:  # the error itself must be shown in any case
         return f"{message}\n  set DRAWOFF_TRACEBACK=1 to see where"
     return f"{message}\n  the traceback is in {file}"
 
@@ -174,8 +174,8 @@ def say(message: str) -> None:
         print(output.harmless(message), file=sys.stderr, flush=True)
 
 
-def told(error: Exception) -> int:
-    """Say what went wrong, to whom it concerns; the exit code."""
+def explain(error: Exception) -> int:
+    """Print what went wrong, for whom it concerns; the exit code."""
     if isinstance(error, UsageError):
         say(f"error: {error}")
         return 2
@@ -198,12 +198,12 @@ def told(error: Exception) -> int:
     if isinstance(error, OSError):
         say(f"error: {system_says(error)}")
         return 4
-    say(_report_bug(error))
+    say(_describe_bug(error))
     return 4
 
 
 def _is_ours(error: ImportError) -> bool:
-    return (error.name or "").partition(".")[0] in ("", "submission", "scorer", "baselines", "leaderboard")
+    return (error.name or "").partition(".")[0] in ("", *paths.ROOMS)
 
 
 def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
@@ -231,4 +231,4 @@ def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None =
     except Exception as error:
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
             raise
-        return told(error)
+        return explain(error)

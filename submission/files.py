@@ -53,8 +53,8 @@ def is_junk(name: str) -> bool:
 
 def ignored_note(names: Iterable[str]) -> list[str]:
     """The note that says which system files were ignored; none when there are none."""
-    told = sorted({name for name in names if not is_leftover(name) and name != LOCK_NAME})
-    return [f"ignored what the system or a tool left: {some(told, 3)}"] if told else []
+    ignored = sorted({name for name in names if not is_leftover(name) and name != LOCK_NAME})
+    return [f"ignored what the system or a tool left: {some(ignored, 3)}"] if ignored else []
 
 
 class FolderFiles:

@@ -33,7 +33,7 @@ _NO_PICTURES = (
 
 
 @dataclass(frozen=True)
-class Report:
+class ImportSummary:
     """What was done: images in all, those that kept their bytes, each change with its images, and what was left out."""
 
     images: int
@@ -45,7 +45,7 @@ class Report:
     notes: list[str]
 
     def lines(self) -> list[str]:
-        """The report, a line each."""
+        """The summary, a line each."""
         renamed = [f"{file} is {image}" for image, file in self.matches.items() if file != image]
         lines = [f"matched by {self.matched_by}{f': {some(renamed, 3)}' if renamed else ''}"]
         if self.kept:
@@ -65,7 +65,7 @@ def import_submission(
     in_order: bool = False,
     fit: str | None = None,
     progress: bool = False,
-) -> Report:
+) -> ImportSummary:
     """Make the folder `out`, which must not exist, a valid submission of the pictures in the folder or zip `source`.
 
     `mapping` is a CSV that says which picture is which prompt's; `in_order`: the pictures' names are in the prompts'
@@ -102,7 +102,7 @@ def import_submission(
         raise
     order = [prompt.image_name for prompt in competition.prompts]
     matches = {image: matched.files[image] for image in order}
-    return Report(len(order), kept, matched.how, matches, changes, sorted(left_out + matched.left_out), notes)
+    return ImportSummary(len(order), kept, matched.how, matches, changes, sorted(left_out + matched.left_out), notes)
 
 
 def _open(source: Path) -> tuple[FolderFiles | ZipFiles, list[str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TextIO
 
-from submission.paths import repo_root
+from submission.paths import ROOMS, repo_root
 
 # Those that log: what this project installs, and what that brings along.
 LIBRARIES = (
@@ -31,7 +31,7 @@ _VERBOSITY = {
 }
 _BARS = ("diffusers.utils.logging", "transformers.utils.logging")  # the modules in which `_tqdm_active` says whether
 
-_OURS = tuple(f"{repo_root() / room}{os.sep}" for room in ("submission", "scorer", "baselines", "leaderboard"))
+_OURS = tuple(f"{repo_root() / room}{os.sep}" for room in ROOMS)
 _INSTALLED = tuple({f"{Path(sysconfig.get_path(name))}{os.sep}" for name in ("stdlib", "purelib", "platlib")})
 
 

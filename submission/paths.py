@@ -10,6 +10,9 @@ from pathlib import Path
 
 from submission.image_names import why_unsafe
 
+# The packages of this project.
+ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard", "experiments")
+
 
 class NoHome(RuntimeError):
     """This user has no home folder: there is no HOME, and the system does not know the user either."""

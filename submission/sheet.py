@@ -234,8 +234,8 @@ def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
         ) from None
     table = read_table(data, lambda header: "image_name" in header, problems)
     if table is None or problems or "image_name" not in table.header:
-        told = f"\n{listing(problems)}" if problems else ""
-        raise UsageError(f"{path}: is not a per-image CSV, as {_how_to_write()} writes it{told}")
+        details = f"\n{listing(problems)}" if problems else ""
+        raise UsageError(f"{path}: is not a per-image CSV, as {_how_to_write()} writes it{details}")
     columns = [column for column in table.header if column not in _NOT_NUMBERS]
     if metric not in columns:
         raise UsageError(f"{path} has no column {metric!r}; it has: {', '.join(columns) or 'none'}")

@@ -65,7 +65,7 @@ def _letter(char: str) -> str:
 
 def _has(char: str) -> bool:
     letters = font(16)
-    lacking, drawn = (letters.getmask(one) for one in (_NOBODY_HAS, char))
+    lacking, drawn = (letters.getmask(text) for text in (_NOBODY_HAS, char))
     return (drawn.size, bytes(drawn)) != (lacking.size, bytes(lacking))
 
 

@@ -18,12 +18,12 @@ def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType
         sys.__excepthook__(kind, error, trace)
         return
     code = 4
-    told = getattr(sys.modules.get("submission.errors"), "told", None)
+    explain = getattr(sys.modules.get("submission.errors"), "explain", None)
     if isinstance(error, KeyboardInterrupt):
         os.write(2, b"interrupted\n")
         code = 130
-    elif isinstance(error, Exception) and told is not None:
-        code = told(error)
+    elif isinstance(error, Exception) and explain is not None:
+        code = explain(error)
     else:
         sys.__excepthook__(kind, error, trace)
     os._exit(code)  # the interpreter's own exit code would be 1, which means "does not beat the gate"

@@ -145,7 +145,7 @@ def choose(files: dict[int, str], captions: dict[int, dict[int, str]], n: int, s
 
     images = sorted(sorted(captions, key=lambda image: rank("image", image))[:n])
     chosen = {image: min(captions[image], key=lambda caption: rank("caption", caption)) for image in images}
-    return [Captioned(image, files[image], one, captions[image][one]) for image, one in chosen.items()]
+    return [Captioned(image, files[image], caption, captions[image][caption]) for image, caption in chosen.items()]
 
 
 def reference(data: bytes) -> np.ndarray:
@@ -169,35 +169,37 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
     """
     if not images.is_dir():
         raise MissingPart("the folder of COCO's images", looked_for=images, get_it=f"download and unpack {IMAGES_URL}")
-    absent = [Problem(one.file_name, f"is not in {images}") for one in chosen if not (images / one.file_name).is_file()]
+    absent = [
+        Problem(entry.file_name, f"is not in {images}") for entry in chosen if not (images / entry.file_name).is_file()
+    ]
     if absent:
         hint = f"IMAGES is the folder with the images of this caption file, from {IMAGES_URL}"
         raise CompetitionError(f"{images}: {hint}", absent)
     (out / "references").mkdir(parents=True, exist_ok=True)
 
-    def one_reference(one: Captioned) -> Problem | None:
-        path = out / "references" / one.image_name
+    def write_reference(entry: Captioned) -> Problem | None:
+        path = out / "references" / entry.image_name
         if path.exists():
             return None
         try:
-            data = image_bytes(reference((images / one.file_name).read_bytes()), path.name)
+            data = image_bytes(reference((images / entry.file_name).read_bytes()), path.name)
             atomic.write_bytes(path, data, lasting=False)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return Problem(one.file_name, f"cannot be decoded: {error}", "unpack or download it again")
+            return Problem(entry.file_name, f"cannot be decoded: {error}", "unpack or download it again")
         return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = track(pool.map(one_reference, chosen), "resizing references", total=len(chosen))
+        done = track(pool.map(write_reference, chosen), "resizing references", total=len(chosen))
         if problems := [problem for problem in done if problem is not None]:
             raise CompetitionError(f"{images}: images that cannot be read", problems)
     entries = {
-        str(one.image_id): {
-            "image_name": one.image_name,
-            "text_prompt": one.caption,
-            "image_id": one.image_id,
-            "caption_id": one.caption_id,
+        str(entry.image_id): {
+            "image_name": entry.image_name,
+            "text_prompt": entry.caption,
+            "image_id": entry.image_id,
+            "caption_id": entry.caption_id,
         }
-        for one in chosen
+        for entry in chosen
     }
     atomic.sync_folder(out / "references")
     atomic.write_json(out / "test.json", entries)  # last: its presence says that all references are there
@@ -301,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
     if without := len(files) - len(captions):
         print(f"{without} images have no caption and were left out", file=sys.stderr)
     # What was chosen tells of the captions' content, whatever the order and form of their file.
-    lines = "".join(f"{one.image_id} {one.caption_id} {one.file_name} {one.caption}\n" for one in chosen)
+    lines = "".join(f"{entry.image_id} {entry.caption_id} {entry.file_name} {entry.caption}\n" for entry in chosen)
     digest = hashlib.sha256(lines.encode()).hexdigest()
     source = {"version": VERSION, "n": args.n, "seed": args.seed, "captions": digest}
     out = getattr(args, "out", default)

@@ -55,18 +55,18 @@ def _picture(seed=0, size=(64, 64)):
 
 
 def _imports(tmp_path, competition, source, expected, **options):
-    report = import_submission(source, competition, tmp_path / "out", **options)
+    summary = import_submission(source, competition, tmp_path / "out", **options)
     submission = Submission.open(tmp_path / "out", competition)
     for name, data in expected.items():
         assert np.array_equal(submission.read(name)[1], read_image(data, 64)), name
-    return report
+    return summary
 
 
 def test_valid_images_keep_their_bytes(pictures, tmp_path):
     competition, good = pictures()
-    report = import_submission(_folder(tmp_path, good), competition, tmp_path / "out")
+    summary = import_submission(_folder(tmp_path, good), competition, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == good
-    assert report.lines() == ["matched by their names", "8 kept as they are"]
+    assert summary.lines() == ["matched by their names", "8 kept as they are"]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -119,8 +119,8 @@ def test_names_in_order_when_that_is_said(pictures, tmp_path):
     source = _folder(tmp_path, files)
     with pytest.raises(SubmissionError, match="--order name"):
         import_submission(source, competition, tmp_path / "out")
-    report = _imports(tmp_path, competition, source, good, in_order=True)  # cat9 comes before cat10
-    assert report.matched_by == "the order of their names"
+    summary = _imports(tmp_path, competition, source, good, in_order=True)  # cat9 comes before cat10
+    assert summary.matched_by == "the order of their names"
     (source / "cat3a.png").unlink()
     with pytest.raises(SubmissionError, match="11 pictures for 12 prompts"):
         import_submission(source, competition, tmp_path / "other", in_order=True)
@@ -152,8 +152,8 @@ def test_a_table_says_whose_each_picture_is(pictures, tmp_path, form, delimiter)
         "no suffixes": [[file[:-4], name[:-4]] for file, name in rows],
     }[form]
     source = _folder(tmp_path, {file_of[name]: data for name, data in good.items()})
-    report = _imports(tmp_path, competition, source, good, mapping=_mapping(tmp_path, rows, delimiter))
-    assert report.matched_by == "mapping.csv"
+    summary = _imports(tmp_path, competition, source, good, mapping=_mapping(tmp_path, rows, delimiter))
+    assert summary.matched_by == "mapping.csv"
 
 
 def test_a_table_that_is_wrong_names_every_line(pictures, tmp_path):
@@ -353,5 +353,5 @@ def test_sizes_are_the_references_where_the_competition_names_none(pictures, tmp
     reference = competition.root / "references" / "3_main.png"
     Image.open(reference).resize((128, 128)).save(reference)
     source = _folder(tmp_path, good)
-    report = import_submission(source, Competition.load(file), tmp_path / "out")
-    assert report.changes == {"resized from 64×64 to 128×128 pixels (Pillow Lanczos)": ["3_main.png"]}
+    summary = import_submission(source, Competition.load(file), tmp_path / "out")
+    assert summary.changes == {"resized from 64×64 to 128×128 pixels (Pillow Lanczos)": ["3_main.png"]}
