@@ -11,11 +11,10 @@ from pathlib import Path
 
 from baselines import again, listing, registry
 from baselines import options as option
+from baselines.draw import Request, draw
 from baselines.exits import keep_exit_code
-from baselines.generate import draw
 from baselines.generator import GeneratorError
 from baselines.processes import shard_of, together
-from baselines.request import Request
 from submission import Competition, Manifest, commands, launcher
 from submission.errors import UsageError, run, say, shown, shown_lines
 from submission.files import FolderFiles

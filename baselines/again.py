@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from baselines import options as option
 from baselines import participant, pretrained
+from baselines.draw import Request
 from baselines.registry import Recipe, recipe
-from baselines.request import Request
 from submission import Competition, Manifest
 from submission.archive import open_files
 from submission.errors import Problem, SubmissionError, UsageError, shown
@@ -84,11 +85,24 @@ def request(manifest: Manifest, given: Given) -> Request:
         batch_size=None if batch_size == found.batch_size else batch_size,
         device=given.device or _setting(manifest, "device"),
         precision=given.precision or (_setting(manifest, "precision") if found.tolerates else "auto"),
-        expected=manifest,
-        may_differ=frozenset(
-            name for name, value in (("device", given.device), ("precision", given.precision)) if value is not None
+        check=partial(
+            _compare,
+            manifest,
+            {name for name, value in (("device", given.device), ("precision", given.precision)) if value is not None},
         ),
     )
+
+
+def _compare(expected: Manifest, may_differ: set[str], manifest: Manifest) -> None:
+    """Raises UsageError where `manifest` would not draw what `expected` says; versions only have to be told."""
+    free = {"requested", *may_differ}
+    kept, ours = (
+        {name: value for name, value in each.settings.items() if name not in free} for each in (expected, manifest)
+    )
+    same = {"versions": manifest.versions, "resizing": manifest.resizing, "settings": kept}
+    if differences := expected.model_copy(update=same).differences(manifest.model_copy(update={"settings": ours})):
+        lines = "".join(f"\n  {shown(line, 400)}" for line in differences)
+        raise UsageError(f"what is here would not draw what the manifest says:{lines}")
 
 
 def _competition(manifest: Manifest, given: Given) -> Competition:

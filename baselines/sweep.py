@@ -22,8 +22,7 @@ from typing import Any
 
 from baselines import options as option
 from baselines import registry
-from baselines.generate import draw
-from baselines.request import Request
+from baselines.draw import Request, draw
 from submission import Competition, Scorecard, Submission, atomic, commands
 from submission.errors import UsageError, run
 from submission.paths import data_home

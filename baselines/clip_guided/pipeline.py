@@ -1,4 +1,4 @@
-"""CLIP-guided diffusion, prompts in, images out: at the size of the diffusion, which `baselines.generate` enlarges."""
+"""CLIP-guided diffusion, prompts in, images out: at the size of the diffusion, which `baselines.draw` enlarges."""
 
 from __future__ import annotations
 

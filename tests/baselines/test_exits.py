@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import baselines
-from baselines.generate import draw
+from baselines.draw import Request, draw
 from baselines.generator import GeneratorError
-from baselines.request import Request
 
 SECOND = """
 import os, sys, threading

@@ -179,14 +179,14 @@ def test_the_counter_sees_half_precision_kernels(cpu_with_units) -> None:
 
 
 def test_the_manifest_says_device_precision_and_why(cpu_without_units) -> None:
+    from baselines.draw import Request, drew, manifest_of
     from baselines.generator import describe
-    from baselines.request import Request
 
     competition = Competition.load("bestiary")
     request = Request(registry.recipe("monster", competition), competition, limit=1)
-    manifest = request.manifest(describe("monster", request.recipe.load(request.hardware)), None)
+    manifest = manifest_of(request, describe("monster", request.recipe.load(request.hardware)), None)
     assert (manifest.settings["device"], manifest.settings["precision"]) == ("cpu", "float32")
     assert "precision float32 on cpu: no units for bfloat16 or float16" in manifest.notes
-    assert request.drew(manifest)  # wherever it is looked at again
+    assert drew(request, manifest)  # wherever it is looked at again
     other = Request(request.recipe, competition, limit=1, precision="bfloat16")
-    assert not other.drew(manifest)
+    assert not drew(other, manifest)

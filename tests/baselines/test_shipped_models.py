@@ -13,10 +13,9 @@ import pytest
 import baselines
 from baselines import registry
 from baselines.diffusion.batches import in_fixed_batches
-from baselines.generate import draw
+from baselines.draw import Request, draw
 from baselines.generator import GeneratorError
 from baselines.hardware import Hardware
-from baselines.request import Request
 from submission import Competition
 from submission.hashes import file_sha256
 from submission.paths import repo_root

@@ -13,8 +13,7 @@ from PIL import Image
 
 import baselines
 from baselines import registry
-from baselines.generate import draw
-from baselines.request import Request
+from baselines.draw import Request, draw
 from baselines.trivial import mean_image
 from baselines.trivial.nearest import CaptionIndex
 from submission import Competition, MissingPart, Submission

@@ -18,10 +18,9 @@ import baselines
 from baselines import listing
 from baselines.__main__ import parser
 from baselines.diffusion.noise import randn, seeded_generators
-from baselines.generate import draw
+from baselines.draw import Request, draw
 from baselines.hardware import Hardware
 from baselines.registry import recipe
-from baselines.request import Request
 from baselines.stable_diffusion.folder import load_parts, open_folder
 from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
 from submission import Competition, CompetitionError, MissingPart

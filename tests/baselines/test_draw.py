@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from baselines import GeneratorError, registry
-from baselines.generate import draw
-from baselines.request import Request
+from baselines.draw import Request, draw
 from submission import Competition, Submission, image_seed
 from submission.errors import UsageError
 
