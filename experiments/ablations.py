@@ -44,7 +44,8 @@ from baselines.training.objective import Denoiser, DenoisingLoss, Objective
 from baselines.training.options import add_data, command_parser
 from baselines.training.perceptual import load_perceptual
 from baselines.training.pictures import Pictures, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from experiments.ablation_table import csv_text, markdown, undecided
 from submission import Competition, atomic, image_seed
 from submission.errors import run

@@ -23,7 +23,8 @@ from baselines.diffusion.samplers import ancestral, with_posterior_variance
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import accelerator_of, add_run, command_parser
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission import paths
 from submission.errors import UsageError, run
 

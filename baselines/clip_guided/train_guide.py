@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     def validate(trained: nn.Module) -> dict[str, float]:
         pairs = [loss(trained, torch.Generator().manual_seed(k), held_out=True) for k in range(VALIDATION_BATCHES)]
         values, right = zip(*pairs, strict=True)
-        return {"loss": float(torch.stack(values).mean()), "top1": sum(right) / len(right)}
+        return {"loss": float(torch.stack(values).mean()), "top1": float(torch.stack(right).mean())}
 
     options["batch_size"] = source.batch_size
     train_loss = lambda trained, generator: loss(trained, generator)[0]  # noqa: E731 - fit wants the loss alone

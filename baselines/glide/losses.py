@@ -23,7 +23,7 @@ def hybrid_loss(
     noise: Float32[Tensor, "b 3 h w"],
     x: Float32[Tensor, "b 3 h w"],
     t: Int64[Tensor, " b"],
-) -> tuple[Float[Tensor, ""], dict[str, float]]:
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """L_simple + λ L_vlb (Nichol & Dhariwal, arXiv 2102.09672, section 3.1, equation 16), and both for the log.
 
     λ = 1/1000 and L_vlb, the sum over all timesteps, is estimated by `len(diffusion)` times that of one. It trains the
@@ -34,7 +34,7 @@ def hybrid_loss(
     squared = (output[:, :3] - noise).square().mean(dim=(1, 2, 3))
     simple = (weight * squared).mean() / weight.mean()
     bound = len(diffusion) / 1000 * variational_bound(diffusion, output, x0, x, t).mean()
-    return simple + bound, {"mse": float(squared.detach().mean()), "vlb": float(bound.detach())}
+    return simple + bound, {"mse": squared.detach().mean(), "vlb": bound.detach()}
 
 
 def image_loss(
@@ -43,13 +43,13 @@ def image_loss(
     x0: Float32[Tensor, "b 3 h w"],
     x: Float32[Tensor, "b 3 h w"],
     t: Int64[Tensor, " b"],
-) -> tuple[Float[Tensor, ""], dict[str, float]]:
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """As `hybrid_loss` for a model that predicts x_0: its squared error, at all timesteps alike, and L_vlb."""
     predicted, v = output.chunk(2, dim=1)
     simple = (predicted - x0).square().mean()
     noise = diffusion.eps_from_x0(x, t, predicted.detach())
     bound = len(diffusion) / 1000 * variational_bound(diffusion, torch.cat([noise, v], dim=1), x0, x, t).mean()
-    return simple + VARIANCE_WEIGHT * bound, {"mse": float(simple.detach()), "vlb": float(bound.detach())}
+    return simple + VARIANCE_WEIGHT * bound, {"mse": simple.detach(), "vlb": bound.detach()}
 
 
 def variational_bound(

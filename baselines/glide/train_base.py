@@ -23,7 +23,8 @@ from baselines.glide.pipeline import diffusion_of, draw
 from baselines.glide.unet import UNet
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread

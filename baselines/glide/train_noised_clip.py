@@ -20,7 +20,8 @@ from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
 from baselines.training.losses import contrastive_loss, stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
             images = both.clip.embed_images(x, t.to(device))
             texts = both.clip.embed_texts(tokens[picked].to(device), lengths[picked].to(device))
         value, hits = contrastive_loss(images.float(), texts.float(), both.logit_scale)
-        return value, {"hits": hits, "logit_scale": float(both.logit_scale.detach())}
+        return value, {"hits": hits, "logit_scale": both.logit_scale.detach()}
 
     schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995)
     options = {"config": str(settings)}

@@ -21,7 +21,8 @@ from baselines.glide.pipeline import diffusion_of, draw, rounded
 from baselines.glide.unet import UNet
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission.errors import run
 from submission.sheet import spread
 

@@ -27,7 +27,8 @@ from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.pictures import cropped_and_flipped, load_pictures
-from baselines.training.trainer import Loss, Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import Loss, train
 from submission.errors import run
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
@@ -51,24 +52,24 @@ def build() -> AutoencoderKL:
     )
 
 
-def reconstruction_loss(model: AutoencoderKL, x: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, float]]:
+def reconstruction_loss(model: AutoencoderKL, x: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """x: float32 (B, 3, H, W) in [-1, 1]; noise: standard normal of the latents' shape."""
     posterior = model.encode(x).latent_dist
     mean, logvar = posterior.mean.float(), posterior.logvar.float()
     y = model.decode(mean + torch.exp(0.5 * logvar) * noise).sample.float()
     value, numbers = picture_error(y, x)
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-    return value + KL_WEIGHT * kl, {**numbers, "kl": float(kl.detach())}
+    return value + KL_WEIGHT * kl, {**numbers, "kl": kl.detach()}
 
 
-def picture_error(y: Tensor, x: Tensor) -> tuple[Tensor, dict[str, float]]:
+def picture_error(y: Tensor, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Squared error of pictures, float32 (B, 3, H, W) in [-1, 1], of their differences, and of their colours; what to
     log: the batch's PSNR (dB) and the colours' error."""
     error = y - x
     mse = error.square().mean()
     edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
     colour = colour_error(error)
-    numbers = {"psnr": float(-10 * torch.log10(mse.detach() / 4)), "colour": float(colour.detach())}
+    numbers = {"psnr": -10 * torch.log10(mse.detach() / 4), "colour": colour.detach()}
     return mse + EDGE_WEIGHT * edges + COLOUR_WEIGHT * colour, numbers
 
 
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         x = cropped_and_flipped(pictures.images[indices], CROP if done < CROPPED_SHARE else None, generator)
         x = x.to(device).float() / 127.5 - 1
         noise = torch.randn(len(x), 8, x.shape[2] // 4, x.shape[3] // 4, generator=generator).to(device)
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def decoder_loss(
         model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         x = pictures.images[indices].to(device).float() / 127.5 - 1
         autoencoder = accelerator.unwrap_model(model)
         with torch.no_grad(), accelerator.autocast():

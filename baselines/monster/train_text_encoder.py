@@ -28,7 +28,8 @@ from baselines.processes import in_the_first
 from baselines.training.losses import contrastive_loss
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.pictures import load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
@@ -126,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
         told = functional.binary_cross_entropy_with_logits(words, said.to(device), reduction="none").sum(1).mean()
         scale = accelerator.unwrap_model(model).logit_scale.clamp(max=math.log(100)).exp()
         value, right = contrastive_loss(image, text, scale)
-        return value + WORDS_WEIGHT * told, {"top1": right, "words": float(told.detach())}
+        return value + WORDS_WEIGHT * told, {"top1": right, "words": told.detach()}
 
     model = Contrast(build_text_model(tokenizer), len(number))
     schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)

@@ -25,7 +25,8 @@ from baselines.pretrained import load_network
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.pictures import encoded_once, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track

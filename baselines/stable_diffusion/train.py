@@ -27,7 +27,8 @@ from baselines.stable_diffusion.sampling import denoise
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import accelerator_of, add_data, add_run, add_share, command_parser
 from baselines.training.pictures import encoded_once, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256

@@ -27,7 +27,7 @@ def drop_mask(count: int, share: float, generator: torch.Generator) -> Bool[Tens
 
 def contrastive_loss(
     images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Float[Tensor, ""]
-) -> tuple[Float[Tensor, ""], float]:
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Symmetric cross-entropy of a batch of pairs (CLIP: Radford et al., arXiv 2103.00020, figure 3).
 
     Args:
@@ -40,4 +40,4 @@ def contrastive_loss(
     logits = scale * images @ texts.T
     own = torch.arange(len(logits), device=logits.device)
     value = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
-    return value, float((logits.argmax(1) == own).float().mean())
+    return value, (logits.argmax(1) == own).float().mean()

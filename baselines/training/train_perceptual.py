@@ -20,7 +20,8 @@ from baselines.processes import in_the_first
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
 from baselines.training.pictures import cropped_and_flipped, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from submission import atomic
 from submission.errors import run
 

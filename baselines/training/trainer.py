@@ -1,8 +1,8 @@
 """The one training loop: any module, any loss, on a CPU, a GPU or a cluster; resumable, with EMA, log and previews.
 
 A run is a folder: `options.json` (what was asked), `stats.jsonl` (what happened), `state/` (where it stands, for
-resuming), `previews/`, and at the end `weights.safetensors` (the exponential moving average, float32).
-Everything is counted in images, not in steps or epochs, so that another batch size means the same schedule.
+resuming), `previews/`, and at the end `weights.safetensors` (float32): the exponential moving average, or where there
+is a validation the weights that did best in it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -23,42 +25,40 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
+from baselines.training.log import Log, Numbers
 from baselines.training.muon import Muon
+from baselines.training.schedule import Schedule, indices
 from submission import atomic
 from submission.errors import UsageError
 from submission.progress import Progress
 
-# loss(model, indices, generator, done) -> (scalar, numbers to log); `done`, in [0, 1): the share that is behind us.
-Loss = Callable[[nn.Module, Tensor, torch.Generator, float], tuple[Tensor, dict[str, float]]]
-Preview = Callable[[nn.Module, Path], None]
+T = TypeVar("T")
+LOG_STEPS = 100  # in a row of the log
+Validate = Callable[[nn.Module], dict[str, float]]  # "loss", which decides, and other numbers to log
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train."""
+class Loss(Protocol):
+    """What a model is trained on.
 
-    images: int  # training images shown in all, over all processes
-    batch_size: int = 32  # images a step and process
-    accumulation: int = 1  # steps whose gradients are added up before the optimizer moves
-    learning_rate: float = 1e-3  # at its peak
-    weight_decay: float = 1e-2
-    warmup: float = 0.03  # share of the training in which the rate rises from 0
-    final_rate: float = 0.02  # share of the peak at which the cosine ends
-    clip_norm: float = 1.0  # gradients' norm at most
-    ema_decay: float = 0.999  # per step n of the optimizer; at first (1 + n) / (10 + n), and 0 at the very first
-    ema_from: float = 0.0  # share of the training from which weights are averaged; before it the average follows them
-    optimizer: str = "adamw"  # or "muon"
-    seed: int = 0
-    save_minutes: float = 5.0  # how often the state is written
-    preview_images: int = 0  # a preview every so many images; 0: none
-    keep_at: tuple[float, ...] = ()  # at these shares the EMA weights are kept as weights-{share}.safetensors
+    Args:
+        model: as it is trained, in the wrapper of several processes where there are some.
+        indices: int64 (batch,), example numbers, on the CPU.
+        generator: on the CPU, of seed, step and process alone.
+        done: the fraction, in [0, 1), of the training that is behind.
 
-    def rate(self, done: float) -> float:
-        """The learning rate at share `done` of the training: linear warm-up, then a half cosine."""
-        if done < self.warmup:
-            return self.learning_rate * (done / self.warmup)
-        wave = 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * wave)
+    Returns:
+        The loss, and what to log beside it: numbers, or tensors of one value, which are read when the log is written.
+    """
+
+    def __call__(
+        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, Numbers]: ...
+
+
+class Preview(Protocol):
+    """A picture at `path` of what the averaged model draws."""
+
+    def __call__(self, model: nn.Module, path: Path) -> None: ...
 
 
 def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
@@ -71,33 +71,81 @@ def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
     return asked
 
 
-def indices(step: int, count: int, size: int, seed: int) -> Tensor:
-    """The `size` example numbers (int64) of a step, a function of the step alone; each epoch is a new permutation."""
-    first = step * size
-    picked = []
-    for epoch in range(first // count, (first + size - 1) // count + 1):
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-        picked.append(order[max(0, first - epoch * count) : first + size - epoch * count])
-    return torch.cat(picked)
+class Average:
+    """The exponential moving average of a model's parameters; the parameters themselves where the decay is 0."""
+
+    def __init__(self, model: nn.Module, schedule: Schedule, accelerator: Accelerator) -> None:
+        self.model, self.schedule, self.device = model, schedule, accelerator.device
+        self.ema = None
+        if schedule.ema_decay:
+            on_cuda = accelerator.device.type == "cuda"
+            self.ema = EMAModel(model.parameters(), decay=schedule.ema_decay, foreach=on_cuda)
+            self.ema.to(accelerator.device)
+            accelerator.register_for_checkpointing(self.ema)
+
+    def resumed(self) -> None:
+        """To be called when a state was loaded: accelerate loads what is registered with it to the CPU."""
+        if self.ema is not None:
+            self.ema.to(self.device)
+
+    def follow(self, moves: int) -> None:
+        """After so many steps of the optimizer, counted from where the average begins."""
+        if self.ema is not None:
+            # A young average must forget its random start: the warm-up of TensorFlow's ExponentialMovingAverage.
+            self.ema.decay = min(self.schedule.ema_decay, (1 + moves) / (10 + moves)) if moves > 0 else 0.0
+            self.ema.min_decay = self.ema.decay
+            self.ema.step(self.model.parameters())
+
+    def used(self, use: Callable[[nn.Module], T]) -> T:
+        """`use` of the model with the averaged weights, as for drawing."""
+        parameters = list(self.model.parameters()) if self.ema is not None else []
+        kept = [parameter.detach().clone() for parameter in parameters]
+        if self.ema is not None:
+            self.ema.copy_to(parameters)
+        self.model.eval()
+        with torch.no_grad():
+            result = use(self.model)
+            for parameter, before in zip(parameters, kept, strict=True):
+                parameter.copy_(before)
+        self.model.train()
+        return result
+
+    def write(self, path: Path) -> None:
+        """The averaged parameters and the model's buffers as safetensors, float32."""
+        shadows = list(self.model.parameters()) if self.ema is None else self.ema.shadow_params
+        named = zip((name for name, _ in self.model.named_parameters()), shadows, strict=True)
+        tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in named}
+        tensors |= {
+            name: buffer.detach().cpu().contiguous()
+            for name, buffer in self.model.named_buffers()
+            if buffer.is_floating_point()
+        }
+        atomic.write_bytes(path, save(tensors))
 
 
-def _write_ema(path: Path, ema: EMAModel, model: nn.Module) -> None:
-    names = [name for name, _ in model.named_parameters()]
-    tensors = {
-        name: shadow.detach().float().cpu().contiguous() for name, shadow in zip(names, ema.shadow_params, strict=True)
-    }
-    tensors |= {
-        name: buffer.detach().cpu().contiguous() for name, buffer in model.named_buffers() if buffer.is_floating_point()
-    }
-    atomic.write_bytes(path, save(tensors))
+def optimizer_of(model: nn.Module, schedule: Schedule, *, fused: bool) -> torch.optim.Optimizer:
+    """The schedule's, for the parameters that are trained; `fused` (AdamW) where they are on a GPU already."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if schedule.optimizer == "muon":
+        return Muon(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    vectors = [] if schedule.decay_vectors else [parameter for parameter in trained if parameter.ndim <= 1]
+    matrices = [parameter for parameter in trained if schedule.decay_vectors or parameter.ndim > 1]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=schedule.learning_rate,
+        betas=schedule.betas,
+        eps=schedule.epsilon,
+        weight_decay=schedule.weight_decay,
+        fused=fused or None,
+    )
 
 
-def _forget_after(log: Path, images: int) -> None:
-    """Drops the log's rows past `images`: a resumed run goes that way again."""
-    if log.exists():
-        rows = log.read_text(encoding="utf-8").splitlines()
-        kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= images]
-        atomic.write_text(log, "".join(f"{row}\n" for row in kept))
+def compile_in_place(model: nn.Module) -> None:
+    """`torch.compile` of the model and of the parts that a loss may call by themselves; when they are first called."""
+    blocks = [block for part in model.modules() if isinstance(part, nn.ModuleList) for block in part]
+    for module in (model, *model.children(), *blocks):
+        module.compile()
 
 
 def train(
@@ -109,22 +157,26 @@ def train(
     *,
     accelerator: Accelerator,
     preview: Preview | None = None,
+    validate: Validate | None = None,
     options: dict[str, object] | None = None,
+    compiled: bool = False,
     stop_at: float = 1.0,
 ) -> Path:
-    """Trains `model` and returns the path of its averaged weights (`out/weights.safetensors`).
+    """Trains `model` and returns the path of its averaged or best weights (`out/weights.safetensors`).
 
     Args:
         model: its trainable parameters are those with requires_grad.
-        loss: called once a step with int64 indices (batch,) below `examples` and a generator on the CPU that depends on
-            seed, step and process alone.
+        loss: called once a step with numbers below `examples`.
         examples: how many training examples there are.
         out: the run's folder. A folder with a state of the same options is resumed, with others refused.
         accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
             Gradients are accumulated here, so it must not be told of accumulation.
         preview: called with the averaged model and a path for a picture.
+        validate: called with the averaged model, also before the first step: weights that training only spoils are
+            kept as they were. Where the schedule asks for it.
         options: further options that make the run what it is; kept in options.json.
-        stop_at: leave after this share of the training, resumable (for tests and time limits); the path that is
+        compiled: whether the model is compiled first: minutes, then faster.
+        stop_at: leave after this fraction of the training, resumable (for tests and time limits); the path that is
             returned then does not exist yet.
 
     Raises:
@@ -133,78 +185,89 @@ def train(
     """
     if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more
         raise ValueError("accumulation is the schedule's: give an Accelerator without gradient_accumulation_steps")
-    final = out / "weights.safetensors"
+    final, best, state = out / "weights.safetensors", out / "best.safetensors", out / "state"
     asked = options_of(out, {**asdict(schedule), **(options or {})})
     if final.exists():
         return final
     out.mkdir(parents=True, exist_ok=True)
-    if accelerator.is_main_process:
+    first = accelerator.is_main_process
+    if first:
         atomic.write_json(out / "options.json", asked)
     set_seed(schedule.seed)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    kind = {"adamw": torch.optim.AdamW, "muon": Muon}[schedule.optimizer]
-    optimizer = kind(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    ema = EMAModel(model.parameters(), decay=schedule.ema_decay, use_ema_warmup=False)
-    # Before its device: accelerate moves a model without changing its layout.
-    model = model.to(memory_format=training_memory_format(accelerator.device.type))
-    model, optimizer = accelerator.prepare(model, optimizer)
+    # In its layout before its device: accelerate moves a model without changing the layout.
+    model = model.to(memory_format=training_memory_format(accelerator.device.type)).to(accelerator.device)
+    if compiled:
+        compile_in_place(model)
+    fused = accelerator.device.type == "cuda" and accelerator.scaler is None  # float16's gradients are scaled
+    model, optimizer = accelerator.prepare(model, optimizer_of(model, schedule, fused=fused))
     bare = accelerator.unwrap_model(model)
-    ema.to(accelerator.device)
-    accelerator.register_for_checkpointing(ema)
+    trained = [parameter for parameter in bare.parameters() if parameter.requires_grad]
+    average = Average(bare, schedule, accelerator)
 
     per_step = schedule.batch_size * accelerator.num_processes
     steps = max(1, schedule.images // per_step)
-    state, begun = out / "state", 0
+    begun, history = 0, []  # steps done, and the loss of each validation
     last = atomic.latest_folder(state)
     if last and (last / "progress.json").exists():
-        begun = json.loads((last / "progress.json").read_text())["step"]
+        progress_so_far = json.loads((last / "progress.json").read_text())
+        begun, history = progress_so_far["step"], progress_so_far["validations"]
         accelerator.load_state(str(last))
-        ema.to(accelerator.device)  # accelerate loads what is registered with it to the CPU
+        average.resumed()
 
-    def save(step: int) -> None:
+    def save_state(step: int) -> None:
         fresh = out / "state.part"
-        if accelerator.is_main_process:
+        if first:
             shutil.rmtree(fresh, ignore_errors=True)
         accelerator.wait_for_everyone()
         accelerator.save_state(str(fresh))
         accelerator.wait_for_everyone()  # each process writes its own random state
-        if accelerator.is_main_process:
-            (fresh / "progress.json").write_text(json.dumps({"step": step}))
+        if first:
+            (fresh / "progress.json").write_text(json.dumps({"step": step, "validations": history}))
             atomic.replace_folder(fresh, state)
         accelerator.wait_for_everyone()
 
-    def with_ema(use: Callable[[], None]) -> None:
-        ema.store(bare.parameters())
-        ema.copy_to(bare.parameters())
-        bare.eval()
-        with torch.no_grad():
-            use()
-        bare.train()
-        ema.restore(bare.parameters())
+    def validated(step: int) -> str:
+        """Measures the averaged model, keeps it where it is the best one so far, and logs; news for the progress."""
+        assert validate is not None
+        measured = average.used(validate)
+        history.append(measured["loss"])
+        if first and (len(history) == 1 or measured["loss"] <= min(history)):
+            average.write(best)
+        log.write(step * per_step, per_step, measured)
+        save_state(step)
+        return f"validation loss {measured['loss']:.4f}"
 
-    saved = logged = time.monotonic()
-    sums: dict[str, list[float]] = {}
-    count = 0
-    progress = Progress(
-        f"training {out.name}", steps * per_step, done=begun * per_step, show=accelerator.is_main_process
-    )
+    def out_of_patience() -> bool:
+        passed = len(history) - 1 - history.index(min(history)) if history else 0
+        return _in_all(accelerator, 0 < schedule.patience <= passed)
+
+    def due(images: int, every: int) -> bool:
+        return every > 0 and (images % every < per_step or images == steps * per_step)
+
+    validates = validate is not None and schedule.validate_images > 0
+    log = Log(out / "stats.jsonl" if first else None, begun * per_step if begun or history else -1)
+    progress = Progress(f"training {out.name}", steps * per_step, done=begun * per_step, show=first)
     model.train()
-    if accelerator.is_main_process:
-        _forget_after(out / "stats.jsonl", begun * per_step)
-    with progress, open(out / "stats.jsonl", "a", encoding="utf-8") as log:
+    note = ""
+    with progress, log:
+        if validates and not history:
+            note = validated(0)
+        saved = time.monotonic()
         for step in range(begun, steps):
+            if validates and out_of_patience():
+                break
             done = step / steps
             if done >= stop_at and step % schedule.accumulation == 0:
-                save(step)
+                save_state(step)
                 return final
             for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(done)
-            batch = indices(step, examples, per_step, schedule.seed)[
-                accelerator.process_index :: accelerator.num_processes
-            ]
-            noise = torch.Generator().manual_seed((schedule.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
-            value, numbers = loss(model, batch, noise, done)
+                group["lr"] = schedule.rate(step, steps)
+            batch = indices(step, examples, per_step, schedule.seed)
+            batch = batch[accelerator.process_index :: accelerator.num_processes]
+            generator = torch.Generator().manual_seed(schedule.stream(step, accelerator.process_index))
+            value, numbers = loss(model, batch, generator, done)
             accelerator.backward(value / schedule.accumulation)
+            measured: dict[str, float | Tensor] = {"loss": value.detach(), **numbers}
             moves = (step + 1) % schedule.accumulation == 0 or step + 1 == steps
             if moves:
                 if accelerator.num_processes > 1:
@@ -212,50 +275,46 @@ def train(
                     for parameter in trained:
                         if parameter.grad is not None:
                             parameter.grad = accelerator.reduce(parameter.grad, "mean")
-                numbers["grad_norm"] = float(accelerator.clip_grad_norm_(trained, schedule.clip_norm))
+                measured["grad_norm"] = accelerator.clip_grad_norm_(trained, schedule.clip_norm).detach()
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-                # A young average must forget its random start: the warm-up of TensorFlow's ExponentialMovingAverage.
-                n = math.ceil((step + 1 - schedule.ema_from * steps) / schedule.accumulation)
-                ema.decay = min(schedule.ema_decay, (1 + n) / (10 + n)) if n > 0 else 0.0
-                ema.min_decay = ema.decay
-                ema.step(bare.parameters())
-            for key, number in {"loss": float(value.detach()), **numbers}.items():
-                sums.setdefault(key, []).append(number)
-            count += 1
+                average.follow(math.ceil((step + 1 - schedule.ema_from * steps) / schedule.accumulation))
+            log.add(measured)
             shown = (step + 1) * per_step
-            progress.advance(per_step, f"loss {float(value.detach()):.4f}")
-            if count == 100 or step + 1 == steps:
-                speed = count * per_step / (time.monotonic() - logged)
-                row = {
-                    "images": shown,
-                    "images_per_second": round(speed, 1),
-                    **{key: round(sum(values) / len(values), 6) for key, values in sums.items()},
-                }
-                if accelerator.is_main_process:
-                    log.write(json.dumps(row) + "\n")
-                    log.flush()
-                sums, count, logged = {}, 0, time.monotonic()
-            for share in schedule.keep_at:
-                if done < share <= (step + 1) / steps and accelerator.is_main_process:
-                    _write_ema(out / f"weights-{share:g}.safetensors", ema, bare)
-            if (
-                preview
-                and schedule.preview_images
-                and accelerator.is_main_process
-                and shown % schedule.preview_images < per_step
-            ):
+            if accelerator.device.type != "cuda":  # where reading it would wait for what is still to be computed
+                note = f"loss {float(value.detach()):.4f}"
+            if log.count == LOG_STEPS or (step + 1 == steps and not validates):
+                note = f"loss {log.write(shown, per_step)['loss']:.4f}"
+            for fraction in schedule.keep_at:
+                if done < fraction <= (step + 1) / steps and first:
+                    average.write(out / f"weights-{fraction:g}.safetensors")
+            if preview and first and schedule.preview_images and shown % schedule.preview_images < per_step:
                 (out / "previews").mkdir(exist_ok=True)
-                with_ema(lambda: preview(bare, out / "previews" / f"{shown:09d}.png"))  # noqa: B023 - called at once
-            # One process's clock decides, and only where no gradient is waiting to be used.
-            if accelerator.is_main_process and time.monotonic() - saved > schedule.save_minutes * 60:
-                accelerator.set_trigger()
-            if moves and accelerator.check_trigger():
-                save(step + 1)
+                path = out / "previews" / f"{shown:09d}.png"
+                average.used(partial(preview, path=path))
+            if validates and moves and due(shown, schedule.validate_images):
+                note = validated(step + 1)
                 saved = time.monotonic()
+            # Only where no gradient is waiting to be used.
+            elif moves and _in_all(accelerator, time.monotonic() - saved > schedule.save_minutes * 60):
+                save_state(step + 1)
+                saved = time.monotonic()
+            progress.advance(per_step, note)
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        _write_ema(final, ema, bare)
+    if first:
+        if validates:
+            best.replace(final)
+        else:
+            average.write(final)
         atomic.remove_folder(state)
     accelerator.wait_for_everyone()
     return final
+
+
+def _in_all(accelerator: Accelerator, decided: bool) -> bool:
+    """What the first process has decided, by its clock or its numbers, in every process."""
+    if accelerator.num_processes == 1:
+        return decided
+    if accelerator.is_main_process and decided:
+        accelerator.set_trigger()
+    return bool(accelerator.check_trigger())

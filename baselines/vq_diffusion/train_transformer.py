@@ -28,7 +28,8 @@ from baselines.pretrained import load_network
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.pictures import encoded_once, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from baselines.vq_diffusion.decoding import decode
 from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode

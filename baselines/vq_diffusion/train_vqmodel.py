@@ -24,7 +24,8 @@ from baselines.pixels import psnr
 from baselines.processes import in_the_first
 from baselines.training.options import accelerator_of, add_data, add_run, command_parser
 from baselines.training.pictures import cropped_and_flipped, load_pictures
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 from baselines.vq_diffusion.decoding import decode
 from submission.errors import run
 
@@ -141,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
         commitment = (z - quantized.detach()).square().mean()
         return value + COMMITMENT * commitment, {
             **numbers,
-            "commitment": float(commitment.detach()),
+            "commitment": commitment.detach(),
             "restarted": restarted,
             "perplexity": perplexity(codebook.count),
         }

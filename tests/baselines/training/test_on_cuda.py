@@ -12,7 +12,8 @@ from tiny_trainings import MODELS, run, shorten, write_data
 from torch import Tensor, nn
 
 from baselines.hardware import Hardware
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 
 # Parts that each model's folder holds as weights.
 PARTS = {"monster": 3, "stable": 3, "vq": 4, "glide": 4, "clip-guided": 4, "backbones": 2}

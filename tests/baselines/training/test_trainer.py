@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from baselines.training.trainer import Schedule, indices, train
+from baselines.training.schedule import ContrastiveSchedule, Schedule, indices
+from baselines.training.trainer import train
 from submission.errors import UsageError
 
 EXAMPLES = 21
@@ -65,7 +66,7 @@ def plain(schedule: Schedule) -> list[dict[str, Tensor]]:
     average: dict[str, Tensor] = {}
     averages = []
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = schedule.rate(step / steps)
+        optimizer.param_groups[0]["lr"] = schedule.rate(step, steps)
         generator = torch.Generator().manual_seed((schedule.seed * 1_000_003 + step) * 1009)
         batch = indices(step, EXAMPLES, schedule.batch_size, schedule.seed)
         value, _ = squared_error(model, batch, generator, step / steps)
@@ -110,13 +111,21 @@ def test_a_batch_may_be_larger_than_the_set() -> None:
 
 def test_the_rate_rises_and_falls_as_a_cosine() -> None:
     schedule = Schedule(images=1, learning_rate=2.0, warmup=0.2, final_rate=0.1)
-    assert schedule.rate(0.0) == 0.0
-    assert schedule.rate(0.1) == pytest.approx(1.0)
-    assert schedule.rate(0.2) == pytest.approx(2.0)
-    assert schedule.rate(0.6) == pytest.approx(2.0 * 1.1 / 2)
-    assert schedule.rate(0.2 + 0.8 / 3) == pytest.approx(2.0 * (0.1 + 0.9 * 0.75))
-    assert schedule.rate(1.0) == pytest.approx(0.2)
-    assert replace(schedule, warmup=0.0).rate(0.0) == 2.0
+    assert schedule.rate(0, 30) == 0.0
+    assert schedule.rate(3, 30) == pytest.approx(1.0)
+    assert schedule.rate(6, 30) == pytest.approx(2.0)
+    assert schedule.rate(18, 30) == pytest.approx(2.0 * 1.1 / 2)
+    assert schedule.rate(14, 30) == pytest.approx(2.0 * (0.1 + 0.9 * 0.75))
+    assert schedule.rate(30, 30) == pytest.approx(0.2)
+    assert replace(schedule, warmup=0.0).rate(0, 30) == 2.0
+
+
+def test_the_contrastive_rate_is_a_cosine_times_a_warm_up() -> None:
+    schedule = ContrastiveSchedule(images=1, learning_rate=2.0, warmup=0.5, final_rate=0.0)
+    assert schedule.rate(0, 4) == pytest.approx(1.0)
+    assert schedule.rate(1, 4) == pytest.approx(1 + 0.5**0.5)
+    assert schedule.rate(2, 4) == pytest.approx(1.0)
+    assert schedule.rate(4, 4) == 0.0
 
 
 # The loop
@@ -309,7 +318,8 @@ TWO = """
 from pathlib import Path
 import torch
 from accelerate import Accelerator
-from baselines.training.trainer import Schedule, train
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
 
 x = torch.randn(21, 3, generator=torch.Generator().manual_seed(5))
 accelerator = Accelerator(cpu=True)

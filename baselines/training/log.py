@@ -1,0 +1,72 @@
+"""A run's log: means of what its steps measure, a row of `stats.jsonl` at a time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+from submission import atomic
+
+Numbers = Mapping[str, float | Tensor]  # tensors of one value, without gradients
+
+
+class Log:
+    """The log of one process; a context manager. What is added stays where it was computed until a row is written:
+    reading a number waits for all that a GPU has still to do.
+
+    Args:
+        path: of the file; None for a process that writes none.
+        images: training images shown so far. Rows past them are dropped: a resumed run goes that way again.
+    """
+
+    def __init__(self, path: Path | None, images: int) -> None:
+        self._path, self._begun = path, images
+        self._added: dict[str, list[float | Tensor]] = {}
+        self._since, self.count = time.monotonic(), 0
+
+    def __enter__(self) -> Log:
+        if self._path is not None:
+            if self._path.exists():
+                rows = self._path.read_text(encoding="utf-8").splitlines()
+                kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= self._begun]
+                atomic.write_text(self._path, "".join(f"{row}\n" for row in kept))
+            self._file = open(self._path, "a", encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._path is not None:
+            self._file.close()
+
+    def add(self, numbers: Numbers) -> None:
+        """What one step measured."""
+        for name, number in numbers.items():
+            self._added.setdefault(name, []).append(number)
+        self.count += 1
+
+    def write(self, images: int, per_step: int, validation: Mapping[str, float] | None = None) -> dict[str, float]:
+        """The means of what was added since the last row, as a row at so many images; a validation's numbers too."""
+        row: dict[str, float] = {"images": images}
+        if self.count:
+            row["images_per_second"] = round(self.count * per_step / (time.monotonic() - self._since), 1)
+        for name, values in self._added.items():
+            row[name] = round(sum(_read(values)) / len(values), 6)
+        row |= {f"validation_{name}": round(value, 6) for name, value in (validation or {}).items()}
+        if self._path is not None:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        self._added, self.count, self._since = {}, 0, time.monotonic()
+        return row
+
+
+def _read(values: Sequence[float | Tensor]) -> list[float]:
+    """All of them at once: on a GPU each reading would wait."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if len(tensors) == len(values):
+        return [float(value) for value in torch.stack(tensors).tolist()]
+    return [float(value) for value in values]
