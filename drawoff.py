@@ -41,7 +41,7 @@ COMMANDS = {
     "data": Command("submission.__main__", ("data",), "say what of a competition's data is here"),
     "hashes": Command("submission.__main__", ("hashes",), "hash training images, so that copies are known"),
     "statistics": Command("scorer.__main__", ("statistics",), "make the statistics that FID is measured against"),
-    "sweep": Command("baselines.sweep", (), "draw and score at several guidance scales"),
+    "sweep": Command("experiments.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
 }
 TRAINERS = {

@@ -187,7 +187,7 @@ def train(v: Variables) -> Commands:
 def sweep(v: Variables) -> Commands:
     yield from data(v)
     scales = v.words("GUIDANCE")
-    yield module("baselines.sweep", v.path("MODEL"), *v.hardware, *v.words("ARGS"), "--guidance", *scales)
+    yield module("experiments.sweep", v.path("MODEL"), *v.hardware, *v.words("ARGS"), "--guidance", *scales)
 
 
 def bench(v: Variables) -> Commands:

@@ -22,7 +22,7 @@ from submission import atomic, commands
 from submission.errors import run
 
 # Each guide has the scale with the best CLIP-T of 2 … 128 (raw: of 0.3 … 100, less where FID says so) on 64 prompts:
-# python -m baselines.clip_guided.compare --competition data/bestiary/validation --limit 64 --guidance-scale 2 8 32 128
+# python -m experiments.guides --competition data/bestiary/validation --limit 64 --guidance-scale 2 8 32 128
 SAMPLING = {
     "steps": 45,
     "batch_size": 32,

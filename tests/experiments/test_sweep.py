@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from baselines import registry, sweep
+import scorer
+from baselines import registry
+from experiments import sweep
 from submission import Competition, Scorecard, Submission
 from submission.errors import UsageError
 from submission.scorecard import Score
@@ -34,7 +36,7 @@ class Constant:
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Models "grey" and "grey-clip"; scoring writes a scorecard with numbers of the grey; what was scored, in order."""
+    """Models "grey" and "grey-clip"; a scorecard has numbers of the grey; what was scored, in order."""
     module = types.ModuleType("grey_model")
     module.load = Constant  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "grey_model", module)
@@ -43,14 +45,13 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setitem(registry.MODELS, name, model)
     folders: list[str] = []
 
-    def score(submission: Path, competition: Competition, card: Path, device: str) -> None:
-        folders.append(submission.name)
-        drawn = Submission.open(submission, competition)
+    def score(drawn: Submission, competition: Competition, device: str, *, limit: int | None) -> Scorecard:
+        folders.append(drawn.path.name)
         level = float(drawn.read(competition.prompts[0].image_name)[1].mean())
         scores = {name: Score(level + index) for index, name in enumerate(sweep.METRICS)}
-        card.write_text(Scorecard("tiny", drawn.sha256, "grey", 2, scores, [], {}).to_json())
+        return Scorecard("tiny", drawn.sha256, "grey", 2, scores, [], {})
 
-    monkeypatch.setattr(sweep, "_score", score)
+    monkeypatch.setattr(scorer, "score", score)
     return folders
 
 
@@ -92,7 +93,7 @@ def test_what_is_done_is_not_done_again(scored: list[str], run: Callable, tmp_pa
     assert scored == ["grey-1", "grey-clip-1", "grey-2", "grey-clip-2"]
     # Other images under the old scorecard's name are scored again.
     run("--guidance", "1", "--steps", "5", "--overwrite")
-    card = tmp_path / "sweep" / "grey-1.scorecard.json"
+    card = tmp_path / "sweep" / "scorecards" / "grey-1.json"
     other = Scorecard.from_json(card.read_text())
     card.write_text(card.read_text().replace(other.submission, "0" * 64))
     run("--guidance", "1", "--steps", "5")
@@ -112,12 +113,3 @@ def test_a_model_without_guidance_is_refused() -> None:
         sweep.models_of("glid")
     assert sweep.models_of("glide") == ["glide", "glide-clip"]
     assert sweep.models_of("monster") == ["monster"]
-
-
-def test_a_scorer_that_fails_stops_the_sweep(
-    tiny_competition: Callable[..., Competition], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    competition = tiny_competition(2)
-    with pytest.raises(UsageError, match="drawn but not scored"):
-        sweep._score(tmp_path / "drawn", competition, tmp_path, "cpu")  # where the scorecard should go is a folder
-    assert "name the file to write" in capfd.readouterr().err

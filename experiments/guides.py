@@ -1,19 +1,19 @@
-"""python -m baselines.clip_guided.compare: which guide draws what was asked? One table, judged by the scorer.
+"""python -m experiments.guides: which of clip-guided's guides draws what was asked for? A table of scores.
 
-Draws each guide's submission and scores it with the two commands that anyone would type; a part that is there is not
-done again. No guide judges itself: the accuracy is read by the scorer's classifier, which no guide has seen.
+Each guide's images are drawn and scored once. The accuracy is read by the scorer's classifier, which no guide has seen.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from baselines import options as option
+from baselines import registry
+from baselines.draw import Request
+from experiments.points import measured
 from submission import Competition, atomic
 from submission.errors import run
 
@@ -45,34 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _row(args: argparse.Namespace, out: Path, guide: str, scale: float | None) -> dict[str, object]:
+def _row(args: argparse.Namespace, study: Path, guide: str, scale: float | None) -> dict[str, object]:
     form = None if guide == "none" else args.guidance_form
+    competition = Competition.load(args.competition)
+    options = {"guide": guide, "guidance_form": form, "guidance_scale": scale, "weights": args.weights}
+    recipe = registry.recipe("clip-guided", competition, **options)
+    request = Request(recipe, competition, limit=args.limit, device=args.device, precision=args.precision)
     parts = [guide, form, None if scale is None else f"{scale:g}", args.limit and f"first-{args.limit}"]
-    drawn = out / "-".join(str(part) for part in parts if part)
-    scorecard = drawn.with_name(f"{drawn.name}.scorecard.json")
-    options = {"--competition": args.competition, "--device": args.device, "--limit": args.limit}
-    drawing = {"--guide": guide, "--guidance-form": form, "--guidance-scale": scale, "--weights": args.weights}
-    drawing["--precision"] = args.precision
-    _command("baselines", "clip-guided", **options, **drawing, **{"--out": drawn})
-    _command("scorer", str(drawn), "--no-leaderboard", **options, **{"--json": scorecard})
-    card = json.loads(scorecard.read_text(encoding="utf-8"))
-    settings = json.loads((drawn / "submission.json").read_text(encoding="utf-8"))["settings"]
-    return {
-        "guide": guide,
-        "scale": settings.get("guidance_scale"),
-        "n": card["n"],
-        **{name: (card["scores"].get(name) or {}).get("value") for name in SCORES},
-        **(card.get("accuracy") or {}),
-    }
-
-
-def _command(module: str, *arguments: str, **options: object) -> None:
-    """Runs `python -m module`; what it says goes to stderr. Raises SystemExit with its exit code when it fails."""
-    given = [text for name, value in options.items() if value is not None for text in (name, str(value))]
-    command = [sys.executable, "-m", module, *arguments, *given]
-    code = subprocess.run(command, stdout=sys.stderr).returncode  # noqa: S603 - ours, and what the user gave
-    if code:
-        raise SystemExit(code)
+    drawn, scorecard = measured(request, study, "-".join(str(part) for part in parts if part))
+    scores = {name: scorecard.scores[name].value if name in scorecard.scores else None for name in SCORES}
+    settings = drawn.manifest.settings if drawn.manifest else {}
+    accuracy = scorecard.accuracy or {}
+    return {"guide": guide, "scale": settings.get("guidance_scale"), "n": scorecard.n, **scores, **accuracy}
 
 
 def table(rows: Sequence[dict[str, object]]) -> str:

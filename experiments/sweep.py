@@ -1,4 +1,4 @@
-"""python -m baselines.sweep MODEL: draw and score the validation prompts at each of several guidance scales.
+"""python -m experiments.sweep MODEL: draw and score the validation prompts at each of several guidance scales.
 
 The figure of GLIDE (arXiv 2112.10741, figure 6) on our data: what guidance gains in agreement with the prompt and in
 Inception score, and what it costs in FID, for a model and its variant that a CLIP guides, where there is one. For GLIDE
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,9 @@ from typing import Any
 
 from baselines import options as option
 from baselines import registry
-from baselines.draw import Request, draw
-from submission import Competition, Scorecard, Submission, atomic, commands
+from baselines.draw import Request
+from experiments.points import measured
+from submission import Competition, Submission, atomic, commands
 from submission.errors import UsageError, run
 from submission.paths import data_home
 
@@ -40,29 +40,16 @@ def models_of(name: str) -> list[str]:
     return [one for one in (name, f"{name}-clip") if one in registry.MODELS]
 
 
-def point(request: Request, out: Path, *, overwrite: bool = False) -> Row:
+def point(request: Request, study: Path, *, overwrite: bool = False) -> Row:
     """Draw and score one point of a curve, as far as that is not done: a row of `COLUMNS`.
 
-    Raises UsageError when `out` holds another drawing.
+    Raises UsageError when `study` holds another drawing of its name.
     """
-    competition, card = request.competition, out.with_name(f"{out.name}.scorecard.json")
-    draw(request, out, overwrite=overwrite)
-    drawn = Submission.open(out, competition)
-    if not card.exists() or Scorecard.from_json(card.read_text(encoding="utf-8")).submission != drawn.sha256:
-        _score(out, competition, card, request.device)
-    scores = Scorecard.from_json(card.read_text(encoding="utf-8")).scores
     model, scale = request.recipe.model, request.recipe.options["guidance_scale"]
-    row: Row = {"model": model, "guidance_scale": scale, **{metric: scores[metric].value for metric in METRICS}}
-    return row | {"own_clip": _own_clip(request, drawn), "n": len(competition.prompts)}
-
-
-def _score(submission: Path, competition: Competition, card: Path, device: str) -> None:
-    """The scorer stands alone and nothing that draws imports it: here, too, it is a command."""
-    command = [sys.executable, "-m", "scorer", str(submission), "--competition", str(competition.root)]
-    command += ["--device", device, "--json", str(card), "--no-leaderboard"]
-    done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - our own command
-    if done.returncode:
-        raise UsageError(f"{submission} was drawn but not scored (see above); the same command goes on from there")
+    drawn, scorecard = measured(request, study, f"{model}-{scale:g}", overwrite=overwrite)
+    scores = {metric: scorecard.scores[metric].value for metric in METRICS}
+    own_clip = _own_clip(request, drawn)
+    return {"model": model, "guidance_scale": scale, **scores, "own_clip": own_clip, "n": scorecard.n}
 
 
 def _own_clip(request: Request, drawn: Submission) -> float | None:
@@ -116,7 +103,7 @@ def figure(rows: Sequence[Row], title: str) -> bytes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m baselines.sweep", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m experiments.sweep", description=__doc__.partition("\n\n")[0])
     parser.add_argument("model", help=f"a model with --guidance-scale ({commands.module('baselines --list')})")
     parser.add_argument(
         "--guidance", type=float, nargs="+", default=[1, 1.5, 2, 3, 4, 6], metavar="SCALE", help="(1 1.5 2 3 4 6)"
@@ -146,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 name, competition, guidance_scale=scale, weights=arguments.weights, steps=arguments.steps
             )
             request = Request(recipe, competition, device=arguments.device, precision=arguments.precision)
-            rows.append(point(request, out / f"{name}-{scale:g}", overwrite=arguments.overwrite))
+            rows.append(point(request, out, overwrite=arguments.overwrite))
             atomic.write_text(out / "sweep.csv", csv_text(rows))
     atomic.write_bytes(out / "sweep.png", figure(rows, f"guidance scales, {len(competition.prompts)} prompts"))
     print(csv_text(rows), end="")

@@ -1,0 +1,27 @@
+"""A point of a study: one generator's images for a competition, and what the scorer measures of them, each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import scorer
+from baselines.draw import Request, draw
+from submission import Scorecard, Submission, atomic
+
+
+def measured(request: Request, study: Path, name: str, *, overwrite: bool = False) -> tuple[Submission, Scorecard]:
+    """What a request draws, in `study`/drawings/`name`, and its scorecard, in `study`/scorecards/`name`.json.
+
+    What is there already is neither drawn nor scored again. Raises UsageError when there is another drawing.
+    """
+    folder, file = study / "drawings" / name, study / "scorecards" / f"{name}.json"
+    draw(request, folder, overwrite=overwrite)
+    drawn = Submission.open(folder, request.competition, verify=False)
+    if file.exists():
+        kept = Scorecard.from_json(file.read_text(encoding="utf-8"))
+        if kept.submission == drawn.sha256:
+            return drawn, kept
+    scorecard = scorer.score(drawn, request.competition, request.device, limit=request.limit)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(file, scorecard.to_json())
+    return drawn, scorecard
