@@ -1,1 +1,3 @@
 """Studies over generators and the scorer: what each choice brings."""
+
+__all__: list[str] = []

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from submission import paths
+
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard", "drawoff.py")
+ROOMS = (*paths.ROOMS, "drawoff.py")
 # As `pip install .` copies it, without the minute that compressing and unpacking takes.
 BUILD = "from setuptools import setup; setup()"
 

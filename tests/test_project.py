@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from submission import paths
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard")
+ROOMS = paths.ROOMS
 
 # Where the name to import is not the name to install.
 INSTALLED_AS = {

@@ -14,7 +14,7 @@ import pytest
 from submission import commands, paths
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("submission", "competitions", "scorer", "baselines", "leaderboard")
+ROOMS = paths.ROOMS
 
 
 @pytest.fixture
