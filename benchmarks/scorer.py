@@ -126,7 +126,8 @@ def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Pa
 def bench_stages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Milliseconds per image of each part of the pass, on one batch."""
     from scorer.device import exact_float32, pick_device
-    from scorer.fidelity import psnr, ssim
+    from scorer.metrics.psnr import psnr
+    from scorer.metrics.ssim import ssim
     from scorer.networks.clip import load_clip
     from scorer.networks.inception import load_inception
     from scorer.networks.resize import clean_fid_resize, open_clip_resize

@@ -8,6 +8,6 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path[0] = dirname(dirname(__file__))
 
 import submission  # noqa: F401 -- before others: it watches over the imports
-from scorer.score import score
+from scorer.score import Scorer, score
 
-__all__ = ["score"]
+__all__ = ["Scorer", "score"]

@@ -72,27 +72,24 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, processes: Processes) -> int:
-    from scorer.per_image import write_per_image
-    from scorer.report import print_scorecard
-    from scorer.score import score_each
+    from scorer import Scorer
+    from scorer.scorecard_text import print_scorecard
 
-    competition = Competition.load(arguments.competition)
+    scorer = Scorer(
+        arguments.competition,
+        arguments.device,
+        batch_size=arguments.batch_size,
+        limit=arguments.limit,
+        inception_weights=arguments.inception_weights,
+        clip_weights=arguments.clip_weights,
+        trust_weights=arguments.trust_weights,
+        extra=arguments.extra,
+        precision=arguments.precision,
+        cache=not arguments.no_cache,
+        processes=processes,
+    )
     try:
-        card, columns = score_each(
-            arguments.submission,
-            competition,
-            arguments.device,
-            batch_size=arguments.batch_size,
-            limit=arguments.limit,
-            inception_weights=arguments.inception_weights,
-            clip_weights=arguments.clip_weights,
-            trust_weights=arguments.trust_weights,
-            name=arguments.name,
-            extra=arguments.extra,
-            precision=arguments.precision,
-            cache=not arguments.no_cache,
-            processes=processes,
-        )
+        scored = scorer.score(arguments.submission, arguments.name)
     except SubmissionError:
         if processes.first:
             raise
@@ -101,15 +98,14 @@ def _score(arguments: argparse.Namespace, processes: Processes) -> int:
         return 0
     # The row first: whoever reads only the first lines of what is printed has it too. Whatever fails now, what was
     # measured is printed.
-    prompts = competition.prompts[: arguments.limit]
+    card = scored.card
     writers: list[Callable[[], list[str] | None]] = []
     if not arguments.no_leaderboard:
         writers.append(lambda: _to_board(arguments.leaderboard, card))
     if arguments.json is not None:
         writers.append(lambda: atomic.write_text(arguments.json, card.to_json()))
     if arguments.csv is not None:
-        names, texts = [prompt.image_name for prompt in prompts], [prompt.text for prompt in prompts]
-        writers.append(lambda: write_per_image(arguments.csv, names, texts, columns))
+        writers.append(lambda: scored.write_per_image(arguments.csv))
     said, failures = _all_of(writers)
     try:
         console = Console()

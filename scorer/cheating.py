@@ -34,29 +34,23 @@ EXAMPLES = 5
 
 
 def suspicions(
-    submission: Submission,
-    setup: Setup,
-    names: Sequence[str],
-    measured: Mapping[str, Tensor],
-    known: Mapping[str, Tensor],
-    scores: Mapping[str, Score],
+    submission: Submission, setup: Setup, tables: Mapping[str, Tensor], scores: Mapping[str, Score]
 ) -> Suspicions:
-    """What was found among the images `names`, and which rules of the submission's competition that breaks.
+    """What was found among the images, and which rules of the submission's competition that breaks.
 
-    `measured` has the tables `hashes`, `inception` and, with references, `reference_hashes` of measure_images; `known`
-    may have `reference_inception`.
+    `tables` are those of `scorer.measure.Measured`.
     """
-    competition, references = submission.competition, setup.references
+    competition, references, names = submission.competition, setup.references, setup.names
     findings = find(
-        measured["hashes"].cpu().numpy(),
+        tables["hashes"].cpu().numpy(),
         names,
         [prompt.text for prompt in competition.prompts[: len(names)]],
         files=[submission.hashes[name] for name in names],
-        references=measured["reference_hashes"].cpu().numpy() if references is not None else None,
+        references=tables["reference_hashes"].cpu().numpy() if references is not None else None,
         reference_files=[references.hashes[name] for name in names] if references is not None else (),
         training=setup.training_hashes,
-        features=measured["inception"],
-        reference_features=known.get("reference_inception"),
+        features=tables["inception"],
+        reference_features=tables.get("reference_inception"),
     )
     whole = len(names) == len(competition.prompts)
     return Suspicions(findings, competition.rules.check(findings, scores, whole=whole))

@@ -1,21 +1,129 @@
-"""The one pass: every image decoded once, one batch on the device feeding both networks, PSNR and SSIM."""
+"""From images to the tables of all metrics: each image decoded once, one batch on the device for all that measures.
+
+Several processes measure a share each, and what the cache holds of references and prompts is not measured again. Tables
+are filled in any order and read in prompt order, in constant memory whatever the number of images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
-from scorer.decoding import Pair, batches
-from scorer.fidelity import SMALLEST_SIDE, psnr, ssim
+from scorer.cache import references as reference_cache
+from scorer.decoding import Pair, batches, decoded, until_a_problem
+from scorer.frechet import Moments, feature_statistics, moments
 from scorer.networks.clip import Clip
 from scorer.networks.inception import Inception
-from scorer.rows import Rows
-from submission import MissingPart
+from scorer.parallel import Processes
+from scorer.setup import Settings, Setup
+from submission import MissingPart, Problem, Submission, SubmissionError
 from submission.progress import Progress
 
+# A table up to this size stays in memory, on the device: Inception's 2048 features of 16,384 images. A larger one is
+# spooled to a file in the temporary folder ($TMPDIR), from which the statistics read it in parts.
+IN_MEMORY_BYTES = 2**27
 _CHUNK = 4096  # rows looked at together, where a table may be larger than the memory
+_ROUNDING = 3e-3  # as a fraction: of 8-bit resizes, of float32; statistics of other images differ by 1/√n and more
+
+# Of uint8 images (B, 3, H, W) and their references: a value each (B,), None where they are too small for the metric.
+PairMetric = Callable[[Tensor, Tensor], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the metrics are made of; complete in the first process, and without tables in the others.
+
+    Attributes:
+        tables: a row an image: `inception` (N, D), `clip` (N, E), `hashes` (N, 438) and `text_rows` (N,), each image's
+            row in `text`; with references `reference_hashes` (N, 30), `reference_inception`, `reference_clip` and the
+            metrics of pairs (N,), each where every image is large enough. `text` (T, E) is of the distinct prompts.
+        log_probabilities: of Inception's features, its classes'.
+        device: where to compute; the tables may be elsewhere.
+        no_references: why there are no references, None when there are.
+        statistics: mean and covariance for FID: the references', or precomputed ones.
+        moments: of `inception` where the processes summed them up together, else None.
+        unpaired: whether `statistics` are precomputed, of images that are not the references of these prompts.
+    """
+
+    tables: dict[str, Tensor]
+    log_probabilities: Callable[[Tensor], Tensor]
+    device: torch.device
+    no_references: str | None = None
+    statistics: tuple[np.ndarray, np.ndarray] | None = None
+    moments: Moments | None = None
+    unpaired: bool = False
+
+
+def measure(
+    submission: Submission,
+    setup: Setup,
+    settings: Settings,
+    pair_metrics: Mapping[str, PairMetric],
+    problems: list[Problem],
+) -> Measured:
+    """Measure a submission: each process its share of the images, and of what is not known of references and prompts.
+
+    What is wrong with images is added to `problems`.
+
+    Raises:
+        SubmissionError: in each process, what any of them found wrong with the images.
+        MissingPart: weights that give values that are not finite.
+    """
+    names, texts, device, processes = setup.names, setup.texts, settings.where, settings.processes
+    n, cache = len(names), settings.caches
+    inception, clip = setup.networks
+    wanted = {"text": len(texts)}
+    if setup.references is not None:
+        wanted |= {"reference_inception": n, "reference_clip": n}
+    files = reference_cache.cache_files(setup.fingerprint, names, device)
+    known = reference_cache.read(files, wanted) if cache and processes.first else {}
+    known = {name: table.to(device) if _fits(table.nbytes) else table for name, table in known.items()}
+    missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
+
+    share = processes.share(n)
+    pairs = decoded(submission, setup.references, names, share, problems, settings.batch_size, settings.shows_progress)
+    rows = Rows(len(share), share.start)
+    whole = until_a_problem(pairs, problems)
+    measured = measure_images(whole, inception, clip, device, settings.batch_size, rows, pair_metrics, missing)
+    found = processes.gather([asdict(problem) for problem in problems])
+    if any(found):
+        raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
+    parts = processes.gather([dict(submission.hashes), dict(submission.pixels), submission.disguised])
+    for hashes, pixels, disguised in parts:
+        submission.take_hashes(hashes, pixels, disguised)
+    summed = _summed_moments(measured, n, processes)
+    tables = _gathered(measured, n, device, processes)
+    fresh = {name: tables.pop(name) for name in ("reference_inception", "reference_clip") if name in tables}
+    if "text" in missing:
+        part = measure_texts(texts, clip, settings, processes.share(len(texts)))
+        fresh |= _gathered(part, len(texts), device, processes)
+    known |= fresh
+    statistics = None if setup.statistics is None else setup.statistics.moments
+    unpaired = statistics is not None and processes.first and not _are_of(known.get("reference_inception"), statistics)
+    if statistics is None and processes.first:
+        summed_references = summed.get("reference_inception")
+        statistics, more = _reference_statistics(known["reference_inception"], summed_references, files, cache)
+        fresh |= more
+    if cache and processes.first:
+        reference_cache.write(files, fresh)
+    return Measured(
+        {**tables, **known, "text_rows": torch.tensor(setup.text_rows, device=device)},
+        inception.log_probabilities,
+        device,
+        setup.no_references,
+        statistics,
+        summed.get("inception"),
+        unpaired,
+    )
 
 
 def measure_images(
@@ -23,55 +131,158 @@ def measure_images(
     inception: Inception,
     clip: Clip,
     device: torch.device,
-    *,
     batch_size: int,
     rows: Rows,
+    pair_metrics: Mapping[str, PairMetric],
     of_references: Set[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """Features and per-image fidelity of every pair, in prompt order.
+    """The tables of every pair that `Measured` describes, those of references' features only as in `of_references`.
 
-    Returns `inception` (N, D), `clip` (N, E) and `hashes` (N, 438); with references also `reference_hashes` (N, 30),
-    `psnr`, `ssim` (N,) (`ssim` only where every image is large enough) and those of `reference_inception` and
-    `reference_clip` that are in `of_references`. Nothing waits for the device before the last batch is queued. Raises
-    MissingPart for weights that give NaN.
+    Nothing waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
     """
     for batch in batches(pairs, batch_size, device):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
         rows.add("hashes", batch.rows, batch.hashes)
-        if batch.references is None:
+        if batch.references is None or batch.reference_hashes is None:
             continue
         rows.add("reference_hashes", batch.rows, batch.reference_hashes)
         if "reference_inception" in of_references:
             rows.add("reference_inception", batch.rows, inception.features(batch.references))
         if "reference_clip" in of_references:
             rows.add("reference_clip", batch.rows, clip.image_features(batch.references))
-        rows.add("psnr", batch.rows, psnr(batch.images, batch.references))
-        if min(batch.images.shape[-2:]) >= SMALLEST_SIDE:
-            rows.add("ssim", batch.rows, ssim(batch.images, batch.references))
-    tensors = rows.tensors()
-    for network, name, sha256 in (
-        ("inception", inception.name, inception.sha256),
-        ("clip", clip.name, clip.sha256),
-    ):
-        if network in tensors and not all(torch.isfinite(part).all() for part in tensors[network].split(_CHUNK)):
+        for name, metric in pair_metrics.items():
+            if (values := metric(batch.images, batch.references)) is not None:
+                rows.add(name, batch.rows, values)
+    tables = rows.tensors()
+    for network, name, sha256 in (("inception", inception.name, inception.sha256), ("clip", clip.name, clip.sha256)):
+        if network in tables and not all(torch.isfinite(part).all() for part in tables[network].split(_CHUNK)):
             raise MissingPart(
                 f"the weights of {network} {name} (sha256 {sha256[:12]}…) give values that are not finite"
             )
-    return tensors
+    return tables
 
 
-def measure_texts(
-    texts: Sequence[str], clip: Clip, batch_size: int, progress: bool, share: range | None = None
-) -> dict[str, Tensor]:
-    """CLIP's embedding `text` (T, E) of each text, or of those of `share` only."""
-    share = range(len(texts)) if share is None else share
+def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, share: range) -> dict[str, Tensor]:
+    """CLIP's embedding `text` (T, E) of those of the texts that are in `share`."""
     rows = Rows(len(share), share.start)
     # By length, because a batch costs as much as its longest text would alone.
     order = sorted(share, key=lambda place: len(texts[place]))
-    with Progress("reading prompts", len(order), show=progress) as shown:
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
+    with Progress("reading prompts", len(order), show=settings.shows_progress) as shown:
+        for start in range(0, len(order), settings.batch_size):
+            places = order[start : start + settings.batch_size]
             rows.add("text", torch.tensor(places), clip.text_features([texts[place] for place in places]))
             shown.advance(len(places))
     return rows.tensors()
+
+
+def _gathered(tables: dict[str, Tensor], n: int, device: torch.device, processes: Processes) -> dict[str, Tensor]:
+    """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""
+    if processes.count == 1:
+        return tables
+    rows = Rows(n)
+    for name, places, values in processes.parts_of(tables, n, device):
+        rows.add(name, places, values)
+    return rows.tensors()
+
+
+def _are_of(features: Tensor | None, statistics: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether precomputed statistics are those of the prompts' own references, but for another tool's rounding."""
+    if features is None or len(features) < 2:
+        return False
+    mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
+    shift, change = np.linalg.norm(mean - statistics[0]), np.linalg.norm(covariance - statistics[1])
+    return bool(shift <= _ROUNDING * np.trace(covariance) ** 0.5 and change <= _ROUNDING * np.linalg.norm(covariance))
+
+
+def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -> dict[str, Moments]:
+    """The moments of Inception's features, summed over the shares of several processes.
+
+    Not where there are fewer images than features: the distance is computed without a covariance there.
+    """
+    tables = {name: measured[name] for name in ("inception", "reference_inception") if name in measured}
+    if processes.count == 1 or n < processes.count or any(n < table.shape[1] for table in tables.values()):
+        return {}
+    return {name: moments(table, processes.total) for name, table in tables.items()}
+
+
+def _reference_statistics(
+    features: Tensor, summed: Moments | None, files: dict[str, Path], cache: bool
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, dict[str, Tensor]]:
+    """Mean and covariance of the references, and those of them that are to be kept.
+
+    None where there are fewer references than features: there they take longer to read than to make.
+    """
+    n, d = features.shape
+    if n < d:
+        return None, {}
+    rows = {"reference_mean": d, "reference_covariance": d}
+    kept = reference_cache.read(files, rows) if cache else {}
+    if len(kept) == len(rows):
+        return (kept["reference_mean"].numpy(), kept["reference_covariance"].numpy()), {}
+    mean, covariance = feature_statistics(features) if summed is None else (summed.mean, summed.covariance)
+    fresh = {"reference_mean": mean, "reference_covariance": covariance}
+    return (mean.cpu().numpy(), covariance.cpu().numpy()), fresh
+
+
+class Rows:
+    """Tables of n rows that are filled batch by batch in any order and read back in prompt order.
+
+    `first` is the place of the first row among all images, for a process that measures a part of them.
+    """
+
+    def __init__(self, n: int, first: int = 0) -> None:
+        self.n, self.first = n, first
+        self._tables: dict[str, Tensor] = {}
+        self._filled: dict[str, int] = {}
+        self._files: dict[str, mmap.mmap] = {}
+
+    def add(self, name: str, rows: Int64[Tensor, " b"], values: Tensor) -> None:
+        """Put `values` (B, …) where the images `rows` (B,) belong."""
+        if name not in self._tables:
+            self._tables[name] = self._new(name, values)
+            self._filled[name] = 0
+        table = self._tables[name]
+        # One copy to the table's device; nothing waits for it.
+        table[(rows - self.first).to(table.device, non_blocking=True)] = values.to(table.device)
+        self._filled[name] += len(values)
+        if name in self._files and hasattr(mmap, "MADV_DONTNEED"):
+            self._files[name].madvise(mmap.MADV_DONTNEED)  # written pages go to the file's cache, not to our memory
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Each complete table, (N, …) in prompt order; one that lacks rows is left out."""
+        return {name: table for name, table in self._tables.items() if self._filled[name] == self.n}
+
+    def _new(self, name: str, values: Tensor) -> Tensor:
+        shape = (self.n, *values.shape[1:])
+        n_bytes = values[0].numel() * values.element_size() * self.n
+        if _fits(n_bytes):
+            return torch.empty(shape, dtype=values.dtype, device=values.device)
+        tensor, self._files[name] = spooled(shape, values.dtype)
+        return tensor
+
+
+def spooled(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, mmap.mmap]:
+    """An empty CPU tensor whose values are in a file without a name, which goes with the tensor; and its mapping."""
+    n_bytes = torch.Size(shape).numel() * dtype.itemsize
+    with tempfile.TemporaryFile(prefix="drawoff-") as file:
+        _reserve(file.fileno(), n_bytes)
+        mapping = mmap.mmap(file.fileno(), n_bytes)
+    return torch.frombuffer(mapping, dtype=dtype).view(shape), mapping
+
+
+def _reserve(descriptor: int, n_bytes: int) -> None:
+    """Give the file its length and its place on the disk: where that is full, writing through a mapping would end the
+    process without a word."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+        else:
+            os.ftruncate(descriptor, n_bytes)
+    except OSError as error:
+        error.filename = f"{tempfile.gettempdir()} ({n_bytes >> 20} MiB for features; TMPDIR names another folder)"
+        raise
+
+
+def _fits(n_bytes: int) -> bool:
+    return n_bytes <= IN_MEMORY_BYTES

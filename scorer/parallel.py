@@ -8,16 +8,16 @@ process but for the rounding of other batches and sums.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from jaxtyping import Int64
 from torch import Tensor
 
-from scorer.rows import Rows
 from submission.launcher import place
 
 _ROWS = 4096  # sent at a time, so that a spooled table never has to fit into memory
@@ -67,13 +67,15 @@ class Processes:
         dist.all_reduce(whole)
         return whole.to(part.device)
 
-    def gather_rows(self, tables: Mapping[str, Tensor], n: int, device: torch.device) -> dict[str, Tensor]:
-        """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""
-        if self.count == 1:
-            return dict(tables)
+    def parts_of(
+        self, tables: Mapping[str, Tensor], n: int, device: torch.device
+    ) -> Iterator[tuple[str, Int64[Tensor, " b"], Tensor]]:
+        """The tables of all processes, each of its own share of n rows, in parts: name, rows, values.
+
+        In the first process; every process has to run through it. A table that one process lacks is left out.
+        """
         described = {name: (list(table.shape[1:]), str(table.dtype)) for name, table in tables.items()}
         parts = [part for part in self.gather(described) if part]  # a process without images has no tables
-        rows = Rows(n)
         for name in parts[0] if parts else ():
             if not all(name in part for part in parts):
                 continue  # such as SSIM, which one share may have and another not
@@ -84,14 +86,13 @@ class Processes:
                     stop = min(start + _ROWS, share.stop)
                     own = slice(start - share.start, stop - share.start)
                     if self.rank == rank == 0:
-                        rows.add(name, torch.arange(start, stop), tables[name][own])
+                        yield name, torch.arange(start, stop), tables[name][own]
                     elif self.rank == rank:
                         dist.send(tables[name][own].cpu().contiguous(), 0)
                     elif self.first:
                         part = torch.empty((stop - start, *shape), dtype=getattr(torch, dtype.removeprefix("torch.")))
                         dist.recv(part, rank)
-                        rows.add(name, torch.arange(start, stop), part.to(device) if part.is_floating_point() else part)
-        return rows.tensors()
+                        yield name, torch.arange(start, stop), part.to(device) if part.is_floating_point() else part
 
 
 ALONE = Processes()

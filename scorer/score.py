@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
 import torch
 
-from scorer import result_cache
 from scorer.attributes import attribute_hits
+from scorer.cache import results as result_cache
 from scorer.cheating import suspicions
-from scorer.clip_similarity import distinct
 from scorer.decoding import decoded
-from scorer.device import PRECISIONS, exact_float32, pick_device
+from scorer.device import exact_float32
 from scorer.families import Families
-from scorer.gathering import gather
-from scorer.metrics import Results, evaluate
-from scorer.networks.clip import Clip
-from scorer.networks.inception import BestiaryInception, Inception
-from scorer.parallel import ALONE, Processes
+from scorer.measure import Measured, measure
+from scorer.networks.inception import BestiaryInception
 from scorer.per_image import write_per_image
-from scorer.setup import Setup, prepare
+from scorer.setup import Settings, Setup, prepare
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
-from submission.errors import UsageError, shown
+from submission.errors import shown
 from submission.hashes import content_sha256
 from submission.image_hashes import split
 from submission.judging import judge, mark, no_mark
@@ -39,179 +35,199 @@ def score(
     competition: Competition | str | os.PathLike[str],
     device: str = "auto",
     *,
-    batch_size: int = 64,
-    limit: int | None = None,
-    inception_weights: str | os.PathLike[str] | None = None,
-    clip_weights: str | os.PathLike[str] | None = None,
-    trust_weights: bool = False,
     name: str | None = None,
     per_image: str | os.PathLike[str] | None = None,
-    extra: bool = False,
-    precision: str = "exact",
-    cache: bool = True,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    **settings: Any,
 ) -> Scorecard:
-    """Measure a submission with all six metrics and judge it by the competition's tiers.
+    """Measure a submission with all metrics and judge it by the competition's tiers.
 
     Args:
         submission: a submission, best opened with `verify=False` so that images are decoded once; or its path.
         competition: a competition, or its name or path.
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
-        batch_size: images per batch; it moves scores by rounding only.
-        limit: score only the first so many prompts, for trying out; such a scorecard does not rank.
-        inception_weights: Inception's weights on disk, instead of the standard places.
-        clip_weights: CLIP's weights on disk, instead of what the competition names.
-        trust_weights: whether the code in a TorchScript file of Inception may run, where its numbers alone are no
-            network that is known here.
         name: the entry's name; by default the manifest's model, else the submission's file name.
         per_image: where to write the per-image CSV, if anywhere.
-        extra: whether to measure KID, PRDC and CMMD as well, from the same features.
-        precision: "exact" (float32, the reference implementations' numbers) or "fast" (bfloat16: other numbers, under
-            another fingerprint).
-        cache: whether to use and keep what is known of references, prompts and submissions that were scored before.
-        processes: those that score together; each returns the same scorecard, the first one writes.
-        progress: whether to show progress on stderr.
+        settings: more of `scorer.setup.Settings`, such as `limit`.
 
     Raises:
         SubmissionError: every problem of the submission at once, those of undecodable images included.
         CompetitionError: the competition's files are wrong.
         MissingPart: references or weights that are not on this machine.
-        UsageError: a device, limit, precision or batch size that cannot be.
+        UsageError: a setting that cannot be.
     """
-    if not isinstance(competition, Competition):
-        competition = Competition.load(competition)
-    card, columns = score_each(
-        submission, competition, device, batch_size=batch_size, limit=limit, inception_weights=inception_weights,
-        clip_weights=clip_weights, trust_weights=trust_weights, name=name, extra=extra, precision=precision,
-        cache=cache, processes=processes, progress=progress,
-    )  # fmt: skip
-    if per_image is not None and processes.first:
-        prompts = competition.prompts[:limit]
+    scorer = Scorer(competition, device, **settings)
+    scored = scorer.score(submission, name)
+    if per_image is not None and scorer.settings.processes.first:
+        scored.write_per_image(per_image)
+    return scored.card
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scorecard, and the columns of the per-image CSV (empty in all processes but the first)."""
+
+    competition: Competition
+    card: Scorecard
+    columns: dict[str, list[float]]
+
+    def write_per_image(self, path: str | os.PathLike[str]) -> None:
+        """Write the per-image CSV."""
+        prompts = self.competition.prompts[: self.card.n]
         names, texts = [prompt.image_name for prompt in prompts], [prompt.text for prompt in prompts]
-        write_per_image(per_image, names, texts, columns)
-    return card
+        write_per_image(path, names, texts, self.columns)
 
 
-def score_each(
-    submission: Submission | str | os.PathLike[str],
-    competition: Competition,
-    device: str = "auto",
-    *,
-    batch_size: int = 64,
-    limit: int | None = None,
-    inception_weights: str | os.PathLike[str] | None = None,
-    clip_weights: str | os.PathLike[str] | None = None,
-    trust_weights: bool = False,
-    name: str | None = None,
-    extra: bool = False,
-    precision: str = "exact",
-    cache: bool = True,
-    processes: Processes = ALONE,
-    progress: bool = True,
-) -> tuple[Scorecard, dict[str, list[float]]]:
-    """`score`, and the columns of the per-image CSV (empty in all processes but the first)."""
-    if batch_size < 1 or (limit is not None and limit < 1):
-        raise UsageError("the batch size and the limit are at least 1")
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision {precision!r}: write one of {', '.join(PRECISIONS)}")
-    where = pick_device(device)
-    if not isinstance(submission, Submission):
-        submission = Submission.open(submission, competition, verify=False)
-    names = [prompt.image_name for prompt in competition.prompts[:limit]]
-    problems = _problems_within(submission, names)
-    kept, kept_in = None, None
-    try:
-        if problems:
-            raise SubmissionError(problems, str(submission.path))
-        weights = _path(inception_weights), _path(clip_weights)
-        setup = prepare(competition, len(names), *weights, precision, trust_weights)
-        families = Families(competition.families[:limit])
-        if cache and limit is None and processes.first:
-            facts = {"by": setup.fingerprint, "extra": extra, "precision": precision}
-            facts |= {"device": _kind(where), "torch": torch.__version__, "trust_weights": trust_weights}
-            facts["families"] = families.labels.tolist()
-            facts["statistics"] = setup.statistics and setup.statistics.n
-            kept_in = result_cache.result_file(submission, competition, facts)
-            kept = result_cache.read(kept_in, submission) if kept_in else None
-        known_already = processes.from_first(kept is not None)
-        if not known_already:
-            inception, clip = setup.inception.load(where), setup.clip.load(where)
-    except (SubmissionError, MissingPart):
-        # Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
-        everything = range(len(names)) if processes.first else range(0)
-        references = None
+class Scorer:
+    """A competition, and what scores its submissions: `settings` are those of `scorer.setup.Settings`."""
+
+    def __init__(
+        self, competition: Competition | str | os.PathLike[str], device: str = "auto", **settings: Any
+    ) -> None:
+        self.settings = Settings(device, **settings)
+        self.competition = competition if isinstance(competition, Competition) else Competition.load(competition)
+
+    @cached_property
+    def setup(self) -> Setup:
+        """The networks, references and fingerprint. Raises MissingPart, CompetitionError, UsageError."""
+        return prepare(self.competition, self.settings)
+
+    @cached_property
+    def families(self) -> Families:
+        """Of the images that are scored."""
+        return Families(self.competition.families[: self.settings.limit])
+
+    def score(self, submission: Submission | str | os.PathLike[str], name: str | None = None) -> Scored:
+        """Measure a submission, or look up what was measured before. Raises as `score` does."""
+        processes = self.settings.processes
+        if not isinstance(submission, Submission):
+            submission = Submission.open(submission, self.competition, verify=False)
+        problems = self._problems_within(submission)
+        file, kept = None, None
+        try:
+            if problems:
+                raise SubmissionError(problems, str(submission.path))
+            setup = self.setup
+            if self.settings.caches and processes.first:
+                file = result_cache.result_file(submission, self.competition, self._facts())
+                kept = result_cache.read(file, submission) if file else None
+            known = processes.from_first(kept is not None)
+            if not known:
+                _ = setup.networks
+        except (SubmissionError, MissingPart):
+            self._report_all(submission, problems)
+            raise
+        card: Scorecard | None = None
+        columns: dict[str, list[float]] = {}
+        entry = _entry_name(name, submission)
+        if kept is not None:
+            card, columns = replace(kept[0], name=entry), kept[1]
+        elif not known:
+            card, columns = self._measured(submission, entry, problems)
+            if card is not None and file is not None:
+                result_cache.write(file, card, columns, content_sha256(submission.hashes))
+        if processes.count > 1:
+            card = Scorecard.from_json(processes.from_first(card and card.to_json()))
+        assert card is not None  # the first process has made it
+        return Scored(self.competition, card, columns)
+
+    def _measured(
+        self, submission: Submission, entry: str, problems: list[Problem]
+    ) -> tuple[Scorecard | None, dict[str, list[float]]]:
+        """The scorecard and the per-image columns, in the first process."""
+        # torchmetrics takes a second to import, which a kept result does without.
+        from scorer.results import pair_metrics, results_of
+
+        competition, setup, settings = self.competition, self.setup, self.settings
+        with torch.inference_mode(), exact_float32():
+            measured = measure(submission, setup, settings, pair_metrics(extra=settings.extra), problems)
+            if not settings.processes.first:
+                return None, {}
+            results = results_of(measured, self.families)
+            extra = results_of(measured, self.families, extra=True) if settings.extra else None
+            hits = self._hits(measured)
+            found = suspicions(submission, setup, measured.tables, results.scores)
+        notes = [*submission.notes, *submission.image_notes, *self._notes(submission, measured), *results.notes]
+        manifest = submission.manifest
+        marked = mark(results.scores, competition.tiers, competition.marks)
+        card = Scorecard(
+            competition=competition.name,
+            submission=content_sha256({name: submission.pixels[name] for name in setup.names}),
+            name=entry,
+            n=len(setup.names),
+            scores=results.scores,
+            tiers=judge(results.scores, competition.tiers),
+            mark=no_mark(marked) if marked is not None and found.broken else marked,
+            fingerprint=setup.fingerprint,
+            notes=notes + (extra.notes if extra else []),
+            accuracy={name: sum(values) / len(values) for name, values in hits.items()} if hits else None,
+            context=results.context,
+            ranks=settings.limit is None,
+            manifest=manifest.model_dump(include={"model", "seed", "settings"}) if manifest else None,
+            extra=extra.scores if extra else None,
+            suspicions=found,
+            look=look_of(split(measured.tables["hashes"].cpu().numpy())[1][:, 0]),
+            created_at=datetime.now(UTC).strftime(TIME_FORMAT),
+            families=self.families.count,
+        )
+        per_image = results.per_image | (extra.per_image if extra else {})
+        return card, {name: values.tolist() for name, values in per_image.items()} | hits
+
+    def _hits(self, measured: Measured) -> dict[str, list[float]]:
+        """How well each image shows each attribute of its prompt, where the competition and its Inception know them."""
+        inception, asked = self.setup.networks[0], self.competition.attributes()
+        if asked is None or not isinstance(inception, BestiaryInception):
+            return {}
+        return attribute_hits(inception.attributes(measured.tables["inception"]), asked, self.setup.names)
+
+    def _facts(self) -> dict[str, Any]:
+        """What decides a scorecard besides the submission, the competition's files and the code."""
+        setup, settings = self.setup, self.settings
+        return {
+            "by": setup.fingerprint,
+            "extra": settings.extra,
+            "precision": settings.precision,
+            "device": _kind(settings.where),
+            "torch": torch.__version__,
+            "trust_weights": settings.trust_weights,
+            "families": self.families.labels.tolist(),
+            "statistics": setup.statistics and setup.statistics.n,
+        }
+
+    def _problems_within(self, submission: Submission) -> list[Problem]:
+        """The problems on opening, without those of images that a limit leaves out (they may not be drawn yet)."""
+        prompts = self.competition.prompts[: self.settings.limit]
+        left_out = set(submission.expected) - {prompt.image_name for prompt in prompts}
+        return [problem for problem in submission.problems if problem.name not in left_out]
+
+    def _report_all(self, submission: Submission, problems: list[Problem]) -> None:
+        """Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
+
+        Raises SubmissionError where there are problems.
+        """
+        settings, references = self.settings, None
+        names = [prompt.image_name for prompt in self.competition.prompts[: settings.limit]]
+        everything = range(len(names)) if settings.processes.first else range(0)
         with contextlib.suppress(MissingPart):
-            references = competition.references()
-        for _ in decoded(submission, references, names, everything, problems, batch_size, progress):
+            references = self.competition.references()
+        for _ in decoded(submission, references, names, everything, problems, settings.batch_size, settings.progress):
             pass
         if problems:
             raise SubmissionError(problems, str(submission.path)) from None
-        raise
 
-    entry = _entry_name(name, submission)
-    card, columns = (replace(kept[0], name=entry), kept[1]) if kept is not None else (None, {})
-    if not known_already:
-        texts, text_rows = distinct([prompt.text for prompt in competition.prompts[:limit]])
-        with torch.inference_mode(), exact_float32():
-            tables = gather(
-                submission, setup, inception, clip, names, texts, where, problems, processes,
-                batch_size=batch_size, cache=cache and limit is None, progress=progress and processes.first,
-            )  # fmt: skip
-            if processes.first:
-                rows = torch.tensor(text_rows, device=where)
-                no_references = setup.no_references
-                results = evaluate(tables, rows, inception, families, no_references=no_references, extra=extra)
-                if isinstance(inception, BestiaryInception) and (asked := competition.attributes()) is not None:
-                    results.hits = attribute_hits(inception.attributes(tables.measured["inception"]), asked, names)
-                found = suspicions(submission, setup, names, tables.measured, tables.known, results.scores)
-        if processes.first:
-            notes = _notes(submission, inception, clip, texts, None if limit is None else len(names))
-            if setup.statistics is not None:
-                notes.append(_note_on_statistics(setup, unpaired=tables.unpaired))
-            card = _scorecard(submission, competition, setup, names, entry, results, notes, ranks=limit is None)
-            look = look_of(split(tables.measured["hashes"].cpu().numpy())[1][:, 0])
-            card = replace(card, suspicions=found, look=look, families=families.count)
-            if card.mark is not None and card.suspect:
-                card = replace(card, mark=no_mark(card.mark))
-            columns = results.columns()
-            if kept_in is not None:
-                result_cache.write(kept_in, card, columns, content_sha256(submission.hashes))
-    if processes.count > 1:
-        card = Scorecard.from_json(processes.from_first(card and card.to_json()))
-    assert card is not None  # the first process has made it
-    return card, columns
-
-
-def _scorecard(
-    submission: Submission,
-    competition: Competition,
-    setup: Setup,
-    names: Sequence[str],
-    entry: str,
-    results: Results,
-    notes: Sequence[str],
-    *,
-    ranks: bool,
-) -> Scorecard:
-    manifest = submission.manifest
-    return Scorecard(
-        competition=competition.name,
-        submission=content_sha256({name: submission.pixels[name] for name in names}),
-        name=entry,
-        n=len(names),
-        scores=results.scores,
-        tiers=judge(results.scores, competition.tiers),
-        mark=mark(results.scores, competition.tiers, competition.marks),
-        fingerprint=setup.fingerprint,
-        notes=[*submission.notes, *submission.image_notes, *notes, *results.notes],
-        accuracy=results.accuracy(),
-        context=results.context,
-        ranks=ranks,
-        manifest=manifest.model_dump(include={"model", "seed", "settings"}) if manifest else None,
-        extra=results.extra,
-        created_at=datetime.now(UTC).strftime(TIME_FORMAT),
-    )
+    def _notes(self, submission: Submission, measured: Measured) -> list[str]:
+        setup, (inception, clip) = self.setup, self.setup.networks
+        notes = []
+        if self.settings.limit is not None:
+            of = f"{len(setup.names)} of {len(submission.expected)} images"
+            notes.append(f"scored the first {of}, for trying out: does not rank")
+        if truncated := clip.truncated(setup.texts):
+            notes.append(f"{truncated} prompts are longer than CLIP reads; it sees only their beginning")
+        if submission.manifest and submission.manifest.resizing:
+            notes.append(f"the images were resized when drawn: {submission.manifest.resizing}")
+        notes += [inception.note] if inception.note else []
+        return notes + (
+            [_note_on_statistics(setup, unpaired=measured.unpaired)] if setup.statistics is not None else []
+        )
 
 
 def _entry_name(name: str | None, submission: Submission) -> str:
@@ -221,26 +237,6 @@ def _entry_name(name: str | None, submission: Submission) -> str:
     own = path.name if path.is_dir() else path.stem  # a dot in a folder's name begins no suffix
     candidates = (name or "", model, own, "submission")
     return next(shown(text.strip(), 200) for text in candidates if text.strip())
-
-
-def _problems_within(submission: Submission, names: Sequence[str]) -> list[Problem]:
-    """The problems on opening, without those of images that a limit leaves out (they may not be drawn yet)."""
-    left_out = set(submission.expected) - set(names)
-    return [problem for problem in submission.problems if problem.name not in left_out]
-
-
-def _notes(
-    submission: Submission, inception: Inception, clip: Clip, texts: Sequence[str], part: int | None
-) -> list[str]:
-    """The notes of a scorecard; `part` is how many images a limit left, None without one."""
-    notes = []
-    if part is not None:
-        notes.append(f"scored the first {part} of {len(submission.expected)} images, for trying out: does not rank")
-    if truncated := clip.truncated(texts):
-        notes.append(f"{truncated} prompts are longer than CLIP reads; it sees only their beginning")
-    if submission.manifest and submission.manifest.resizing:
-        notes.append(f"the images were resized when drawn: {submission.manifest.resizing}")
-    return notes + ([inception.note] if inception.note else [])
 
 
 def _note_on_statistics(setup: Setup, *, unpaired: bool) -> str:
@@ -259,7 +255,3 @@ def _kind(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda {torch.cuda.get_device_name(device)}"
     return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _path(path: str | os.PathLike[str] | None) -> Path | None:
-    return None if path is None else Path(path).expanduser()

@@ -1,52 +1,131 @@
-"""What a score depends on besides the submission: the networks, the references, and the fingerprint that names them."""
+"""What a score depends on besides the submission: how to score, the networks, the references, and their fingerprint."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from scorer.metrics import PROTOCOL
-from scorer.networks.clip import find_clip
-from scorer.networks.inception import Backbone, find_inception
+from scorer.device import PRECISIONS, pick_device
+from scorer.networks import Backbone
+from scorer.networks.clip import Clip, find_clip
+from scorer.networks.inception import Inception, find_inception
 from scorer.networks.protocols import PROTOCOLS
+from scorer.parallel import ALONE, Processes
 from submission import Competition, CompetitionError, MissingPart
-from submission.errors import shown
+from submission.errors import UsageError, shown
 from submission.references import References
 from submission.statistics import Statistics, how_to_make
+
+# Raised whenever the same images and weights would get other numbers; rows of different protocols never rank together.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to score.
+
+    Attributes:
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        batch_size: images per batch; it moves scores by rounding only.
+        limit: score only the first so many prompts, for trying out; such a scorecard does not rank.
+        inception_weights: Inception's weights on disk, instead of the standard places.
+        clip_weights: CLIP's weights on disk, instead of what the competition names.
+        trust_weights: whether the code in a TorchScript file of Inception may run, where its numbers alone are no
+            network that is known here.
+        extra: whether to measure KID, PRDC and CMMD as well, from the same features.
+        precision: "exact" (float32, the reference implementations' numbers) or "fast" (bfloat16: other numbers, under
+            another fingerprint).
+        cache: whether to use and keep what is known of references, prompts and submissions that were scored before.
+        processes: those that score together; each returns the same scorecard, the first one writes.
+        progress: whether to show progress on stderr.
+
+    Raises:
+        UsageError: a device, limit, precision or batch size that cannot be.
+    """
+
+    device: str = "auto"
+    batch_size: int = 64
+    limit: int | None = None
+    inception_weights: str | os.PathLike[str] | None = None
+    clip_weights: str | os.PathLike[str] | None = None
+    trust_weights: bool = False
+    extra: bool = False
+    precision: str = "exact"
+    cache: bool = True
+    processes: Processes = ALONE
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or (self.limit is not None and self.limit < 1):
+            raise UsageError("the batch size and the limit are at least 1")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision {self.precision!r}: write one of {', '.join(PRECISIONS)}")
+        _ = self.where
+
+    @cached_property
+    def where(self) -> torch.device:
+        """The device."""
+        return pick_device(self.device)
+
+    @property
+    def caches(self) -> bool:
+        """Whether anything is kept: not of a part of the prompts."""
+        return self.cache and self.limit is None
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether this process shows progress."""
+        return self.progress and self.processes.first
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The networks, found but not read yet; the references, or `no_references`, the reason why there are none; the
-    precomputed statistics to measure FID against and the hashes of the training images, if any; and the fingerprint."""
+    """What the images are measured with and against, and the fingerprint that names it.
 
-    inception: Backbone
-    clip: Backbone
+    Attributes:
+        names: the images, in the order of the prompts.
+        texts: the distinct prompts, and `text_rows` each image's place among them.
+        inception: a network that is found, but not read yet; as `clip`.
+        references: None where there are none, and `no_references` the reason why.
+        statistics: precomputed ones to measure FID against, if any.
+        training_hashes: of the training images, if any.
+    """
+
+    names: Sequence[str]
+    texts: Sequence[str]
+    text_rows: Sequence[int]
+    device: torch.device
+    inception: Backbone[Inception]
+    clip: Backbone[Clip]
     references: References | None
     no_references: str | None
     statistics: Statistics | None
     training_hashes: np.ndarray | None
     fingerprint: dict[str, str | int | None]
 
+    @cached_property
+    def networks(self) -> tuple[Inception, Clip]:
+        """Both, read. Raises MissingPart for files that hold other networks."""
+        return self.inception.load(self.device), self.clip.load(self.device)
 
-def prepare(
-    competition: Competition,
-    n: int,
-    inception_weights: Path | None,
-    clip_weights: Path | None,
-    precision: str,
-    trust_weights: bool = False,
-) -> Setup:
-    """Find all that scoring n images needs. Raises MissingPart, CompetitionError, UsageError."""
+
+def prepare(competition: Competition, settings: Settings) -> Setup:
+    """Find all that scoring the competition's images needs. Raises MissingPart, CompetitionError, UsageError."""
+    prompts = competition.prompts[: settings.limit]
     references, no_references = _references(competition)
     statistics = competition.statistics()
     backbones = competition.backbones
-    inception = find_inception(backbones.inception, inception_weights, precision, trust_weights)
+    inception_weights, clip_weights = _path(settings.inception_weights), _path(settings.clip_weights)
+    inception = find_inception(backbones.inception, inception_weights, settings.precision, settings.trust_weights)
     if statistics is not None:
         _check(statistics, backbones.inception, inception.sha256)
-    clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, precision)
+    clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, settings.precision)
     # Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together.
     fingerprint = {
         "protocol": PROTOCOL,
@@ -58,9 +137,31 @@ def prepare(
         "references_sha256": references.sha256 if references is not None else None,
         "statistics_sha256": competition.statistics_sha256,
         "prompts_sha256": competition.prompts_sha256,
-        "n": n,
+        "n": len(prompts),
     }
-    return Setup(inception, clip, references, no_references, statistics, competition.training_hashes(), fingerprint)
+    return Setup(
+        [prompt.image_name for prompt in prompts],
+        *distinct([prompt.text for prompt in prompts]),
+        settings.where,
+        inception,
+        clip,
+        references,
+        no_references,
+        statistics,
+        competition.training_hashes(),
+        fingerprint,
+    )
+
+
+def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The distinct texts in order of appearance, and for each text its place among them."""
+    places: dict[str, int] = {}
+    index = [places.setdefault(text, len(places)) for text in texts]
+    return list(places), index
+
+
+def _path(path: str | os.PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path).expanduser()
 
 
 def _check(statistics: Statistics, protocol: str, sha256: str) -> None:

@@ -68,8 +68,8 @@ def make_statistics(
     from scorer.decoding import ahead
     from scorer.device import exact_float32, pick_device
     from scorer.frechet import feature_statistics
+    from scorer.measure import Rows
     from scorer.networks.inception import find_inception
-    from scorer.rows import Rows
 
     where = pick_device(device)
     backbone = find_inception(protocol, weights, trusted=trust_weights)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 
+Network = TypeVar("Network", covariant=True)
+
 
 @dataclass(frozen=True)
-class Backbone:
+class Backbone(Generic[Network]):
     """A network that is on this machine: the fingerprint's name and hash of it, known before it is read.
 
     `load(device)` reads it; raises MissingPart when the file holds another network.
@@ -18,7 +20,7 @@ class Backbone:
 
     name: str
     sha256: str
-    load: Callable[[torch.device], Any]
+    load: Callable[[torch.device], Network]
 
 
 def named(name: str, precision: str) -> str:

@@ -74,7 +74,9 @@ def load_clip(name: str, tag_or_file: str | None, device: torch.device, weights:
     return find_clip(name, tag_or_file, weights).load(device)
 
 
-def find_clip(name: str, tag_or_file: str | None, weights: Path | None = None, precision: str = "exact") -> Backbone:
+def find_clip(
+    name: str, tag_or_file: str | None, weights: Path | None = None, precision: str = "exact"
+) -> Backbone[Clip]:
     """The open_clip model `name`, or the embedded one when it is called "bestiary", found (or downloaded) and hashed.
 
     Args:

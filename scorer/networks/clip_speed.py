@@ -21,14 +21,14 @@ from torch.nn.functional import scaled_dot_product_attention
 class ClassTokenBlock(nn.Module):
     """A transformer's last block, computed for the class token alone: the image's embedding reads no other."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
-        self.block = block
+        self.block: Any = block
 
     def forward(self, x: Float32[Tensor, "b tokens d"], attn_mask: Tensor | None = None) -> Float32[Tensor, "b 1 d"]:
-        block, first, every = self.block, x[:, :1], self.block.ln_1(x)
+        block, every = self.block, self.block.ln_1(x)
         attended = block.attn(every[:, :1], every, every, need_weights=False, attn_mask=attn_mask)[0]
-        x = first + block.ls_1(attended)
+        x = x[:, :1] + block.ls_1(attended)
         return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
@@ -39,7 +39,7 @@ def speed_up(model: Any, *, pack_weights: bool) -> None:
     """
     from open_clip import transformer
 
-    tower = getattr(model, "visual", None)
+    tower: Any = getattr(model, "visual", None)
     if type(tower) is transformer.VisionTransformer and _is_plain(tower.transformer):
         blocks = tower.transformer.resblocks
         for block in blocks:
@@ -64,7 +64,7 @@ def _is_plain(blocks: Any) -> bool:
 
 
 @torch.no_grad()
-def _fuse_quick_gelu(mlp: nn.Module) -> None:
+def _fuse_quick_gelu(mlp: Any) -> None:
     """x · σ(1.702 x) = silu(1.702 x) / 1.702: one pass over the widest tensor, not three; weights take the factor."""
     for tensor in (mlp.c_fc.weight, mlp.c_fc.bias):
         tensor.copy_(tensor.double() * 1.702)
@@ -81,16 +81,18 @@ def encode_text(model: Any, tokens: Int[Tensor, "n context"]) -> Float32[Tensor,
     import open_clip
 
     if type(model) is not open_clip.CLIP or model.text_pool_type not in ("argmax", "eos") or model.attn_mask is None:
-        return model.encode_text(tokens)
+        embeddings: Tensor = model.encode_text(tokens)
+        return embeddings
     end_token = model.text_eos_id if model.text_pool_type == "eos" else tokens.amax(dim=1, keepdim=True)
     last = (tokens == end_token).int().argmax(dim=1)  # the first of equal ones, as open_clip takes it
     length = int(last.max()) + 1
-    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
+    x: Tensor = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
     x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
     x = model.ln_final(x)[torch.arange(len(x), device=x.device), last]
     if model.text_projection is None:
         return x
-    return model.text_projection(x) if isinstance(model.text_projection, nn.Linear) else x @ model.text_projection
+    x = model.text_projection(x) if isinstance(model.text_projection, nn.Linear) else x @ model.text_projection
+    return x
 
 
 def can_pack(device: torch.device) -> bool:
@@ -113,7 +115,8 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else bias.detach().clone()
 
     def forward(self, x: Float32[Tensor, "*batch d"]) -> Float32[Tensor, "*batch k"]:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return product
 
 
 class PackedAttention(nn.Module):

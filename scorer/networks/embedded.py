@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float32, Int64, UInt8
@@ -77,13 +78,15 @@ class BestiaryClassifier(nn.Module):
 
     def features(self, images: UInt8[Tensor, "b 3 64 64"]) -> Float32[Tensor, "b 176"]:
         """Features for FID: the last feature map's mean over its 4 x 4 places."""
-        return self.trunk(images.float() / 127.5 - 1).mean(dim=(2, 3))
+        maps: Tensor = self.trunk(images.float() / 127.5 - 1)
+        return maps.mean(dim=(2, 3))
 
     def class_probabilities(self, features: Float32[Tensor, "n 176"]) -> Float32[Tensor, "n k"]:
         """Probabilities of the 'kind' head (body plan x main colour), for the Inception Score."""
-        return self.heads["kind"](features).softmax(dim=1)
+        logits: Tensor = self.heads["kind"](features)
+        return logits.softmax(dim=1)
 
-    def attributes(self, features: Float32[Tensor, "n 176"]) -> dict[str, list]:
+    def attributes(self, features: Float32[Tensor, "n 176"]) -> dict[str, list[Any]]:
         """What the pictures show, in the form of attributes.json: lists of n strings, or of n lists of strings."""
         best = {
             head: self.heads[head](features).argmax(1).tolist()
@@ -120,7 +123,7 @@ def load_classifier(device: torch.device | str) -> BestiaryClassifier:
     """The shipped classifier in eval mode, float32. Raises MissingPart."""
     model = BestiaryClassifier(json.loads(LABELS_FILE.read_text(encoding="utf-8")))
     _fill(model, "classifier", load_file(weights_file("classifier")))
-    return model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return model.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 class CompactEmbedding(nn.Module):
@@ -129,6 +132,8 @@ class CompactEmbedding(nn.Module):
     CLIP's vocabulary has 49,408 tokens, the bestiary's captions use a few hundred. While training, known tokens are
     sometimes taken for unknown ones, so that the model learns that a zero vector says nothing.
     """
+
+    row_of: Tensor
 
     def __init__(self, ids: Int64[Tensor, " rows"], width: int, vocabulary: int) -> None:
         super().__init__()
@@ -165,7 +170,7 @@ def build_clip(token_ids: Int64[Tensor, " rows"]) -> nn.Module:
     config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
     image, text = config["image_tower"], config["text_cfg"]
     # open_clip builds an image tower of its own kinds only; the smallest one makes room for ours.
-    model = open_clip.CLIP(
+    model: nn.Module = open_clip.CLIP(
         config["embed_dim"], {"layers": 1, "width": 8, "head_width": 8, "patch_size": 32, "image_size": 32}, text
     )
     model.visual = ImageTower(image["image_size"], image["widths"], config["embed_dim"])
@@ -178,7 +183,9 @@ def tokenizer() -> Callable[[list[str]], Int64[Tensor, "b length"]]:
     import open_clip
 
     config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
-    return open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    tokenize: Callable[[list[str]], Tensor]
+    tokenize = open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    return tokenize
 
 
 def load_clip(device: torch.device | str) -> tuple[nn.Module, Callable[[list[str]], Int64[Tensor, "b length"]]]:

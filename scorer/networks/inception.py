@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float32, Float64, UInt8
@@ -50,7 +50,7 @@ class Inception(Protocol):
 
 def find_inception(
     protocol: str, weights: Path | None = None, precision: str = "exact", trusted: bool = False
-) -> Backbone:
+) -> Backbone[Inception]:
     """The network of `protocol`, found and hashed.
 
     `weights` is a file to use instead of the standard places; with the precision "fast" it runs in bfloat16, and its
@@ -164,7 +164,7 @@ def _load(
 
 
 def _load_checkpoint(protocol: str, path: Path, device: torch.device) -> tuple[nn.Module, Tensor, Tensor]:
-    network = empty_network(fid=protocol != "torchvision")
+    network: Any = empty_network(fid=protocol != "torchvision")
     state = load_state_dict(path, what=_what(protocol))
     state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
     load_into(network, state, path, what=_what(protocol))
@@ -194,6 +194,6 @@ class BestiaryInception:
         """Of body plan × colour."""
         return self._classifier.class_probabilities(features.to(self._device)).double().log()
 
-    def attributes(self, features: Float32[Tensor, "n d"]) -> dict:
+    def attributes(self, features: Float32[Tensor, "n d"]) -> dict[str, list[Any]]:
         """What the classifier sees: each attribute's n predictions, in the form of the competition's attributes."""
         return self._classifier.attributes(features.to(self._device))

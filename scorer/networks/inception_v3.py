@@ -12,6 +12,7 @@ import io
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float32, Float64
@@ -133,7 +134,7 @@ def empty_network(*, fid: bool) -> nn.Module:
     # Random weights would cost seconds to draw, only to be overwritten.
     with torch.device("meta"):
         options = {"transform_input": False, "aux_logits": False, "init_weights": False}
-        network = inception_v3(weights=None, num_classes=FID_CLASSES if fid else 1000, **options)
+        network: nn.Module = inception_v3(weights=None, num_classes=FID_CLASSES if fid else 1000, **options)
         if fid:
             from cleanfid import inception_pytorch as patched
 
@@ -164,10 +165,11 @@ def folded(network: nn.Module, device: torch.device) -> nn.Module:
     """The network in eval mode on `device`, returning features (B, 2048): what the scores need of it, and no more."""
     network.fc = nn.Identity()
     _fold(network.eval())
-    return network.to(device, memory_format=torch.channels_last).requires_grad_(False)
+    return network.to(device).to(memory_format=torch.channels_last).requires_grad_(False)
 
 
 def _fold(module: nn.Module) -> None:
+    child: Any
     for name, child in module.named_children():
         if isinstance(getattr(child, "bn", None), nn.BatchNorm2d):
             # In float64, so that folding rounds each weight once.
@@ -232,7 +234,8 @@ def _run(data: bytes, device: torch.device, what: str) -> tuple[Network, Float64
         raise MissingPart(f"{what} has no `layers` and `output`: it is no Inception") from None
 
     def as_it_is(pixels: Tensor) -> Tensor:
-        return layers(pixels).flatten(1)
+        features: Tensor = layers(pixels)
+        return features.flatten(1)
 
     return as_it_is, classifier
 

@@ -20,7 +20,7 @@ from scorer.attributes import attribute_hits
 from scorer.networks import embedded
 from scorer.networks.clip import load_clip
 from scorer.networks.inception import BestiaryInception
-from submission import Competition
+from submission import Competition, CompetitionError
 from submission.errors import run
 
 BATCH = 256
@@ -69,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     table = Table(title=f"Backbones on {len(images)} references")
     table.add_column("what")
     table.add_column("value", justify="right")
-    attributes = competition.attributes()
+    if (attributes := competition.attributes()) is None:
+        raise CompetitionError(f"the competition {competition.name!r} does not say what its pictures show")
     meanings = [json.dumps(attributes[prompt.image_name], sort_keys=True) for prompt in competition.prompts]
     for what, value in retrieval(clip.text_features(captions), embedded_images, meanings).items():
         table.add_row(what, f"{value:.4f}" if isinstance(value, float) else str(value))

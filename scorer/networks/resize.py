@@ -26,11 +26,13 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = -0.5 * (((x - 5.0) * x + 8.0) * x - 4.0)
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+    values: np.ndarray = np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+    return values
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(1.0 - np.abs(x), 0.0)
+    values: np.ndarray = np.maximum(1.0 - np.abs(x), 0.0)
+    return values
 
 
 FILTERS = {"bicubic": (_cubic, 2.0), "bilinear": (_triangle, 1.0)}
@@ -52,9 +54,10 @@ def pillow_coefficients(
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centre + support + 0.5).astype(np.int64), in_size)
     pixel = np.arange(in_size)
-    weights = kernel((pixel[None] - centre[:, None] + 0.5) / filter_scale)
+    weights: np.ndarray = kernel((pixel[None] - centre[:, None] + 0.5) / filter_scale)
     weights[(pixel[None] < first[:, None]) | (pixel[None] >= last[:, None])] = 0.0
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 # A matrix is a few hundred rows of one image side: 10 MB at most, however narrow and long an image is.

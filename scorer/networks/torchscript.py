@@ -146,7 +146,7 @@ def _views(tree: _Module) -> Iterator[tuple[str, _View]]:
 
 
 def _read(archive: zipfile.ZipFile, root: str, views: dict[str, _View]) -> dict[str, Tensor]:
-    storages: dict[tuple, Tensor] = {}
+    storages: dict[tuple[Any, ...], Tensor] = {}
     tensors = {}
     total = 0
     for name, view in views.items():

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from leaderboard import board
-from scorer import cache, reference_cache, score
+from scorer import cache, score
 from scorer.__main__ import main
+from scorer.cache import references as reference_cache
 from scorer.networks import inception as backbones
 from scorer.networks.clip import Clip
 from submission import Competition, Scorecard
 from submission.errors import run
 
-CPU = torch.device("cpu")
 SCORERS = 16
 
 
@@ -138,10 +138,10 @@ def test_tables_are_kept_bit_by_bit(tmp_path: Path) -> None:
     }
     files = {name: tmp_path / "new" / f"{name}.safetensors" for name in tables}
     reference_cache.write(files, tables)
-    found = reference_cache.read(files, {"text": 5000, "reference_covariance": 4}, CPU)
+    found = reference_cache.read(files, {"text": 5000, "reference_covariance": 4})
     assert all(torch.equal(found[name], table) for name, table in tables.items())
-    assert reference_cache.read(files, {"text": 4999}, CPU) == {}
-    assert reference_cache.read({"text": tmp_path / "none"}, {"text": 1}, CPU) == {}
+    assert reference_cache.read(files, {"text": 4999}) == {}
+    assert reference_cache.read({"text": tmp_path / "none"}, {"text": 1}) == {}
 
 
 def test_the_command_shows_and_clears_and_leaves_weights(
@@ -184,12 +184,12 @@ def test_a_damaged_table_is_measured_anew_and_said(
     else:
         data[byte] ^= 0x20
     files["text"].write_bytes(data)
-    assert reference_cache.read(files, {"text": 50}, CPU) == {}
+    assert reference_cache.read(files, {"text": 50}) == {}
     said = capsys.readouterr().err
     assert "text.safetensors" in said
     assert "measured anew" in said
     reference_cache.write(files, {"text": table})
-    assert torch.equal(reference_cache.read(files, {"text": 50}, CPU)["text"], table)
+    assert torch.equal(reference_cache.read(files, {"text": 50})["text"], table)
     assert capsys.readouterr().err == ""
 
 

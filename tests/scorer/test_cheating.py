@@ -17,7 +17,7 @@ import scorer
 from baselines.__main__ import main as draw
 from competitions.bestiary import dataset
 from scorer.cheating import find, nearest_references
-from scorer.report import print_scorecard
+from scorer.scorecard_text import print_scorecard
 from submission import Competition, Scorecard
 from submission.errors import run
 from submission.image_hashes import code, query

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from scorer.clip_similarity import cosines
 from scorer.confidence import bootstrap_intervals, jackknife
+from scorer.cosines import cosines
 from scorer.families import Families
 from scorer.frechet import PairedFrechetDistance, feature_statistics, frechet_distance
-from scorer.inception_score import inception_score
-from scorer.kid import kernel_inception_distance
-from scorer.metrics import Results, evaluate
-from scorer.tables import Tables
+from scorer.measure import Measured
+from scorer.metrics import Results
+from scorer.metrics.inception_score import inception_score
+from scorer.metrics.kid import kernel_inception_distance
+from scorer.results import results_of
 
 SUBMISSIONS, MORE = 200, 600
 SIZES = [1, 2, 3, 4, 5] * 11  # of the families
@@ -32,7 +33,7 @@ TEXT = torch.tensor([[1.0] * E, [1.0, 0.0] * (E // 2)])
 
 
 class Classes:
-    """The part of a feature network that `evaluate` uses: class probabilities."""
+    """The part of a feature network that metrics use: class probabilities."""
 
     def __init__(self) -> None:
         self.head = torch.randn(D, K, generator=torch.Generator().manual_seed(1)) * 1.5
@@ -63,7 +64,7 @@ def inception_features(seed: int, families: Families, d: int) -> tuple[torch.Ten
 
 
 def draw(seed: int, families: Families = FAMILIES) -> dict[str, torch.Tensor]:
-    """What `evaluate` takes of a submission: features, its references', embeddings around theirs, skewed PSNR, SSIM."""
+    """What is measured of a submission: features, its references', embeddings around theirs, skewed PSNR, SSIM."""
     generator = torch.Generator().manual_seed(10**6 + seed)
     quality = normal(generator, families).double()
     images, references = inception_features(seed, families, D)
@@ -79,12 +80,12 @@ def draw(seed: int, families: Families = FAMILIES) -> dict[str, torch.Tensor]:
 @cache
 def results() -> list[Results]:
     """The scores of all submissions, with their intervals."""
-    classes, rows = Classes(), torch.arange(N) % 2
-    known = {"reference_clip": torch.ones(N, E), "text": TEXT}
+    known = {"reference_clip": torch.ones(N, E), "text": TEXT, "text_rows": torch.arange(N) % 2}
     found = []
-    for measured in map(draw, range(SUBMISSIONS)):
-        tables = Tables(measured, known | {"reference_inception": measured["reference_inception"]})
-        found.append(evaluate(tables, rows, classes, FAMILIES, no_references=None, extra=True))
+    for tables in map(draw, range(SUBMISSIONS)):
+        measured = Measured(tables | known, Classes().log_probabilities, torch.device("cpu"))
+        found.append(results_of(measured, FAMILIES))
+        found[-1].scores |= results_of(measured, FAMILIES, extra=True).scores
     return found
 
 
@@ -108,7 +109,6 @@ def targets_of_means() -> dict[str, float]:
 def test_95_of_100_intervals_hold_their_target() -> None:
     found = results()
     scores = {name: [result.scores[name] for result in found] for name in found[0].scores}
-    scores["kid"] = [result.extra["kid"] for result in found]
 
     classes = Classes()
     pairs = [inception_features(seed, FAMILIES, D) for seed in range(10**4, 10**4 + MORE)]

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from scorer.decoding import Pair, ahead, batches, decoded
-from scorer.rows import Rows
+from scorer.measure import Rows
 from submission import Competition, CompetitionError, Problem, Submission, SubmissionError, image_hashes
 
 CPU = torch.device("cpu")

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from leaderboard import board
-from scorer import reference_cache, result_cache
+from scorer.cache import references as reference_cache
+from scorer.cache import results as result_cache
 from submission import Scorecard
 from submission.scorecard import Score
 
 KILLS = 8
-CPU = torch.device("cpu")
 
 
 def rows(board: Path) -> list[dict[str, str]]:
@@ -112,7 +112,7 @@ def test_killed_writers_lose_no_finished_row_and_tear_no_file(tmp_path: Path) ->
                 numbers.append(number)
         finished |= {f"entry {int.from_bytes(number, 'little')}" for number in numbers}
         assert finished <= {row.name for row in board.read(tmp_path / "board.csv")}
-        kept = reference_cache.read({"text": tmp_path / "references" / "text.safetensors"}, {"text": 100}, CPU)
+        kept = reference_cache.read({"text": tmp_path / "references" / "text.safetensors"}, {"text": 100})
         for table in kept.values():
             assert torch.equal(table - table[0, 0], torch.arange(20_000, dtype=torch.float64).view(100, 200))
         result = tmp_path / "results" / "result.json"

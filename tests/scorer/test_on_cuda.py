@@ -10,11 +10,11 @@ import pytest
 import torch
 from pretended_cuda import pretended_cuda
 
-from scorer import reference_cache, rows, score
+from scorer import measure, score
 from scorer.device import exact_float32, pick_device
 from scorer.frechet import PairedFrechetDistance, feature_statistics
-from scorer.inception_score import InceptionScore
-from scorer.kid import KernelInceptionDistance
+from scorer.metrics.inception_score import SplitScores
+from scorer.metrics.kid import KernelInceptionDistance
 from scorer.networks import resize
 from scorer.networks.inception import load_inception
 from submission import Competition, Scorecard
@@ -46,8 +46,7 @@ def test_the_embedded_networks(
     with pretended_cuda(count=2) as cuda:
         assert_same(score(drawn, competition, "cuda", extra=True, progress=False), expected)
         assert cuda.memory.touched == {0}
-    for module in (rows, reference_cache):
-        monkeypatch.setattr(module, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(measure, "IN_MEMORY_BYTES", 0)
     with pretended_cuda(count=2) as cuda:
         # The references' features are read from files now; another batch size, or the result would be too.
         assert_same(score(drawn, competition, "cuda:1", extra=True, cache=False, progress=False), expected)
@@ -135,7 +134,7 @@ def test_what_is_left_out_for_intervals(n: int, on_gpu: bool) -> None:
     def values(device: torch.device, x: torch.Tensor, y: torch.Tensor) -> list[float]:
         pairs = PairedFrechetDistance(x, y, *feature_statistics(y), device)
         kid = KernelInceptionDistance(x, y, device, paired=True)
-        inception = InceptionScore(x, lambda part: part.log_softmax(dim=1), device=device)
+        inception = SplitScores(x, lambda part: part.log_softmax(dim=1), device=device)
         return [pairs.without(rows_out), kid.without(rows_out), kid.floor, *inception.without(rows_out).tolist()]
 
     expected = values(torch.device("cpu"), x, y)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from scorer.clip_similarity import cosines
-from scorer.fidelity import psnr, ssim
+from scorer.cosines import cosines
 from scorer.frechet import feature_statistics, frechet_distance
+from scorer.metrics.psnr import psnr
+from scorer.metrics.ssim import ssim
 from scorer.networks.clip import Clip, load_clip
 from scorer.networks.inception import BestiaryInception
 from submission import Competition

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scorer import result_cache
+from scorer.cache import results as result_cache
 from submission import Competition, Scorecard, Submission
 from submission.hashes import content_sha256
 from submission.scorecard import Score
@@ -106,7 +106,8 @@ def test_what_the_competition_says_is_part_of_the_name(kept: Kept, name: str) ->
 def test_code_in_any_depth_is_part_of_the_name(kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, submission, card = kept
     known = result_cache.code_sha256()
-    assert {"scorer/score.py", "submission/competition.py"} <= known.keys()
+    assert {"scorer/score.py", "scorer/metrics/fid.py", "scorer/networks/clip.py"} <= known.keys()
+    assert {"submission/competition.py", "submission/metrics.py"} <= known.keys()
 
     room = tmp_path / "scorer"
     deep = room / "metrics" / "distances" / "frechet.py"

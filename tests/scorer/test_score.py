@@ -253,5 +253,5 @@ def test_missing_weights_and_wrong_options(entry: Path, competition: Path, clean
 
 
 def test_exported_names() -> None:
-    assert scorer.__all__ == ["score"]
+    assert scorer.__all__ == ["Scorer", "score"]
     assert callable(scorer.score)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["scorer.__main__", "scorer.score", "open_clip", "baselines.training.trainer", "forked_command"]
+    ["scorer.__main__", "scorer.results", "open_clip", "baselines.training.trainer", "forked_command"]
 )
 
 

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from scorer.clip_similarity import cosines, distinct, mismatched
+from scorer.cosines import cosines
+from scorer.metrics.clip_t import mismatched
 from scorer.networks.clip import load_clip
 from scorer.networks.clip_speed import ClassTokenBlock
+from scorer.setup import distinct
 from submission import CompetitionError, MissingPart
 
 CPU = torch.device("cpu")

@@ -1,12 +1,6 @@
-"""CLIP-I and CLIP-T: mean cosines between CLIP embeddings, raw (neither scaled by 100 nor clipped at 0).
-
-CLIP-T compares an image with its prompt (CLIPScore without its scaling, Hessel et al., EMNLP 2021), CLIP-I with the
-reference image of the same name. A cosine means little by itself: its floor is the value for the wrong prompts.
-"""
+"""Cosines between rows of two tables, in float64 and in parts."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -33,20 +27,3 @@ def cosines_with_prompts(
     """
     parts = zip(images.split(CHUNK), rows.split(CHUNK), strict=True)
     return torch.cat([cosines(some, texts[places.to(texts.device)].to(places.device)) for some, places in parts])
-
-
-def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The distinct texts in order of appearance, and for each text its place among them."""
-    places: dict[str, int] = {}
-    index = [places.setdefault(text, len(places)) for text in texts]
-    return list(places), index
-
-
-def mismatched(index: Int[Tensor, " n"], n_texts: int) -> Int[Tensor, " n"]:
-    """For each image the place of a wrong text: half-way around the list of distinct ones, the same in every run.
-
-    Half-way rather than next, because neighbouring prompts often describe the same subject. Needs two texts or more.
-    """
-    if n_texts < 2:
-        raise ValueError("there is no wrong prompt when all prompts are the same")
-    return (index + n_texts // 2) % n_texts

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scorer import cmmd as module
-from scorer.cmmd import cmmd
+from scorer.metrics import cmmd as module
+from scorer.metrics.cmmd import cmmd
 
 
 def embeddings(n: int, seed: int, shift: float = 0.0) -> torch.Tensor:

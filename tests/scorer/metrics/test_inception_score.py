@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scorer.inception_score import InceptionScore, inception_score
+from scorer.metrics.inception_score import SplitScores, inception_score
 
 
 def reference_inception_score(logits: torch.Tensor, splits: int = 10, seed: int = 2020) -> tuple[float, float]:
@@ -64,7 +64,7 @@ def test_without_some_images_each_split_is_that_of_its_others(n: int) -> None:
     logits[:, 4] = -200.0
     logits[5:8, 4] = 200.0
     log_p = logits.log_softmax(dim=1)
-    score = InceptionScore(log_p, lambda part: part)
+    score = SplitScores(log_p, lambda part: part)
     order = np.random.RandomState(2020).permutation(n)
     for rows in (torch.arange(5, 8), torch.tensor([0, n // 2, n - 1])):
         assert score.spares([rows])

@@ -18,7 +18,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from scorer.rows import IN_MEMORY_BYTES
 from submission import atomic
 from submission.errors import shown
 from submission.paths import cache_home
@@ -56,11 +55,10 @@ def cache_files(
     return files
 
 
-def read(files: Mapping[str, Path], rows: Mapping[str, int], device: torch.device) -> dict[str, Tensor]:
-    """The tables that are there, whole, and of the length that `rows` gives; small ones on `device`.
+def read(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, Tensor]:
+    """The tables that are there, whole, and of the length that `rows` gives, mapped from their files.
 
-    One that is larger than what stays in memory is mapped from its file. One that is damaged is said on stderr and left
-    out: it is measured anew.
+    One that is damaged is said on stderr and left out: it is measured anew.
     """
     found = {}
     for name, length in rows.items():
@@ -76,7 +74,7 @@ def read(files: Mapping[str, Path], rows: Mapping[str, int], device: torch.devic
             )
             continue
         if len(table) == length:
-            found[name] = table.to(device) if table.numel() * table.element_size() <= IN_MEMORY_BYTES else table
+            found[name] = table
     return found
 
 
@@ -86,8 +84,8 @@ def _read(file: Path, name: str) -> Tensor:
         if name not in content.keys():  # noqa: SIM118 - it is no mapping
             raise ValueError(f"has no table {name}")
         table = content.get_tensor(name)
-        told = (content.metadata() or {}).get("sha256")
-    if table.ndim == 0 or told != _sha256(table):
+        expected = (content.metadata() or {}).get("sha256")
+    if table.ndim == 0 or expected != _sha256(table):
         raise ValueError("is damaged (its checksum does not fit)")
     return table
 

@@ -26,7 +26,8 @@ from submission.safe_read import NotReadable, read_regular
 
 FOLDER = "results"
 FORMAT = 2
-_ROOMS = (Path(__file__).parent, Path(__file__).parent.parent / "submission")  # whose code decides numbers
+_REPOSITORY = Path(__file__).parents[2]
+_ROOMS = (_REPOSITORY / "scorer", _REPOSITORY / "submission")  # whose code decides numbers
 _PACKAGES = ("numpy", "open_clip_torch", "pillow", "scipy", "torch", "torchvision")
 _AHEAD = 64  # files read at a time
 _MAX_BYTES = 2**30

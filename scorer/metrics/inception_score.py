@@ -10,11 +10,18 @@ fixed: images in prompt order, shuffled with seed 2020, ten splits at i·N//10 (
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+from scorer.confidence import splits_interval
+from scorer.families import Families
+from scorer.measure import Measured
+from scorer.metrics.base import Results, ScoredMetric, joined
+from submission.scorecard import Score
 
 SPLITS = 10
 SHUFFLE_SEED = 2020
@@ -35,11 +42,11 @@ def inception_score(
     Raises:
         ValueError: fewer images than splits, or NaN.
     """
-    scores = InceptionScore(log_probabilities, lambda log_p: log_p, splits, shuffle_seed).splits
+    scores = SplitScores(log_probabilities, lambda log_p: log_p, splits, shuffle_seed).splits
     return float(scores.mean()), float(scores.std(correction=0))
 
 
-class InceptionScore:
+class SplitScores:
     """The Inception Score of each split, `splits` (S,) float64, also `without` some images.
 
     Args:
@@ -106,3 +113,50 @@ def _scores(counts: Tensor, totals: Tensor, entropies: Tensor) -> Float64[Tensor
     # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
     divergence = torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts
     return divergence.clamp(min=0.0).exp()  # rounding leaves −1e-15 or so between equal images
+
+
+class InceptionScore(ScoredMetric):
+    """The mean Inception Score over the splits, of the images in the order in which they came.
+
+    Args:
+        log_probabilities: makes (B, K) natural logarithms of class probabilities of (B, D) features.
+    """
+
+    names = ("is",)
+    higher_is_better = True
+    fewest = SPLITS
+    too_few = f"{SPLITS} splits need at least {SPLITS} images, there are {{n}}"
+    inception: list[Tensor]
+
+    def __init__(self, log_probabilities: Callable[[Tensor], Tensor], **options: Any) -> None:
+        super().__init__("inception", **options)
+        self._log_probabilities = log_probabilities
+
+    @classmethod
+    def of(cls, measured: Measured) -> Self:
+        """With the classes of the competition's Inception."""
+        return cls(measured.log_probabilities, sync_on_compute=False)
+
+    def update(self, inception: Float[Tensor, "b d"]) -> None:
+        """Add features of images."""
+        self.inception.append(inception)
+
+    def compute(self) -> Float64[Tensor, ""]:
+        """The mean over the splits."""
+        return self._scores().splits.mean()
+
+    def results(self, families: Families) -> Results:
+        """The mean with its interval, and the splits' standard deviation."""
+        score = self._scores()
+        value, (low, high) = float(score.splits.mean()), (None, None)
+        reason, groups = families.why_too_few, families.groups()
+        if not reason and score.spares(groups):
+            left_out = torch.stack([score.without(group) for group in groups])
+            low, high = splits_interval(score.splits.tolist(), left_out.cpu().numpy(), [len(group) for group in groups])
+            low = max(low, 1.0)
+        elif not reason:
+            reason = "no interval: without some families of prompts, a split would have no image"
+        return Results({"is": Score(value, low, high, reason)}, {"is_std": float(score.splits.std(correction=0))})
+
+    def _scores(self) -> SplitScores:
+        return SplitScores(joined(self.inception), self._log_probabilities, device=self.device)

@@ -8,10 +8,16 @@ never negative. The paper's numbers are those of CLIP ViT-L/14 at 336 pixels; an
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from scorer.families import Families
+from scorer.metrics.base import Results, ScoredMetric, joined
+from submission.scorecard import Score
 
 SIGMA = 10.0
 SCALE = 1000.0
@@ -46,3 +52,30 @@ def _mean_kernel(x: Tensor, y: Tensor, device: torch.device) -> float:
             cosines = left @ normalize(right.to(device, torch.float64), dim=1).T
             total += torch.exp((cosines - 1.0) / SIGMA**2).sum()  # |x − y|² = 2 − 2 cos
     return float(total) / (len(x) * len(y))
+
+
+class CMMD(ScoredMetric):
+    """The CLIP maximum mean discrepancy."""
+
+    names = ("cmmd",)
+    higher_is_better = False
+    fewest = 6  # as of all metrics on request
+    clip: list[Tensor]
+    reference_clip: list[Tensor]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("clip", "reference_clip", **options)
+
+    def update(self, clip: Float[Tensor, "b e"], reference_clip: Float[Tensor, "b e"]) -> None:
+        """Add embeddings of images and of references."""
+        self.clip.append(clip)
+        self.reference_clip.append(reference_clip)
+
+    def compute(self) -> Float64[Tensor, ""]:
+        """The discrepancy."""
+        value = cmmd(joined(self.clip), joined(self.reference_clip), self.device)
+        return torch.tensor(value, dtype=torch.float64)
+
+    def results(self, families: Families) -> Results:
+        """The discrepancy; it has no interval."""
+        return Results({"cmmd": Score(float(self.compute()))})

@@ -10,7 +10,8 @@ import torch
 from skimage.metrics import structural_similarity
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
-from scorer.fidelity import psnr, ssim
+from scorer.metrics.psnr import psnr
+from scorer.metrics.ssim import ssim
 
 
 def pairs(n: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from scorer import clip_similarity, rows, score
-from scorer.clip_similarity import cosines
-from scorer.rows import Rows
+from scorer import measure, score
+from scorer.cosines import cosines
+from scorer.measure import Rows
 
 
 @pytest.mark.parametrize("in_memory", [0, 2**20])
 def test_any_order_gives_the_same_bits(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "IN_MEMORY_BYTES", in_memory)
+    monkeypatch.setattr(measure, "IN_MEMORY_BYTES", in_memory)
     values = torch.randn(500, 7, generator=torch.Generator().manual_seed(0))
     table = Rows(500)
     for places in torch.randperm(500, generator=torch.Generator().manual_seed(1)).split(33):
@@ -32,7 +32,7 @@ def test_a_share_and_a_table_that_is_not_complete() -> None:
 
 
 def test_a_spooled_table_outlives_its_maker_and_leaves_no_file(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(measure, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     table = Rows(4)
     table.add("a", torch.arange(4), torch.arange(8.0).view(4, 2))
@@ -48,13 +48,13 @@ def test_features_on_disk_give_the_same_scorecard(
     competition = tiny_competition(12)
     entry = tiny_submission(competition)
     whole = score(entry, competition, "cpu", cache=False, progress=False)
-    monkeypatch.setattr(rows, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(measure, "IN_MEMORY_BYTES", 0)
     assert score(entry, competition, "cpu", cache=False, progress=False) == whole
 
 
 def test_cosines_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = torch.randn(2, 50, 8, generator=torch.Generator().manual_seed(0))
     whole = cosines(a, b)
-    monkeypatch.setattr(clip_similarity, "CHUNK", 7)
+    monkeypatch.setattr("scorer.cosines.CHUNK", 7)
     assert torch.equal(cosines(a, b), whole)
     torch.testing.assert_close(whole, torch.cosine_similarity(a.double(), b.double()), rtol=1e-12, atol=1e-12)

@@ -1,35 +1,18 @@
-"""PSNR and SSIM of each image against the reference of the same name.
-
-Per-image values, so that the mean is over images (the PSNR of the pooled error would be another number), and one
-identical pair cannot make it infinite.
-"""
+"""SSIM of each image against the reference of the same name, averaged over images."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from scorer.device import in_parts
+from scorer.metrics.base import PerPair, require_pairs
 
 SIGMA = 1.5  # pixels, of SSIM's Gaussian window
-PSNR_CAP = 100.0  # dB, given to identical pairs, whose PSNR is infinite
 SMALLEST_SIDE = 6  # pixels: SSIM's Gaussian window of 11 reflects 5 of them at each border
-
-
-def psnr(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"]) -> Float64[Tensor, " b"]:
-    """Peak signal-to-noise ratio of each pair in dB (peak 1.0), +inf for identical pairs.
-
-    Raises:
-        ValueError: the shapes differ (they would broadcast silently).
-    """
-    _require_same_shape(images, references)
-    # Integers first: the squared error of 8-bit images is exact, so only the logarithm rounds.
-    error = in_parts(lambda a, b: (a.int() - b.int()).square_().sum(dim=(1, 2, 3)), images, references).double()
-    mean_squared_error = error / (images[0].numel() * 255.0**2)
-    return -10.0 * mean_squared_error.log10()
 
 
 def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, " b"]:
@@ -41,7 +24,7 @@ def ssim(images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"])
     Raises:
         ValueError: the shapes differ, or a side is under 6 pixels.
     """
-    _require_same_shape(images, references)
+    require_pairs(images, references)
     height, width = images.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"SSIM needs images of at least {SMALLEST_SIDE} pixels a side, got {height}×{width}")
@@ -76,8 +59,10 @@ def _gaussian_matrix(size: int, device: torch.device) -> Float32[Tensor, "size s
     return matrix.to(device, torch.float32)
 
 
-def _require_same_shape(images: Tensor, references: Tensor) -> None:
-    if images.shape != references.shape or images.dtype != torch.uint8 or references.dtype != torch.uint8:
-        raise ValueError(
-            f"images are {images.dtype} {tuple(images.shape)}, references {references.dtype} {tuple(references.shape)}"
-        )
+class SSIM(PerPair):
+    """The mean SSIM."""
+
+    names = ("ssim",)
+    higher_is_better = True
+    smallest_side = SMALLEST_SIDE
+    each = staticmethod(ssim)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scorer.cmmd import cmmd
-from scorer.extra import extra_metrics
 from scorer.families import Families
-from scorer.kid import kernel_inception_distance
-from scorer.prdc import prdc
+from scorer.measure import Measured
+from scorer.metrics.cmmd import cmmd
+from scorer.metrics.kid import kernel_inception_distance
+from scorer.metrics.prdc import prdc
+from scorer.results import results_of
 from submission.metrics import EXTRA_METRICS
 from submission.scorecard import Score
-
-CPU = torch.device("cpu")
 
 
 def tables(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,10 +20,17 @@ def tables(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(n, 6, generator=generator), torch.randn(n, 4, generator=generator)
 
 
+def on_request(
+    inception: torch.Tensor, clip: torch.Tensor, references: dict[str, torch.Tensor], no_references: str | None = None
+) -> dict[str, Score]:
+    tables = {"inception": inception, "clip": clip, **references}
+    measured = Measured(tables, lambda features: features, torch.device("cpu"), no_references)
+    return results_of(measured, Families.alone(len(inception)), extra=True).scores
+
+
 def test_each_is_the_function_of_its_name() -> None:
     (inception, clip), (real_inception, real_clip) = tables(40, 0), tables(40, 1)
-    known = {"reference_inception": real_inception, "reference_clip": real_clip}
-    scores = extra_metrics({"inception": inception, "clip": clip}, known, Families.alone(40), None, CPU)
+    scores = on_request(inception, clip, {"reference_inception": real_inception, "reference_clip": real_clip})
     assert scores.keys() == EXTRA_METRICS.keys()
     assert scores["kid"].value == pytest.approx(kernel_inception_distance(inception, real_inception), rel=1e-9)
     assert scores["kid"].low < scores["kid"].value < scores["kid"].high
@@ -37,7 +43,7 @@ def test_each_is_the_function_of_its_name() -> None:
 @pytest.mark.parametrize(("n", "no_references", "reason"), [(40, "statistics only", "statistics only"), (5, None, "5")])
 def test_what_cannot_be_measured_says_why(n: int, no_references: str | None, reason: str) -> None:
     inception, clip = tables(n, 2)
-    known = {"reference_inception": inception, "reference_clip": clip}
-    scores = extra_metrics({"inception": inception, "clip": clip}, known, Families.alone(n), no_references, CPU)
+    references = {} if no_references else {"reference_inception": inception, "reference_clip": clip}
+    scores = on_request(inception, clip, references, no_references)
     assert scores.keys() == EXTRA_METRICS.keys()
     assert all(score.value is None and reason in score.reason for score in scores.values())

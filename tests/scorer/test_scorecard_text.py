@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from scorer.report import print_scorecard
+from scorer.scorecard_text import print_scorecard
 from submission import Scorecard
 from submission.competition import Tier
 from submission.judging import judge

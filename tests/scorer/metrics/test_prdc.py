@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from scorer import prdc as module
-from scorer.prdc import Prdc, prdc
+from scorer.metrics import prdc as module
+from scorer.metrics.prdc import Prdc, prdc
 
 
 def features(n: int, seed: int, shift: float = 0.0, d: int = 8) -> torch.Tensor:

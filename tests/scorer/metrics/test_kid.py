@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from scorer import kid
 from scorer.families import Families
-from scorer.kid import KernelInceptionDistance, kernel_inception_distance
+from scorer.metrics import kid
+from scorer.metrics.kid import KernelInceptionDistance, kernel_inception_distance
 
 
 def features(n: int, seed: int, shift: float = 0.0, d: int = 12) -> torch.Tensor:

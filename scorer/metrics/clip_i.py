@@ -1,0 +1,20 @@
+"""CLIP-I: the mean cosine between CLIP's embeddings of an image and of the reference of the same name, raw."""
+
+from __future__ import annotations
+
+from jaxtyping import Float32
+from torch import Tensor
+
+from scorer.cosines import cosines
+from scorer.metrics.base import PerImage
+
+
+class ClipI(PerImage):
+    """The mean cosine with the references' embeddings, neither scaled by 100 nor clipped at 0."""
+
+    names = ("clip_i",)
+    higher_is_better = True
+
+    def update(self, clip: Float32[Tensor, "b e"], reference_clip: Float32[Tensor, "b e"]) -> None:
+        """Add the embeddings of images and of their references."""
+        self.values.append(cosines(clip, reference_clip))

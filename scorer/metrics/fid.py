@@ -1,0 +1,79 @@
+"""FID: the Fréchet distance (`scorer.frechet`) of Inception's features from the references', or from statistics."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+from torch import Tensor
+
+from scorer.confidence import jackknife
+from scorer.families import Families
+from scorer.frechet import FrechetDistance, Moments, PairedFrechetDistance, feature_statistics
+from scorer.measure import Measured
+from scorer.metrics.base import Results, ScoredMetric, joined
+from submission.scorecard import Score
+
+
+class FID(ScoredMetric):
+    """The Fréchet Inception Distance.
+
+    Args:
+        statistics: mean (D,) and covariance (D, D) to measure against, by default those of the references.
+        moments: of all features together, where they have been computed already.
+        paired: whether reference i is that of image i, and a family leaves the interval's jackknife with both.
+    """
+
+    names = ("fid",)
+    higher_is_better = False
+    fewest = 2
+    too_few = "a covariance needs at least 2 images"
+    inception: list[Tensor]
+    reference_inception: list[Tensor]
+
+    def __init__(
+        self,
+        statistics: tuple[Tensor | np.ndarray, Tensor | np.ndarray] | None = None,
+        moments: Moments | None = None,
+        *,
+        paired: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__("inception", "reference_inception", **options)
+        self._statistics, self._moments, self._paired = statistics, moments, paired
+
+    @classmethod
+    def of(cls, measured: Measured) -> Self:
+        """Against the competition's statistics, or its references'."""
+        return cls(measured.statistics, measured.moments, paired=not measured.unpaired, sync_on_compute=False)
+
+    def update(
+        self, inception: Float32[Tensor, "b d"], reference_inception: Float32[Tensor, "b d"] | None = None
+    ) -> None:
+        """Add features of images, and of references."""
+        self.inception.append(inception)
+        if reference_inception is not None:
+            self.reference_inception.append(reference_inception)
+
+    def compute(self) -> Float64[Tensor, ""]:
+        """The distance; 0 where rounding leaves less."""
+        distance = FrechetDistance(joined(self.inception), *self._reference(), self.device, self._moments)
+        return torch.tensor(max(distance.without(torch.empty(0, dtype=torch.int64)), 0.0), dtype=torch.float64)
+
+    def results(self, families: Families) -> Results:
+        """The distance with its interval."""
+        features, reference = joined(self.inception), self._reference()
+        distance: FrechetDistance | PairedFrechetDistance
+        if self._paired and len(self.reference_inception):
+            pairs = joined(self.reference_inception)
+            distance = PairedFrechetDistance(features, pairs, *reference, self.device, self._moments)
+        else:
+            distance = FrechetDistance(features, *reference, self.device, self._moments)
+        value, low, high = jackknife(distance.without, families)
+        # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
+        return Results({"fid": Score(max(value, 0.0), low, high, families.why_too_few)})
+
+    def _reference(self) -> tuple[Tensor | np.ndarray, Tensor | np.ndarray]:
+        return self._statistics or feature_statistics(joined(self.reference_inception))
