@@ -44,13 +44,14 @@ COMMANDS = {
     "sweep": Command("experiments.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
 }
-
-
-def trainers() -> dict[str, str]:
-    """What can be trained -> the module whose `main` trains it."""
-    from baselines.registry import MODELS
-
-    return {name: model.trainer for name, model in MODELS.items() if model.trainer} | {"backbones": "scorer.train"}
+TRAINERS = {
+    "monster": "baselines.monster.train",
+    "stable": "baselines.stable_diffusion.train",
+    "glide": "baselines.glide.train",
+    "vq": "baselines.vq_diffusion.train",
+    "clip-guided": "baselines.clip_guided.train",
+    "backbones": "scorer.train",
+}
 
 
 def usage() -> str:
@@ -64,7 +65,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            f"  drawoff train {' | '.join(trainers())}",
+            f"  drawoff train {' | '.join(TRAINERS)}",
             "  drawoff COMMAND --help shows a command's options",
         ]
     )
@@ -86,11 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"drawoff has no command {shown(name)!r}\n\n{usage()}")
     module = command.module
     if name == "train":
-        known = trainers()
-        if not rest or rest[0] not in known:
-            raise UsageError(f"train what? One of {', '.join(known)}")
+        if not rest or rest[0] not in TRAINERS:
+            raise UsageError(f"train what? One of {', '.join(TRAINERS)}")
         model, *rest = rest
-        module = known[model]
+        module = TRAINERS[model]
     return int(import_module(module).main([*command.words, *rest]) or 0)
 
 

@@ -17,7 +17,7 @@ from leaderboard import alike, frame, names, reading
 from leaderboard.row import COLUMNS, Row, from_scorecard, plain, to_cells
 from submission import atomic, paths
 from submission.errors import CompetitionError, shown
-from submission.locking import exclusive
+from submission.locking import alone
 from submission.scorecard import Scorecard
 
 SHIPPED = Path(__file__).parent / "baselines.csv"
@@ -157,7 +157,7 @@ def changing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The board's own file, alone: a link is followed, and nobody else changes what it leads to in the meantime."""
     board = Path(path).resolve()
     board.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(board.with_name(f".{board.name}.lock"), "the board", LOCK_SECONDS, keep=True):
+    with alone(board.with_name(f".{board.name}.lock"), "the board", LOCK_SECONDS, keep=True):
         atomic.remove_leftovers(board.parent)
         yield board
 

@@ -12,10 +12,13 @@ from torch import Tensor
 from baselines.diffusion.samplers import Denoiser
 
 
-def dpm_solver(schedule: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
-    """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2) on a noise schedule as diffusers' configs have it."""
+def dpm_solver(schedule: Mapping[str, Any], order: int = 2) -> DPMSolverMultistepScheduler:
+    """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2) on a noise schedule as diffusers' configs have it.
+
+    Of order 1 it is DDIM.
+    """
     return DPMSolverMultistepScheduler.from_config(
-        schedule, algorithm_type="dpmsolver++", solver_order=2, steps_offset=1
+        schedule, algorithm_type="dpmsolver++", solver_order=order, steps_offset=1
     )
 
 
@@ -29,7 +32,7 @@ def solve(
         denoiser: in float32, what the scheduler's `prediction_type` says.
     """
     scheduler.set_timesteps(steps, device=noise.device)
-    x: Tensor = noise * scheduler.init_noise_sigma
+    x = noise * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
         output = denoiser(scheduler.scale_model_input(x, t), t.expand(len(x)))
         x = scheduler.step(output, t, x).prev_sample

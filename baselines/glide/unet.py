@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32, Int
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.glide import openai
-from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding, zeroed
+from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding
 from baselines.glide.config import UNetConfig
 
 
@@ -87,9 +87,11 @@ class UNet(nn.Module):
             last = len(self.up_blocks) == len(widths) - 1
             self.up_blocks.append(Level(resnets, attentions, None if last else resnet(channels, channels, "up")))
         self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels)
-        self.conv_out = zeroed(nn.Conv2d(channels, 6, 3, padding=1))
+        self.conv_out = nn.Conv2d(channels, 6, 3, padding=1)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
         self.openai_keys = openai.unet_keys(config)
-        self.register_load_state_dict_pre_hook(openai.rename)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(openai.rename)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -109,8 +111,7 @@ class UNet(nn.Module):
 
     def encode_text(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> TextStates:
         """Once per prompt; `forward` takes the result at every step."""
-        states: TextStates = self.text_encoder(tokens, mask)
-        return states
+        return self.text_encoder(tokens, mask)
 
     def forward(
         self,
@@ -134,7 +135,7 @@ class UNet(nn.Module):
         upsampled = self._upsampled(x, low_res)
         h = self.conv_in(self._with_conditions(x, known, upsampled).to(self.dtype))
         skips = [h]
-        for level in cast("Sequence[Level]", self.down_blocks):
+        for level in self.down_blocks:
             for index in range(len(level.resnets)):
                 h = level.block(index, h, embedding, text.hidden)
                 skips.append(h)
@@ -143,12 +144,12 @@ class UNet(nn.Module):
                 skips.append(h)
         h = self.mid_block.block(0, h, embedding, text.hidden)
         h = self.mid_block.resnets[1](h, embedding)
-        for level in cast("Sequence[Level]", self.up_blocks):
+        for level in self.up_blocks:
             for index in range(len(level.resnets)):
                 h = level.block(index, torch.cat([h, skips.pop()], dim=1), embedding, text.hidden)
             if level.resampler is not None:
                 h = level.resampler(h, embedding)
-        output: Tensor = self.conv_out(F.silu(self.conv_norm_out(h.float())))
+        output = self.conv_out(F.silu(self.conv_norm_out(h.float())))
         if upsampled is not None and self.config.predicts == "x0":
             output = output.float() + F.pad(upsampled, (0, 0, 0, 0, 0, 3))  # the first three channels
         return output

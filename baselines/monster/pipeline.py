@@ -1,7 +1,9 @@
 """The monster: a latent-diffusion model trained from scratch. Prompts in, images out.
 
 Its folder has diffusers' usual layout (vae, text_encoder, tokenizer, unet) and `sampling.json` with the defaults that
-were tuned on the validation prompts.
+were tuned on the validation prompts. Where these name `distilled_steps`, `distilled.safetensors` changes the UNet into
+a student (`baselines.monster.distil`) that draws in so many passes, with the guidance inside. It draws unless steps or
+a guidance scale are asked for, which are the undistilled UNet's.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
+from baselines.monster import adapter
 from baselines.monster.sampling import sample, solver
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import Pretrained, chosen
 from submission import Competition
 from submission.errors import UsageError
 
+DISTILLED = "distilled.safetensors"
 PARTS = ("vae", "text_encoder", "unet", "tokenizer")
 
 
@@ -32,6 +36,9 @@ class Monster:
         self, folder: Pretrained, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
     ) -> None:
         defaults = folder.sampling(needs=("steps", "guidance_scale", "batch_size"))
+        self._distilled = "distilled_steps" in defaults and steps is None and guidance_scale is None
+        if self._distilled:
+            steps = defaults["distilled_steps"]
         defaults = chosen(defaults, steps=steps, guidance_scale=guidance_scale)
         self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
         self.batch_size: int = defaults["batch_size"]
@@ -39,16 +46,18 @@ class Monster:
         self._device = torch.device(hardware.device)
         self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
         self._text_encoder = folder.network("text_encoder", CLIPTextModel).float().to(self._device)
+        vae, unet = folder.network("vae", AutoencoderKL).float(), folder.network("unet", UNet2DConditionModel).float()
+        if self._distilled:
+            adapter.apply(unet, folder.hashed(DISTILLED))
         # These compute in the hardware's precision; the sampler and the text encoder in float32.
         self._vae, self._unet = (
-            folder.network(part, kind).float().to(self._device, memory_format=hardware.memory_format)
-            for part, kind in (("vae", AutoencoderKL), ("unet", UNet2DConditionModel))
+            network.to(self._device, memory_format=hardware.memory_format) for network in (vae, unet)
         )
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = {
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
-            "sampler": "dpmsolver++ 2M",
+            "sampler": "ddim, distilled" if self._distilled else "dpmsolver++ 2M",
         }
         self.weights = folder.sha256
 
@@ -65,12 +74,12 @@ class Monster:
         with self._hardware.autocast():
             latents = sample(
                 self._unet,
-                solver(),
+                solver(order=1 if self._distilled else 2),
                 noise,
                 text,
                 self._empty,
                 steps=self._steps,
-                guidance_scale=self._guidance_scale,
+                guidance_scale=1.0 if self._distilled else self._guidance_scale,
             )
             images = self._vae.decode(latents / self._vae.config.scaling_factor).sample
         return to_arrays(to_pixels(images))

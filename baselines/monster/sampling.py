@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
-from jaxtyping import Float32
+from collections.abc import Callable
+from typing import Any
+
+from diffusers import DPMSolverMultistepScheduler
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from baselines.diffusion.guidance import classifier_free
@@ -14,13 +17,25 @@ from baselines.diffusion.solver import dpm_solver, solve
 NOISE_SCHEDULE = SCALED_LINEAR | {"prediction_type": "v_prediction"}
 
 
-def solver() -> DPMSolverMultistepScheduler:
-    """DPM-Solver++(2M) on the schedule that the monster is trained on."""
-    return dpm_solver(NOISE_SCHEDULE)
+def solver(order: int = 2) -> DPMSolverMultistepScheduler:
+    """DPM-Solver++(2M) on the schedule that the monster is trained on; of order 1 DDIM, as a student draws."""
+    return dpm_solver(NOISE_SCHEDULE, order)
+
+
+def timesteps(steps: int) -> Int64[Tensor, " steps"]:
+    """At which the network is called when it draws in so many steps, falling."""
+    scheduler = solver()
+    scheduler.set_timesteps(steps)
+    return scheduler.timesteps
+
+
+def alphas_cumprod() -> Float32[Tensor, " t"]:
+    """The signal's share of the variance at each timestep of the training."""
+    return solver().alphas_cumprod
 
 
 def sample(
-    unet: UNet2DConditionModel,
+    unet: Callable[..., Any],
     scheduler: DPMSolverMultistepScheduler,
     noise: Float32[Tensor, "b c h w"],
     text: tuple[Float32[Tensor, "b l d"], Float32[Tensor, "b d"]],
@@ -32,6 +47,7 @@ def sample(
     """Latents (not yet divided by the scaling factor), drawn from standard normal `noise`.
 
     Args:
+        unet: a `UNet2DConditionModel`.
         text: hidden states of every token and the pooled state of each prompt.
         empty: the same of the empty prompt, which stands for no prompt.
         steps: calls of the network.
@@ -39,7 +55,6 @@ def sample(
     """
 
     def velocity(x: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
-        v: Tensor = unet(x, t, hidden, class_labels=pooled).sample
-        return v.float()
+        return unet(x, t, hidden, class_labels=pooled).sample.float()
 
     return solve(scheduler, classifier_free(velocity, text, empty, guidance_scale), noise, steps)

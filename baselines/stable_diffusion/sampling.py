@@ -30,7 +30,6 @@ def denoise(
     """
 
     def network(x: Tensor, t: Tensor, states: Tensor) -> Tensor:
-        output: Tensor = unet(x.to(states.dtype), t, encoder_hidden_states=states).sample
-        return output.float()
+        return unet(x.to(states.dtype), t, encoder_hidden_states=states).sample.float()
 
     return solve(scheduler, classifier_free(network, [text], [empty], guidance_scale), noise, steps)

@@ -19,5 +19,4 @@ def encode(
     Longer prompts are cut at the model's length, shorter ones padded to it.
     """
     hidden, _ = text.encode(model, tokenizer, prompts, progress=progress)
-    length: Tensor = hidden.norm(dim=-1, keepdim=True)
-    return hidden / length
+    return hidden / hidden.norm(dim=-1, keepdim=True)

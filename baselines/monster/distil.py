@@ -1,0 +1,201 @@
+"""python -m baselines.monster.distil: students that draw in a few passes what their teacher draws in many.
+
+The teacher draws from noise and captions, with guidance, and each step of a student learns to reach in one pass what
+several steps of the teacher, of two passes each, have reached: distillation of guidance (Meng et al., arXiv 2210.03142,
+section 3.1) and of steps (Salimans & Ho, arXiv 2202.00512, section 3) in one. The states are the teacher's own rather
+than noised pictures, as in Luhman & Luhman (arXiv 2101.02388), so that no picture is needed and the teacher's passes
+are paid once for all students. A student of fewer steps begins as the one of more, but each is trained on what the
+teacher drew: no error is handed on. What is trained and stored is a small change of the teacher's weights (`adapter`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from jaxtyping import Float, Int64
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from baselines.monster import adapter
+from baselines.monster.pipeline import DISTILLED, PARTS
+from baselines.monster.sampling import alphas_cumprod, sample, solver, timesteps
+from baselines.monster.trajectories import draw_trajectories, nodes
+from baselines.pixels import save_grid, to_pixels
+from baselines.pretrained import SAMPLING_FILE, Pretrained
+from baselines.processes import in_the_first
+from baselines.training.batches import Examples, to_device
+from baselines.training.data import read_training_data
+from baselines.training.log import Numbers
+from baselines.training.losses import stratified_timesteps
+from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.pictures import encoded_once
+from baselines.training.schedule import Schedule
+from baselines.training.trainer import train
+from submission import atomic, commands
+from submission.errors import UsageError, run
+from submission.hashes import file_sha256
+
+PREVIEW_PROMPTS = 16
+
+
+def velocity_between(
+    x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], a: Float[Tensor, " b"], b: Float[Tensor, " b"]
+) -> Float[Tensor, "b c h w"]:
+    """The velocity that takes x, where alphas_cumprod is a, to y, where it is b, in one step of DDIM.
+
+    With a = cos^2 s and b = cos^2 t that step is y = cos(s - t) x - sin(s - t) v (Salimans & Ho, arXiv 2202.00512,
+    appendix D), here solved for v.
+    """
+    signal_a, noise_a, signal_b, noise_b = (part.sqrt().view(-1, 1, 1, 1) for part in (a, 1 - a, b, 1 - b))
+    return ((signal_a * signal_b + noise_a * noise_b) * x - y) / (noise_a * signal_b - signal_a * noise_b)
+
+
+class StepLoss:
+    """Squared error of the velocity that takes one state of a trajectory to the next in one step.
+
+    Args:
+        latents: states of the teacher, at which the student's steps begin, and the last one ends.
+        hidden, pooled: text states.
+        times: the timestep of each of the states but the last, which is the image.
+    """
+
+    def __init__(
+        self,
+        latents: Float[Tensor, "n k c h w"],
+        hidden: Float[Tensor, "n l d"],
+        pooled: Float[Tensor, "n d"],
+        times: Int64[Tensor, " k-1"],
+        accelerator: Accelerator,
+    ) -> None:
+        self.times, self.accelerator = times, accelerator
+        self.levels = torch.cat([alphas_cumprod()[times], torch.ones(1)])
+        tables = latents.flatten(0, 1), hidden, pooled
+        self.states, self.hidden, self.pooled = (Examples(table, accelerator.device) for table in tables)
+
+    def __call__(
+        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, Numbers]:
+        device = self.accelerator.device
+        step = stratified_timesteps(len(indices), len(self.times), generator)
+        t, a, b = (
+            to_device(of[at], device) for of, at in ((self.times, step), (self.levels, step), (self.levels, step + 1))
+        )
+        state = indices * len(self.levels) + step
+        x, y = self.states[state].float(), self.states[state + 1].float()
+        with self.accelerator.autocast():
+            v = model(x, t, self.hidden[indices].float(), class_labels=self.pooled[indices].float()).sample
+        return (v.float() - velocity_between(x, y, a, b)).square().mean(), {}
+
+
+def check(steps: Sequence[int], teacher_steps: int) -> None:
+    """Raises UsageError where a student's step would not begin and end at states of the teacher."""
+    for own in steps:
+        if own < 1 or teacher_steps % own:
+            raise UsageError(f"--steps {own}: must be at least 1 and divide the teacher's {teacher_steps}")
+        if not torch.equal(timesteps(own), timesteps(teacher_steps)[:: teacher_steps // own]):
+            raise UsageError(f"--steps {own}: they are rounded to other times than --teacher-steps {teacher_steps}")
+
+
+def trajectories(args: argparse.Namespace, teacher: Pretrained, guidance_scale: float) -> dict[str, Tensor]:
+    """What `draw_trajectories` draws for captions of the training set, each as often as any other; kept in a file."""
+    captions = [caption for entry in read_training_data(args.data) for caption in entry.captions]
+    rng = random.Random(0)
+    rounds = -(-args.trajectories // len(captions))
+    chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: args.trajectories]
+    keep = nodes(args.teacher_steps, args.steps)
+    made_of = [chosen, keep, args.teacher_steps, guidance_scale, sha256_of(teacher)]
+    name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+    accelerator = accelerator_of(args)
+    make = partial(
+        draw_trajectories, teacher, chosen, keep,
+        steps=args.teacher_steps, guidance_scale=guidance_scale, accelerator=accelerator,
+    )  # fmt: skip
+    return encoded_once(args.out / f"trajectories-{name}.safetensors", make, accelerator)
+
+
+def sha256_of(teacher: Pretrained) -> list[str]:
+    """Of the weights that a trajectory depends on."""
+    return [file_sha256(file) for part in ("text_encoder", "unet") for file in teacher.weights_of(part)[0]]
+
+
+def train_student(
+    args: argparse.Namespace, teacher: Pretrained, steps: int, init: Path | None, drawn: dict[str, Tensor]
+) -> Path:
+    """The weights of a student of so many steps, which begins as the one with the weights `init`, or as its teacher."""
+    accelerator = accelerator_of(args)
+    every = nodes(args.teacher_steps, args.steps)
+    own = [every.index(node) for node in nodes(args.teacher_steps, [steps])]
+    latents, hidden, pooled = drawn["latents"][:, own], drawn["hidden"], drawn["pooled"]
+    loss = StepLoss(latents, hidden, pooled, timesteps(steps), accelerator)
+    autoencoder = teacher.network("vae", AutoencoderKL).float().to(accelerator.device)
+    shown = torch.arange(min(PREVIEW_PROMPTS, len(latents)))
+
+    def preview(model: nn.Module, path: Path) -> None:
+        """The student's images over the teacher's."""
+        noise, target = (loss.states[shown * latents.shape[1] + k].float() for k in (0, steps))
+        text = loss.hidden[shown].float(), loss.pooled[shown].float()
+        with accelerator.autocast():
+            z = sample(model, solver(order=1), noise, text, text, steps=steps, guidance_scale=1)
+            x = autoencoder.decode(torch.cat([z, target]) / autoencoder.config.scaling_factor).sample
+        save_grid(to_pixels(x), path)
+
+    model = teacher.network("unet", UNet2DConditionModel).float()
+    adapter.attach(model, args.rank)
+    if init:
+        model.load_state_dict(load_file(init))
+    schedule = Schedule(
+        args.images, args.batch_size, learning_rate=args.learning_rate, weight_decay=0.0,
+        preview_images=max(1, args.images // 4),
+    )  # fmt: skip
+    options = {name: getattr(args, name) for name in ("rank", "teacher_steps", "trajectories")}
+    options |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
+    return train(
+        model, loss, len(latents), schedule, args.out / f"{steps}-steps",
+        accelerator=accelerator, preview=preview, options=options,
+    )  # fmt: skip
+
+
+def assemble(teacher: Pretrained, weights: Path, steps: int, out: Path) -> None:
+    """`out`: the teacher's folder, and what makes a student of its UNet."""
+    out.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        shutil.copytree(teacher.part(part), out / part, dirs_exist_ok=True)
+    atomic.write_bytes(out / DISTILLED, save(adapter.change(load_file(weights))))
+    atomic.write_json(out / SAMPLING_FILE, teacher.sampling() | {"distilled_steps": steps})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command_parser(__doc__)
+    add_data(parser)
+    parser.add_argument("--teacher", help="a monster's folder (None: the shipped one)")
+    parser.add_argument("--teacher-steps", type=int, default=24, help="in which it draws what the students are shown")
+    parser.add_argument("--steps", type=int, nargs="+", default=[8, 4], help="a student of each, from the one before")
+    parser.add_argument("--trajectories", type=int, default=65_536, help="from noise to image, of a caption each")
+    parser.add_argument("--rank", type=int, default=16, help="of the change of a large weight")
+    add_run(parser, "runs/distil", images=1_000_000, batch_size=512, learning_rate=2e-3, counted="a student's images")
+    args = parser.parse_args(argv)
+    check(args.steps, args.teacher_steps)
+    teacher = Pretrained("monster", args.teacher, PARTS)
+    drawn = trajectories(args, teacher, teacher.sampling(needs=("guidance_scale",))["guidance_scale"])
+    weights = None
+    for steps in args.steps:
+        weights = train_student(args, teacher, steps, weights, drawn)
+        folder = weights.parent / "model"
+        in_the_first(accelerator_of(args), partial(assemble, teacher, weights, steps, folder))
+        print(f"{folder}: draw with {commands.drawing('monster', folder)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
