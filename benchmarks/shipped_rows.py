@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from leaderboard import board
-from leaderboard.row import COLUMNS, Row, from_scorecard, to_cells
+from leaderboard.columns import COLUMNS
+from leaderboard.row import Row, from_scorecard, to_cells
 from submission import Competition, Scorecard, atomic
 from submission.errors import MissingPart, UsageError, run
 from submission.metrics import METRICS

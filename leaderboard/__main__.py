@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     split = words.index("--") if words[:1] == ["check"] and "--" in words else len(words)
     arguments = _parser().parse_args(words[:split])
     arguments.scorer_options = words[split + 1 :]
-    return arguments.command(arguments)
+    return int(arguments.command(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,7 +116,7 @@ def _count(text: str) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     competitions = _competitions(arguments.competition)
-    entries = board.frames(arguments.leaderboard)
+    entries = board.entries(arguments.leaderboard)
     if arguments.competition is not None:
         entries = entries[entries["competition"].isin(competitions)]
     tiers = {name: found.tiers for name, found in competitions.items()}
@@ -130,7 +130,7 @@ def _show(arguments: argparse.Namespace) -> int:
 def _table(arguments: argparse.Namespace) -> int:
     competition = Competition.load(arguments.competition)
     check_kept({"--out": arguments.out}, {"the board": arguments.leaderboard})
-    entries = board.frames(arguments.leaderboard)
+    entries = board.entries(arguments.leaderboard)
     entries = entries[entries["competition"] == competition.name]
     groups = rank(entries, {competition.name: competition.tiers}, every=arguments.all)
     if not groups:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from leaderboard import alike, frame, names, reading
-from leaderboard.row import COLUMNS, Row, from_scorecard, plain, to_cells
+from leaderboard import alike, names, reading
+from leaderboard.columns import COLUMNS, plain
+from leaderboard.row import Row, frame_of, from_scorecard, rows_of, to_cells
 from submission import atomic, paths
 from submission.errors import CompetitionError, shown
 from submission.locking import alone
@@ -59,14 +60,6 @@ class NotAdded:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row and which board it is from: the shipped one, or the local one."""
-
-    row: Row
-    shipped: bool
-
-
-@dataclass(frozen=True)
 class Content:
     """A board as it lies on the disk: its `columns` and `lines` (each ended by a line feed), and what they say."""
 
@@ -80,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> list[Row]:
 
     Raises BoardError that names the first broken line: a board is never read in part.
     """
-    return frame.to_rows(content(Path(path)).rows)
+    return rows_of(content(Path(path)).rows)
 
 
 def append(
@@ -100,13 +93,13 @@ def append(
         others = found.rows[found.rows["competition"] == row.competition]
         same_name = others[(others["name"] == row.name) & (others["fingerprint"] == row.fingerprint)]
         if len(already := same_name[same_name["submission_sha256"] == row.submission_sha256]):
-            return AlreadyThere(frame.to_rows(already)[0])
+            return AlreadyThere(rows_of(already)[0])
         shipped = _shipped(board, row.competition)
         names.check(row.name, card.name, others["name"], shipped["name"])
         resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
         row = alike.noted(row, resembled)
         _write(board, found.columns, found.lines, [row])
-    last = frame.to_rows(same_name.iloc[-1:])
+    last = rows_of(same_name.iloc[-1:])
     return Added(row, tuple(resembled), last[0] if last else None)
 
 
@@ -118,24 +111,21 @@ def check_name(path: str | os.PathLike[str], competition: str, name: str) -> Non
     names.check(plain(name), name, local, _shipped(path, competition)["name"])
 
 
-def entries(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> list[Entry]:
-    """The shipped rows, then the local ones."""
-    return [Entry(row, True) for row in read(shipped)] + [Entry(row, False) for row in read(local)]
-
-
-def frames(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> pd.DataFrame:
-    """`entries` as a frame: the columns of `leaderboard.frame` and `shipped`."""
-    parts = [
-        content(Path(path)).rows.assign(shipped=is_shipped) for path, is_shipped in ((shipped, True), (local, False))
-    ]
+def entries(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> pd.DataFrame:
+    """The shipped rows, then the local ones: the columns of `leaderboard.row`, and `shipped`."""
+    parts = [content(Path(path)).rows.assign(shipped=ours) for path, ours in ((shipped, True), (local, False))]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def content(path: Path) -> Content:
     """The board at `path`, empty when there is no such file. Raises BoardError."""
-    data = _bytes(path)
-    if data is None:
-        return Content(list(COLUMNS), b"", frame.of_rows([]))
+    return parse(_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> Content:
+    """The board in `data`, which was read from `path`. Raises BoardError."""
+    if not data:  # a board that nobody wrote to yet
+        return Content(list(COLUMNS), b"", frame_of([]))
     try:
         data = data.removeprefix(_MARK)
         if b"\r\n" in data:
@@ -189,10 +179,10 @@ def _shipped(board: Path, competition: str) -> pd.DataFrame:
     return rows[rows["competition"] == competition] if board != SHIPPED.resolve() else rows[:0]
 
 
-def _bytes(path: Path) -> bytes | None:
+def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > _BYTES_LIMIT:
             raise BoardError(f"{shown(str(path))}: larger than {_BYTES_LIMIT >> 20} MiB; that is not a board")
-        return path.read_bytes() or None  # an empty file is a board that nobody wrote to yet
+        return path.read_bytes()
     except FileNotFoundError:
-        return None
+        return b""

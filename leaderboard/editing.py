@@ -16,8 +16,9 @@ import numpy as np
 
 from leaderboard import names
 from leaderboard.board import BoardError, Content, changing, content, csv_line
-from leaderboard.row import TIME_FORMAT, guard, plain
+from leaderboard.columns import TIME_FORMAT, plain
 from submission import atomic
+from submission.csv_text import as_cell
 from submission.errors import UsageError, shown, some
 
 _CHANGE = ("changed_at", "change")
@@ -45,7 +46,7 @@ def rename(path: Path, old: str, new: str, competition: str | None = None) -> in
         _remember(board, found, [cells[line] for line in lines], f"renamed to {plain(new)}")
         place = found.columns.index("name")
         for line in lines:
-            cells[line][place] = guard(plain(new))
+            cells[line][place] = as_cell(plain(new))
         _replace(board, found, {line: csv_line(cells[line]) for line in lines})
     return len(lines)
 
@@ -101,7 +102,7 @@ def _remember(board: Path, found: Content, rows: Sequence[Sequence[str]], change
     known = {tuple(sorted(line.items() - {("changed_at", line["changed_at"])})) for line in kept}
     now = datetime.now(UTC).strftime(TIME_FORMAT)
     for cells in rows:
-        line = {**dict(zip(found.columns, cells, strict=True)), "changed_at": now, "change": guard(change)}
+        line = {**dict(zip(found.columns, cells, strict=True)), "changed_at": now, "change": as_cell(change)}
         line = {column: line.get(column, "") for column in columns}
         if tuple(sorted((key, value) for key, value in line.items() if key != "changed_at" and value)) not in known:
             kept.append(line)

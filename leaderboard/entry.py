@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from leaderboard import board
+from leaderboard.row import rows_of
 from submission import child, commands
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
@@ -92,7 +95,7 @@ def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:
     pin = Trusted(shown(str(file)), hashlib.sha256(data).hexdigest())
     content = Submission.open(target, competition, progress=True).sha256 if target is not None else None
     if file.suffix == ".csv":
-        return _row(file, pin, content, competition)
+        return _row(board.parse(data, file).rows, pin, content, competition)
     try:
         card = Scorecard.from_json(data)
     except ValueError as error:
@@ -107,7 +110,9 @@ def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:
 def _entry(card: Scorecard, competition: Competition, what: str, pin: Trusted | None) -> Entry:
     if card.competition != competition.name:
         raise UsageError(f"{what} is a scorecard of {shown(card.competition)}, not of {competition.name}")
-    if other := _measured_otherwise(card.fingerprint, competition):
+    if other := ", ".join(
+        part for part, (key, value) in _protocol(competition).items() if card.fingerprint.get(key) != value
+    ):
         raise MissingPart(
             f"it was measured with another {other} than the competition's", looked_for=what, get_it="score it again"
         )
@@ -123,33 +128,29 @@ def _entry(card: Scorecard, competition: Competition, what: str, pin: Trusted | 
     return Entry(card.name, card.submission, card.n, card.scores, checks, card.ranks, pin)
 
 
-def _measured_otherwise(fingerprint: Mapping[str, str | int | None], competition: Competition) -> str:
-    """What the fingerprint and the competition disagree in, or nothing: thresholds hold for one protocol only."""
-    expected = {
+def _protocol(competition: Competition) -> dict[str, tuple[str, str]]:
+    """What must have measured an entry, as thresholds hold for one protocol only: in words -> the field, its value."""
+    return {
         "prompt list": ("prompts_sha256", competition.prompts_sha256),
         "Inception": ("inception", competition.backbones.inception),
         "CLIP": ("clip", competition.backbones.clip),
     }
-    return ", ".join(what for what, (key, value) in expected.items() if fingerprint.get(key) != value)
 
 
-def _row(file: Path, pin: Trusted, content: str | None, competition: Competition) -> Entry:
-    rows = [
-        row
-        for row in board.read(file)
-        if row.competition == competition.name
-        and row.status in ("ok", "suspect")
-        and content in (None, row.submission_sha256)
-        and not _measured_otherwise(row.measured_by, competition)
-    ]
-    if not rows:
+def _row(rows: pd.DataFrame, pin: Trusted, content: str | None, competition: Competition) -> Entry:
+    rows = rows[(rows["competition"] == competition.name) & rows["status"].isin(("ok", "suspect"))]
+    for key, value in _protocol(competition).values():
+        rows = rows[rows[key] == value]
+    if content is not None:
+        rows = rows[rows["submission_sha256"] == content]
+    if not len(rows):
         of = competition.name if content is None else f"these images in {competition.name}"
         raise MissingPart(
             f"the board to trust has no row of {of}",
             looked_for=pin.file,
             get_it=commands.make("score", "scorer SUBMISSION"),
         )
-    row = rows[-1]
+    (row,) = rows_of(rows.iloc[-1:])
     scores = {metric: row.score(metric) for metric in METRICS}
     checks = [check for check in competition.rules.check({}, scores) if check.rule.startswith("bounds.")]
     if row.status == "suspect":

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from leaderboard.entry import Entry, Trusted
-from submission.competition import Competition, Tier
+from submission.competition import Competition
 from submission.errors import UsageError, shown
+from submission.judging import Tier
 from submission.metrics import METRICS, Metric
 from submission.scorecard import RuleCheck, Score
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from leaderboard import alike, frame
-from leaderboard.board import Entry
-from leaderboard.row import NUMBERS, Row
-from submission.competition import Tier
+from leaderboard import alike
+from leaderboard.columns import MEASURED_BY, NUMBERS
+from leaderboard.row import Row, measured_by, rows_of
+from submission.judging import Tier
 from submission.metrics import METRICS
 
 
@@ -44,50 +45,68 @@ class Ranked:
         return str(first) if first == last else f"{first}–{last}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Entries that one protocol measured: the only ones that may be compared. Best first, unranked ones last.
 
-    `hidden` entries are not the best of their names, `more` came after those that were asked for.
+    `entries` are the rows of the board in that order, with the columns `shipped` and those of `Ranked` beside `row`:
+    `place` and `first`, `last` for `places`, 0 for what does not rank; `passed`, `of` for `tiers_passed`, `tiers`;
+    `unranked`, `reproduced`, `resembles` for `alike`. `hidden` entries are not the best of their names, `more` came
+    after those that were asked for.
     """
 
-    competition: str
-    fingerprint: str
-    ranked: list[Ranked]
+    entries: pd.DataFrame
     hidden: int = 0
     more: int = 0
     pairs: list[alike.Pair] = field(default_factory=list)
 
-    @property
+    @cached_property
+    def ranked(self) -> list[Ranked]:
+        """The entries, one by one."""
+        columns = ("shipped", "place", "first", "last", "passed", "of", "unranked", "reproduced", "resembles")
+        cells = zip(*(self.entries[column].tolist() for column in columns), strict=True)
+        return [
+            Ranked(row, shipped, place or None, passed, of, why, again, (first, last) if place else None, resembles)
+            for row, (shipped, place, first, last, passed, of, why, again, resembles) in zip(
+                rows_of(self.entries), cells, strict=True
+            )
+        ]
+
+    @cached_property
     def measured_by(self) -> Mapping[str, str | int]:
         """The protocol: backbones, hashes."""
-        return self.ranked[0].row.measured_by
+        return measured_by({key: self.entries[key].iloc[0] for key in MEASURED_BY})
+
+    @property
+    def competition(self) -> str:
+        """Its name."""
+        return str(self.entries["competition"].iloc[0])
+
+    @property
+    def fingerprint(self) -> str:
+        """The protocol's, twelve hex digits."""
+        return str(self.entries["fingerprint"].iloc[0])
 
     @property
     def n(self) -> int:
         """How many images each entry was scored on."""
-        return self.ranked[0].row.n
+        return int(self.entries["n"].iloc[0])
 
 
 def rank(
-    entries: Iterable[Entry] | pd.DataFrame,
+    entries: pd.DataFrame,
     tiers: Mapping[str, Sequence[Tier]] | None = None,
     *,
     every: bool = False,
     top: int | None = None,
 ) -> list[Group]:
-    """Rank the entries within each fingerprint.
+    """Rank the entries (`board.entries`) within each fingerprint.
 
     More tiers passed come first, then the lower FID, then the earlier entry, then the smaller hash. `tiers` maps a
     competition to its tiers as they are now; where it is not in there, what was passed when it was scored counts.
     Each name's best entry of each board is kept; `every` keeps all. Groups come in the order of their first entry.
-    `entries` may be a frame (`board.frames`); of each group the first `top` that rank and the first `top` that do not
-    are returned, by default all.
+    Of each group the first `top` that rank and the first `top` that do not are returned, by default all.
     """
-    if not isinstance(entries, pd.DataFrame):
-        entries = list(entries)
-        rows = frame.of_rows(entry.row for entry in entries)
-        entries = rows.assign(shipped=np.array([entry.shipped for entry in entries], bool))
     groups = entries.groupby("fingerprint", sort=False)
     return [_group(rows, (tiers or {}).get(rows["competition"].iloc[0]), every, top) for _, rows in groups]
 
@@ -100,41 +119,34 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
     time = rows["created_at"].to_numpy().astype(np.int64)
     order = np.lexsort([hashes[:, 1], hashes[:, 0], time, fid, -passed, unranked != ""])
 
-    key = rows["name"] + "\n" + rows["submission_sha256"]
     shipped = rows["shipped"].to_numpy()
-    reproduced = shipped & key.isin(key[~shipped]).to_numpy()
     # What reproduces a shipped row is that row's mark, not a line of its own.
-    once = shipped | ~key.isin(key[shipped]).to_numpy()
+    again = rows["submission_sha256"].isin(rows["submission_sha256"][shipped]).to_numpy()
+    key = rows["name"][again] + "\n" + rows["submission_sha256"][again]
+    reproduced, once = np.zeros(len(rows), bool), np.ones(len(rows), bool)
+    reproduced[again] = shipped[again] & key.isin(key[~shipped[again]])
+    once[again] = shipped[again] | ~key.isin(key[shipped[again]])
     best = order[once[order]]
     if not every:
         best = best[~rows[["name", "shipped"]].iloc[best].duplicated().to_numpy()]
     ranks, does_not = best[unranked[best] == ""], best[unranked[best] != ""]
     first, last = _places(rows, ranks, tiers)
-    shown = np.concatenate([ranks[:top], does_not[:top]])
+    chosen = np.concatenate([ranks[:top], does_not[:top]])
     described = rows[["name", "submission_sha256", "alike", "created_at"]][once]
     involved = alike.involved(described)
-    ranked = [
-        Ranked(
-            row,
-            shipped=bool(shipped[place]),
-            place=None if unranked[place] else number + 1,
-            tiers_passed=int(passed[place]),
-            tiers=int(of[place]),
-            unranked=unranked[place],
-            reproduced=bool(reproduced[place]),
-            places=None if unranked[place] else (int(first[number]), int(last[number])),
-            alike=row.submission_sha256 in involved,
-        )
-        for number, (place, row) in enumerate(zip(shown, frame.to_rows(rows.iloc[shown]), strict=True))
-    ]
-    return Group(
-        competition=rows["competition"].iloc[0],
-        fingerprint=rows["fingerprint"].iloc[0],
-        ranked=ranked,
-        hidden=int(once.sum()) - len(best),
-        more=len(best) - len(shown),
-        pairs=alike.pairs(described, involved),
+    none = np.zeros(len(does_not[:top]), np.int64)
+    entries = rows.iloc[chosen]
+    entries = entries.assign(
+        place=np.concatenate([np.arange(len(ranks[:top])) + 1, none]),
+        first=np.concatenate([first[:top], none]),
+        last=np.concatenate([last[:top], none]),
+        passed=passed[chosen],
+        of=of[chosen],
+        unranked=unranked[chosen],
+        reproduced=reproduced[chosen],
+        resembles=entries["submission_sha256"].isin(involved),
     )
+    return Group(entries, int(once.sum()) - len(best), len(best) - len(chosen), alike.pairs(described, involved))
 
 
 def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
@@ -218,5 +230,5 @@ def _or_infinite(values: np.ndarray) -> np.ndarray:
 
 def _numbers_of(hashes: pd.Series) -> np.ndarray:
     """The first 16 hexadecimal digits of each hash as two numbers, (N, 2), for sorting."""
-    digits = np.frombuffer("".join(hashes.str[:16]).encode(), np.uint8).reshape(-1, 16)
+    digits = np.frombuffer("".join([text[:16] for text in hashes]).encode(), np.uint8).reshape(-1, 16)
     return digits.copy().view(">u8").astype(np.uint64)

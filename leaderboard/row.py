@@ -1,67 +1,43 @@
-"""One row of the board: a scored submission with what measured it, to and from the cells of a CSV line."""
+"""A row of the board: a scored submission with what measured it, to and from the cells of a CSV line, and to and from
+the board's DataFrame.
+
+| columns of the frame                                               | type                                           |
+|--------------------------------------------------------------------|------------------------------------------------|
+| `FLOATS`: the metrics and their intervals, `mark`                  | float64, NaN where there is none               |
+| `COUNTS`                                                           | int64                                          |
+| `created_at`                                                       | datetime64[s], UTC                             |
+| `nan`: which numbers are NaN in the file, with commas between them | text                                           |
+| the others of `COLUMNS`                                            | object: text, "" where there is none, or whole |
+|                                                                    | numbers, None where there is none              |
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
-from submission.metrics import METRICS
+import numpy as np
+import pandas as pd
+
+from leaderboard.columns import (
+    BROKEN_LIMIT,
+    COLUMNS,
+    COUNTS,
+    FLOATS,
+    MEASURED_BY,
+    NUMBERS,
+    READ,
+    SCHEMA,
+    TIME_FORMAT,
+    plain,
+)
+from submission.csv_text import as_cell
 from submission.scorecard import Score, Scorecard
-
-SCHEMA = 1
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-
-NUMBERS = tuple(column for name in METRICS for column in (name, f"{name}_low", f"{name}_high"))
-# The fingerprint's fields; `competition` and `n` belong to it and are columns of their own already.
-MEASURED_BY = (
-    "protocol",
-    "inception",
-    "inception_sha256",
-    "clip",
-    "clip_sha256",
-    "references_sha256",
-    "statistics_sha256",
-    "prompts_sha256",
-)
-COLUMNS = (
-    "schema",
-    "name",
-    "competition",
-    "model",
-    "seed",
-    "n",
-    *NUMBERS,
-    "tiers_passed",
-    "tiers",
-    "submission_sha256",
-    "fingerprint",
-    *MEASURED_BY,
-    "created_at",
-    "status",
-    "mark",
-    "broken",
-    "look",
-    "alike",
-    "families",
-)
-# Without these a row is nobody's; every other column may be missing, as in the board of another version.
-NEEDED = ("name", "competition", "n", "submission_sha256", "fingerprint", "created_at")
-STATUSES = ("ok", "suspect", "invalid")
-
-# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"-?(\d{1,20}(\.\d{0,25})?([eE][+-]?\d{1,3})?|inf)|nan")
-_COUNT = re.compile(r"\d{1,18}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_LOOK = re.compile(r"([a-z][A-Za-z0-9+/]{0,1000})?")  # a letter for what made it, then base64
-_TEXT_LIMIT = 200
-_BROKEN_LIMIT = 600
 
 
 @dataclass(frozen=True)
@@ -159,145 +135,87 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
     return row
 
 
-def plain(text: str, limit: int = _TEXT_LIMIT) -> str:
-    """`text` on one line: runs of blanks, control, bidirectional and invisible characters become one space."""
-    text = text[: 4 * limit]
-    if not text.isprintable():  # which it is when there is nothing to replace
-        text = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
-    return " ".join(text.split())[:limit].rstrip()
-
-
 def _broken(card: Scorecard) -> str:
     if card.suspicions is None:
         return ""
-    return plain("; ".join(f"{check.rule}: {check.reason}" for check in card.suspicions.broken), _BROKEN_LIMIT)
+    return plain("; ".join(f"{check.rule}: {check.reason}" for check in card.suspicions.broken), BROKEN_LIMIT)
 
 
 def to_cells(row: Row, columns: Sequence[str] = COLUMNS) -> list[str]:
     """The row as CSV cells in the order of `columns`, "" in those that it has nothing for; numbers keep every digit."""
-    cells = {
-        "schema": SCHEMA,
-        "name": guard(row.name),
-        "competition": guard(row.competition),
-        "model": guard(row.model),
-        "seed": row.seed,
-        "n": row.n,
-        **row.numbers,
-        "tiers_passed": row.tiers_passed,
-        "tiers": row.tiers,
-        "submission_sha256": row.submission_sha256,
-        "fingerprint": row.fingerprint,
-        **{key: guard(str(value)) for key, value in row.measured_by.items()},
-        "created_at": row.created_at.strftime(TIME_FORMAT),
-        "status": row.status,
-        "mark": row.mark,
-        "broken": guard(row.broken),
-        "look": row.look,
-        "alike": row.alike,
-        "families": row.families,
-    }
-    return ["" if cells.get(column) is None else str(cells[column]) for column in columns]
+    values = _values(row)
+    return [_cell(values.get(column)) for column in columns]
 
 
-def from_cells(values: Sequence[str], columns: Sequence[str] = COLUMNS) -> Row:
+def _values(row: Row) -> dict[str, Any]:
+    """The row's value in each of the columns."""
+    own = {field.name: getattr(row, field.name) for field in fields(row)}
+    measured_by = own.pop("measured_by")
+    blank = {key: None if key == "protocol" else "" for key in MEASURED_BY}
+    return {"schema": SCHEMA, **own.pop("numbers"), "fingerprint": row.fingerprint, **own, **blank, **measured_by}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return as_cell(value)
+    if isinstance(value, datetime):
+        return value.strftime(TIME_FORMAT)
+    return "" if value is None else str(value)
+
+
+def from_cells(cells: Sequence[str], columns: Sequence[str] = COLUMNS) -> Row:
     """The row in the cells of one line, which are those of `columns`; unknown columns are not looked at.
 
     Raises ValueError that says which column is wrong, and how.
     """
-    if len(values) != len(columns):
-        raise ValueError(f"has {len(values)} columns, not {len(columns)}")
-    cells = dict.fromkeys(COLUMNS, "") | dict(zip(columns, values, strict=True))
-    row = Row(
-        name=text_cell(cells, "name", needed=True),
-        competition=text_cell(cells, "competition", needed=True),
-        model=text_cell(cells, "model"),
-        seed=count_cell(cells, "seed") if cells["seed"] else None,
-        n=count_cell(cells, "n"),
-        numbers={column: _number(cells, column) for column in NUMBERS},
-        tiers_passed=count_cell(cells, "tiers_passed") if cells["tiers_passed"] else 0,
-        tiers=count_cell(cells, "tiers") if cells["tiers"] else 0,
-        submission_sha256=cells["submission_sha256"],
-        measured_by=measured_by_cells(cells),
-        created_at=_time(cells),
-        status=status_cell(cells),
-        mark=_number(cells, "mark"),
-        broken=text_cell(cells, "broken", limit=_BROKEN_LIMIT),
-        look=look_cell(cells),
-        alike=cells["alike"],
-        families=count_cell(cells, "families") if cells["families"] else None,
-    )
-    schema_cell(cells)
+    if len(cells) != len(columns):
+        raise ValueError(f"has {len(cells)} columns, not {len(columns)}")
+    given = dict(zip(columns, cells, strict=True))
+    values = {column: read(given.get(column, "")) for column, read in READ.items()}
+    row = _row(values, {key: values.pop(key) for key in NUMBERS})
     if row.tiers_passed > row.tiers:
         raise ValueError(f"tiers_passed is {row.tiers_passed} of {row.tiers}")
-    for column in ("submission_sha256", "alike"):
-        if not _SHA256.fullmatch(cells[column]) and (column == "submission_sha256" or cells[column]):
-            raise ValueError(f"{column} is not 64 hexadecimal digits")
-    if cells["fingerprint"] != row.fingerprint:
-        raise ValueError(f"fingerprint is {cells['fingerprint']!r}, but the line's own fields make {row.fingerprint!r}")
+    if values["fingerprint"] != row.fingerprint:
+        raise ValueError(
+            f"fingerprint is {values['fingerprint']!r}, but the line's own fields make {row.fingerprint!r}"
+        )
     return row
 
 
-def measured_by_cells(cells: Mapping[str, str]) -> dict[str, str | int]:
-    """The fingerprint without `competition` and `n`. Raises ValueError, as the next ones do."""
-    fields: dict[str, str | int] = {key: text_cell(cells, key) for key in MEASURED_BY if cells[key]}
-    return {**fields, **({"protocol": count_cell(cells, "protocol")} if cells["protocol"] else {})}
+def _row(values: Mapping[str, Any], numbers: dict[str, float | None]) -> Row:
+    own = {field.name: values[field.name] for field in fields(Row) if field.name in values}
+    return Row(**own, numbers=numbers, measured_by=measured_by(values))
 
 
-def schema_cell(cells: Mapping[str, str]) -> None:
-    """Checks that this version can read the row."""
-    if cells["schema"] not in (str(SCHEMA), ""):
-        raise ValueError(f"schema is {cells['schema'][:40]!r}; this version of drawoff reads {SCHEMA}")
+def measured_by(values: Mapping[str, Any]) -> dict[str, str | int]:
+    """The fingerprint without `competition` and `n`, of the values of a row's columns."""
+    return {key: values[key] for key in MEASURED_BY if values[key] not in ("", None)}
 
 
-def status_cell(cells: Mapping[str, str]) -> str:
-    """The status; a row without one is "ok"."""
-    if cells["status"] not in (*STATUSES, ""):
-        raise ValueError(f"status is {cells['status'][:40]!r}, not one of {', '.join(map(repr, STATUSES))}")
-    return cells["status"] or "ok"
+def frame_of(rows: Iterable[Row]) -> pd.DataFrame:
+    """The frame of rows in their order."""
+    lines = [_values(row) for row in rows]
+    for line in lines:
+        line["nan"] = ",".join(key for key in NUMBERS if line[key] is not None and line[key] != line[key])
+        line["created_at"] = line["created_at"].replace(tzinfo=None)
+    types: dict[str, Any] = {**dict.fromkeys(COUNTS, np.int64), **dict.fromkeys(FLOATS, np.float64)}
+    types["created_at"] = "datetime64[s]"
+    columns = (*(column for column in COLUMNS if column != "schema"), "nan")
+    return pd.DataFrame(
+        {column: pd.Series([line[column] for line in lines], dtype=types.get(column, object)) for column in columns}
+    )
 
 
-def look_cell(cells: Mapping[str, str]) -> str:
-    """The look of the submission, or nothing."""
-    if not _LOOK.fullmatch(cells["look"]):
-        raise ValueError("look is not a letter and base64")
-    return cells["look"]
-
-
-def guard(text: str) -> str:
-    """A cell with this text, which no spreadsheet runs."""
-    return f"'{text}" if text.startswith((*FORMULA, "'")) else text
-
-
-def text_cell(cells: Mapping[str, str], column: str, needed: bool = False, limit: int = _TEXT_LIMIT) -> str:
-    """Text without what a spreadsheet runs or a terminal acts on."""
-    cell = cells[column]
-    if cell.startswith(FORMULA):
-        raise ValueError(f"{column} begins with {cell[0]!r}, which a spreadsheet runs; put a ' before it")
-    text = cell.removeprefix("'")
-    if text != plain(text, limit):
-        raise ValueError(f"{column} has control characters or stray blanks, or is longer than {limit}")
-    if needed and not text:
-        raise ValueError(f"{column} is empty")
-    return text
-
-
-def count_cell(cells: Mapping[str, str], column: str) -> int:
-    """A whole number from 0."""
-    if not _COUNT.fullmatch(cells[column]):
-        raise ValueError(f"{column} is {cells[column][:40]!r}, not a whole number")
-    return int(cells[column])
-
-
-def _number(cells: Mapping[str, str], column: str) -> float | None:
-    if not cells[column]:
-        return None
-    if not _NUMBER.fullmatch(cells[column]):
-        raise ValueError(f"{column} is {cells[column][:40]!r}, not a number")
-    return float(cells[column])
-
-
-def _time(cells: Mapping[str, str]) -> datetime:
-    try:
-        return datetime.strptime(cells["created_at"], TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        raise ValueError(f"created_at is {cells['created_at'][:40]!r}, not a time as 2026-01-31T12:00:00Z") from None
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a frame in its order."""
+    columns = {str(column): frame[column].tolist() for column in frame.columns}
+    columns["created_at"] = [datetime.fromtimestamp(time, UTC) for time in frame["created_at"].astype("int64").tolist()]
+    rows = []
+    for cells in zip(*columns.values(), strict=True):
+        values = dict(zip(columns, cells, strict=True))
+        nan = values["nan"].split(",")
+        for column in FLOATS:
+            if values[column] != values[column] and column not in nan:
+                values[column] = None
+        rows.append(_row(values, {column: values[column] for column in NUMBERS}))
+    return rows

@@ -14,9 +14,9 @@ from rich.text import Text
 from leaderboard.gate import Verdict, judged, summary
 from leaderboard.ranking import Group, Ranked
 from leaderboard.row import Row
-from submission.competition import Competition, Tier
+from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, shown
-from submission.judging import mark
+from submission.judging import Tier, mark
 from submission.metrics import METRICS, Metric
 
 # From here on the difference to the gate fits beside each value.
@@ -120,7 +120,7 @@ def _table(group: Group, competition: Competition | None, gate: Tier | None, wid
     if dated:
         table.add_column("date", no_wrap=True)
     for entry in group.ranked:
-        more = [_mark(marks, entry.row)] if marks else []
+        more: list[str | Text] = [_mark(marks, entry.row)] if marks else []
         more += [Text(f"{entry.row.created_at:%Y-%m-%d}", "dim")] if dated else []
         table.add_row(*_cells(entry, shown, gate, wide), *more, style=None if entry.place else "dim")
     if gate is not None:

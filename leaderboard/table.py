@@ -1,19 +1,21 @@
-"""The board as a table of models for a paper or a slide: IS, FID, CLIP, PSNR and SSIM, as Markdown or CSV."""
+"""The board as a table of models for a paper or a slide, as Markdown or CSV: `python -m leaderboard table`."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+import pandas as pd
+
+from leaderboard.columns import FORMULA
 from leaderboard.gate_files import markdown_text
-from leaderboard.ranking import Group, Ranked
-from leaderboard.row import FORMULA
-from leaderboard.show import number
+from leaderboard.ranking import Group
 from submission.metrics import METRICS
 
-# The columns of comparisons on COCO; CLIP-T is a cosine there times 100.
-COLUMNS = ("is", "fid", "clip_t", "psnr", "ssim")
+# The columns of comparisons on COCO come first; CLIP-T is a cosine there times 100, CLIP-I is not among them.
+COLUMNS = (*(first := ("is", "fid", "clip_t")), *(name for name in METRICS if name not in (*first, "clip_i")))
 MEASURED_BY = ("n", "protocol", "inception", "clip", "fingerprint")
 
 
@@ -23,13 +25,16 @@ def markdown(groups: Sequence[Group]) -> str:
 
 
 def _markdown_of(group: Group) -> str:
+    entries = _listed(group)
     heads = [
         f"CLIP ×100 {metric.arrow}" if metric.name == "clip_t" else f"{metric.label} {metric.arrow}"
         for metric in (METRICS[name] for name in COLUMNS)
     ]
     lines = [f"| model | {' | '.join(heads)} |", "|---|" + "---:|" * len(COLUMNS)]
-    for entry, name in _named(group):
-        lines.append(f"| {markdown_text(name)} | {' | '.join(_cell(entry, column) for column in COLUMNS)} |")
+    names = [markdown_text(name) for name in entries["model"].tolist()]
+    lines += [
+        f"| {' | '.join(cells)} |" for cells in zip(names, *(_column(entries, name) for name in COLUMNS), strict=True)
+    ]
     by = group.measured_by
     measured = f"{group.n} images, Inception {by.get('inception', '?')}, CLIP {by.get('clip', '?')}"
     measured = markdown_text(f"{group.competition}: {measured}, protocol {by.get('protocol', '?')}")
@@ -37,11 +42,9 @@ def _markdown_of(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _cell(entry: Ranked, column: str) -> str:
-    value = entry.row.score(column).value
-    if value is not None and column == "clip_t":
-        return f"{100 * value:.2f}"
-    return number(value, METRICS[column])
+def _column(entries: pd.DataFrame, name: str) -> Iterable[str]:
+    factor, digits = (100, 2) if name == "clip_t" else (1, METRICS[name].digits)
+    return ["–" if value is None else f"{factor * value:.{digits}f}" for value in _values(entries, name)]
 
 
 def as_csv(groups: Sequence[Group]) -> str:
@@ -50,25 +53,30 @@ def as_csv(groups: Sequence[Group]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("model", *COLUMNS, "competition", *MEASURED_BY))
     for group in groups:
+        entries = _listed(group)
         by = {"n": group.n, "fingerprint": group.fingerprint, **group.measured_by}
-        for entry, name in _named(group):
-            values = [entry.row.score(column).value for column in COLUMNS]
-            texts = [name, group.competition, *(str(by.get(key, "")) for key in MEASURED_BY)]
-            name, *others = [f"'{text}" if text.startswith(FORMULA) else text for text in texts]
-            writer.writerow([name, *("" if value is None else value for value in values), *others])
+        measured = [_guarded(text) for text in (group.competition, *(str(by.get(key, "")) for key in MEASURED_BY))]
+        columns = [map(_guarded, entries["model"].tolist()), *(_values(entries, name) for name in COLUMNS)]
+        writer.writerows([*cells, *measured] for cells in zip(*columns, strict=True))
     return buffer.getvalue()
 
 
-def _named(group: Group) -> list[tuple[Ranked, str]]:
-    """The ranked entries, then the suspect ones; a local one with a shipped one's name is told apart."""
-    shipped = {entry.row.name for entry in group.ranked if entry.shipped}
+def _values(entries: pd.DataFrame, name: str) -> list[float | None]:
+    """A metric's values, None where there is none or where it is not finite."""
+    values = entries[name].to_numpy()
     return [
-        (
-            entry,
-            entry.row.name
-            + " (scored here)" * (not entry.shipped and entry.row.name in shipped)
-            + " (suspect)" * (entry.row.status == "suspect"),
-        )
-        for entry in group.ranked
-        if entry.place is not None or entry.row.status == "suspect"
+        value if finite else None for value, finite in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)
     ]
+
+
+def _guarded(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _listed(group: Group) -> pd.DataFrame:
+    """The ranked entries, then the suspect ones; in the column `model` a local one with a shipped one's name is told
+    apart."""
+    entries = group.entries[(group.entries["place"] > 0) | (group.entries["status"] == "suspect")]
+    again = ~entries["shipped"] & entries["name"].isin(group.entries["name"][group.entries["shipped"]])
+    model = entries["name"] + np.where(again, " (scored here)", "")
+    return entries.assign(model=model + np.where(entries["status"] == "suspect", " (suspect)", ""))

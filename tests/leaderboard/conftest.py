@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from leaderboard.row import Row, frame_of
 from submission.competition import Competition
 from submission.judging import judge
 from submission.scorecard import Score, Scorecard
@@ -31,6 +33,17 @@ clip_t = 0.27
 name = "gold"
 fid = 50.0
 """
+
+
+def entries(local: Sequence[Row], shipped: Sequence[Row] = ()) -> pd.DataFrame:
+    """The rows as `leaderboard.entries` gives them."""
+    parts = [frame_of(rows).assign(shipped=ours) for rows, ours in ((shipped, True), (local, False)) if rows]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(name="entries")
+def _entries() -> Callable[..., pd.DataFrame]:
+    return entries
 
 
 @pytest.fixture

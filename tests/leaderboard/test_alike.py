@@ -122,7 +122,7 @@ def test_a_shipped_baseline_s_images_are_named(make_card: MakeCard, tmp_path: Pa
 def test_many_with_the_same_images_are_named_with_the_first(add, tmp_path: Path) -> None:
     for number in range(30):
         add(f"student {number}", "a")
-    group = rank(board.frames(tmp_path / "board.csv", shipped=tmp_path / "none"))[0]
+    group = rank(board.entries(tmp_path / "board.csv", shipped=tmp_path / "none"))[0]
     assert {pair.earlier for pair in group.pairs} == {"student 0"}
     assert len(group.pairs) == 29
     assert all(entry.alike for entry in group.ranked)

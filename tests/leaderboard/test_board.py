@@ -19,10 +19,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, rank, read, show
+from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, entries, rank, read, show
 from leaderboard.__main__ import main
-from leaderboard.board import Entry
-from leaderboard.row import COLUMNS, FORMULA
+from leaderboard.columns import COLUMNS, FORMULA
 from submission import Competition, Scorecard
 from submission.errors import UsageError
 
@@ -272,7 +271,7 @@ def test_families_are_on_the_board_and_rows_of_earlier_versions_have_none(
     append(path, make_card("new", "b", fid_interval=interval, families=166))
     assert [row.families for row in read(path)] == [None, 166]
     assert path.read_text().splitlines()[0].endswith(",families")
-    groups = rank([Entry(row, False) for row in read(path)])
+    groups = rank(entries(path, tmp_path / "none.csv"))
     show.print_board(Console(width=100, force_terminal=False), groups, {})
     shown = capsys.readouterr().out
     assert "3 images in 166 families" in shown

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from leaderboard import Ranked, rank
-from leaderboard.board import Entry
-from leaderboard.row import Row, from_scorecard
+from leaderboard.row import Row, frame_of, from_scorecard
 from submission import Competition, Scorecard
 from submission.competition import Tier
 
@@ -30,8 +30,8 @@ def names(ranked: list[Ranked]) -> list[tuple[int | None, str]]:
     return [(entry.place, entry.row.name) for entry in ranked]
 
 
-def local(*rows: Row) -> list[Entry]:
-    return [Entry(row, shipped=False) for row in rows]
+def local(*rows: Row) -> pd.DataFrame:
+    return frame_of(rows).assign(shipped=False)
 
 
 def test_tiers_then_fid_then_time_then_hash(row) -> None:
@@ -108,11 +108,11 @@ def test_each_name_s_best_or_every_entry(row) -> None:
     assert group.hidden == 0
 
 
-def test_shipped_rows_are_flagged_and_reproducing_one_is_a_mark(row) -> None:
+def test_shipped_rows_are_flagged_and_reproducing_one_is_a_mark(row, entries) -> None:
     shipped = row("monster", fid=60.0)
     again = dataclasses.replace(shipped, created_at=START + timedelta(days=1))
     other = row("monster", fid=61.0, content="another machine")
-    (group,) = rank([Entry(shipped, True), Entry(again, False), Entry(other, False)])
+    (group,) = rank(entries([again, other], [shipped]))
     assert [(entry.place, entry.shipped, entry.reproduced) for entry in group.ranked] == [
         (1, True, True),
         (2, False, False),
@@ -125,10 +125,10 @@ def test_the_tiers_of_today_decide(row, competition: Competition) -> None:
     harder = {"tiny": (Tier("baseline", {"fid": 10.0}),)}
     assert (rank(entries, harder)[0].ranked[0].tiers_passed, rank(entries, harder)[0].ranked[0].tiers) == (0, 1)
     today = {"tiny": competition.tiers}
-    assert rank(entries, today) == rank(entries)
+    assert rank(entries, today)[0].ranked == rank(entries)[0].ranked
 
 
-def ranges(entries: list[Entry], tiers: dict | None = None) -> dict[str, str]:
+def ranges(entries: pd.DataFrame, tiers: dict | None = None) -> dict[str, str]:
     (group,) = rank(entries, tiers)
     return {entry.row.name: entry.rank_range for entry in group.ranked}
 

@@ -107,7 +107,7 @@ def test_a_suspect_row_is_kept_marked_and_not_ranked(suspect_card, ruled: Compet
     assert run(main, ["show", "--competition", str(ruled.root), "--leaderboard", str(path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "not ranked: copied: suspect" in shown
-    (group,) = rank([board.Entry(row, False) for row in board.read(path)])
+    (group,) = rank(board.entries(path, tmp_path / "none.csv"))
     assert [(entry.row.name, entry.place) for entry in group.ranked] == [("honest", 1), ("copied", None)]
     assert "copied (suspect)" in table.markdown([group]).replace("\\", "")
     # The newest row is the suspect one.

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from leaderboard import board, table
 from leaderboard.__main__ import main
-from leaderboard.board import Entry
-from leaderboard.ranking import rank
-from leaderboard.row import from_scorecard
+from leaderboard.ranking import Group, rank
+from leaderboard.row import frame_of, from_scorecard
+from submission import Scorecard
 from submission.errors import run
 
 
-def entry(card, shipped: bool = False) -> Entry:
-    return Entry(from_scorecard(card), shipped)
+def groups_of(*cards: Scorecard, shipped: Sequence[Scorecard] = ()) -> list[Group]:
+    """The cards as the entries of one board, ranked."""
+    parts = [
+        frame_of(map(from_scorecard, some)).assign(shipped=ours) for some, ours in ((shipped, True), (cards, False))
+    ]
+    return rank(pd.concat([part for part in parts if len(part)], ignore_index=True))
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -34,14 +40,11 @@ def study(make_card):
         "Stable Diffusion": (31.74, 19.83, 0.2956, 8.54, 0.13),
     }
     names = ("is", "fid", "clip_t", "psnr", "ssim")
-    return [
-        entry(make_card(model, content=model, **dict(zip(names, values, strict=True))))
-        for model, values in table.items()
-    ]
+    return [make_card(model, content=model, **dict(zip(names, values, strict=True))) for model, values in table.items()]
 
 
 def test_the_markdown_is_the_study_s_table(study) -> None:
-    lines = table.markdown(rank(study)).splitlines()
+    lines = table.markdown(groups_of(*study)).splitlines()
     assert lines[0] == "| model | IS ↑ | FID ↓ | CLIP ×100 ↑ | PSNR ↑ | SSIM ↑ |"
     assert lines[2] == "| Stable Diffusion | 31.74 | 19.83 | 29.56 | 8.54 | 0.1300 |"
     assert [line.split(" | ")[2] for line in lines[2:6]] == ["19.83", "37.04", "44.18", "98.21"]
@@ -49,20 +52,20 @@ def test_the_markdown_is_the_study_s_table(study) -> None:
 
 
 def test_the_csv_keeps_every_digit(make_card) -> None:
-    (row,) = rows(table.as_csv(rank([entry(make_card(fid=12.345678901234, clip_t=-0.0123456789))])))
+    (row,) = rows(table.as_csv(groups_of(make_card(fid=12.345678901234, clip_t=-0.0123456789))))
     assert (float(row["fid"]), float(row["clip_t"])) == (12.345678901234, -0.0123456789)
     assert (row["model"], row["competition"], row["n"], row["inception"]) == ("monster", "tiny", "3", "bestiary")
 
 
 def test_what_was_not_measured_is_not_a_number(make_card) -> None:
-    groups = rank([entry(make_card(psnr=None, ssim=None))])
+    groups = groups_of(make_card(psnr=None, ssim=None))
     assert table.markdown(groups).splitlines()[2].endswith("| 30.00 | – | – |")
     assert (rows(table.as_csv(groups))[0]["psnr"]) == ""
 
 
 def test_what_another_protocol_measured_is_a_table_of_its_own(make_card) -> None:
     other = make_card("other", content="b", fingerprint={"inception": "clean", "inception_sha256": "9" * 64})
-    groups = rank([entry(make_card()), entry(other)])
+    groups = groups_of(make_card(), other)
     text = table.markdown(groups)
     assert text.count("| model |") == 2
     assert "Inception clean" in text.split("| model |")[2]
@@ -70,12 +73,12 @@ def test_what_another_protocol_measured_is_a_table_of_its_own(make_card) -> None
 
 
 def test_a_local_entry_is_told_from_the_shipped_one_of_its_name(make_card) -> None:
-    groups = rank([entry(make_card(fid=13.0), shipped=True), entry(make_card(content="b", fid=14.0))])
+    groups = groups_of(make_card(content="b", fid=14.0), shipped=[make_card(fid=13.0)])
     assert [row["model"] for row in rows(table.as_csv(groups))] == ["monster", "monster (scored here)"]
 
 
 def test_a_name_cannot_break_the_table_or_run_in_a_spreadsheet(make_card) -> None:
-    groups = rank([entry(make_card("=1+1|<b>x</b>"))])
+    groups = groups_of(make_card("=1+1|<b>x</b>"))
     line = table.markdown(groups).splitlines()[2]
     assert line.replace("\\|", "").count("|") == 7
     assert "<b>" not in line
