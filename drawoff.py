@@ -44,14 +44,13 @@ COMMANDS = {
     "sweep": Command("experiments.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
 }
-TRAINERS = {
-    "monster": "baselines.monster.train",
-    "stable": "baselines.stable_diffusion.train",
-    "glide": "baselines.glide.train",
-    "vq": "baselines.vq_diffusion.train",
-    "clip-guided": "baselines.clip_guided.train",
-    "backbones": "scorer.train",
-}
+
+
+def trainers() -> dict[str, str]:
+    """What can be trained -> the module whose `main` trains it."""
+    from baselines.registry import MODELS
+
+    return {name: model.trainer for name, model in MODELS.items() if model.trainer} | {"backbones": "scorer.train"}
 
 
 def usage() -> str:
@@ -65,7 +64,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            f"  drawoff train {' | '.join(TRAINERS)}",
+            f"  drawoff train {' | '.join(trainers())}",
             "  drawoff COMMAND --help shows a command's options",
         ]
     )
@@ -87,10 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UsageError(f"drawoff has no command {shown(name)!r}\n\n{usage()}")
     module = command.module
     if name == "train":
-        if not rest or rest[0] not in TRAINERS:
-            raise UsageError(f"train what? One of {', '.join(TRAINERS)}")
+        known = trainers()
+        if not rest or rest[0] not in known:
+            raise UsageError(f"train what? One of {', '.join(known)}")
         model, *rest = rest
-        module = TRAINERS[model]
+        module = known[model]
     return int(import_module(module).main([*command.words, *rest]) or 0)
 
 

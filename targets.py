@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
-from drawoff import TRAINERS
+from drawoff import trainers
 from submission.child import environment, exit_code, module
 from submission.competition import Competition
 from submission.errors import UsageError, run
@@ -177,11 +177,12 @@ def pack(v: Variables) -> Commands:
 
 
 def train(v: Variables) -> Commands:
-    if v["MODEL"] not in TRAINERS:
-        raise UsageError(f"make train knows how to train {' '.join(TRAINERS)}, not {v['MODEL']}.")
+    known = trainers()
+    if v["MODEL"] not in known:
+        raise UsageError(f"make train knows how to train {' '.join(known)}, not {v['MODEL']}.")
     yield from data(v)
     hardware = v.hardware if v["MODEL"] != "backbones" else []
-    yield module(TRAINERS[v["MODEL"]], *hardware, *v.words("ARGS"))
+    yield module(known[v["MODEL"]], *hardware, *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Commands:

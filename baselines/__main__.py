@@ -64,12 +64,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"{option.BATCH_SIZE.help} (default: the generator's own)",
     )
-    for name, one in option.OPTIONS.items():
-        said = {"help": f"{one.help} (default: the model's own)"}
-        if one.convert is None:
-            result.add_argument(option.flag(name), action="store_const", const=True, **said)
+    for name, each in option.OPTIONS.items():
+        text = f"{each.help} (default: the model's own)"
+        if each.convert is None:
+            result.add_argument(option.flag(name), action="store_const", const=True, help=text)
         else:
-            result.add_argument(option.flag(name), type=one.convert, **said)
+            result.add_argument(option.flag(name), type=each.convert, help=text)
     result.add_argument("--overwrite", action="store_true", help="draw again, also what other settings drew into --out")
     return result
 

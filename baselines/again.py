@@ -72,7 +72,7 @@ def request(manifest: Manifest, given: Given) -> Request:
     asked = manifest.settings.get("requested")
     options = dict(asked) if isinstance(asked, dict) else {}
     batch_size = options.pop("batch_size", None)
-    if not (batch_size is None or option.BATCH_SIZE.accepts(batch_size)):
+    if batch_size is not None and not (isinstance(batch_size, int) and option.BATCH_SIZE.accepts(batch_size)):
         raise UsageError(f"the manifest's batch size is no number: {shown(repr(batch_size))}")
     if unknown := sorted(options.keys() - option.OPTIONS.keys()):
         raise UsageError(f"the manifest asks for options that are not known here: {shown(', '.join(unknown))}")

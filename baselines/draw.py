@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,17 @@ def draw(request: Request, out: Path, *, overwrite: bool = False) -> Outcome:
     names = [prompt.image_name for prompt in prompts]
     existing = None if overwrite else manifest_in(out, competition)
     if existing and drew(request, existing):
-        writer: SubmissionWriter | None = SubmissionWriter(out, competition, existing)
-        if not writer.missing(names):
-            return Outcome(0, len(names), writer.finish())
+        finished = SubmissionWriter(out, competition, existing)
+        if not finished.missing(names):
+            return Outcome(0, len(names), finished.finish())
     say_cost(request.hardware)
     generator = request.recipe.load(request.hardware)
     begun = not overwrite and out.is_dir() and bool(FolderFiles(out).names)
     if begun and existing is None:  # by another shard, while this one was loading: the manifest is there first
         existing = manifest_in(out, competition)
     manifest = manifest_of(request, describe(model, generator), existing)
+    batch_size = manifest.settings["batch_size"]
+    assert isinstance(batch_size, int)
 
     # The manifest says how images were resized, and only the first image tells: a new folder is made after it.
     writer = SubmissionWriter(out, competition, manifest) if begun else None
@@ -143,7 +145,7 @@ def draw(request: Request, out: Path, *, overwrite: bool = False) -> Outcome:
     drawn, already = 0, len(names) - len(todo)
     with Progress(f"drawing with {model}", len(names), done=already) as progress:
         try:
-            for batch, images in batches(model, generator, todo, request.seed, manifest.settings["batch_size"]):
+            for batch, images in batches(model, generator, todo, request.seed, batch_size):
                 resizing = resizing_of(images, competition)
                 if writer is None:
                     manifest = manifest.model_copy(update={"resizing": resizing})
@@ -176,8 +178,8 @@ def batches(
         doing = f"{model} failed on {batch[0].image_name}"
         if len(batch) > 1:
             doing += f" (a batch of {len(batch)}, to {batch[-1].image_name})"
-        images = call(doing, lambda t=texts, s=seeds: generator.generate(t, s), _seed_hint)
-        images = call(doing, lambda d=doing, i=images: checked_images(d, i, batch_size))
+        returned = call(doing, partial(generator.generate, texts, seeds), _seed_hint)
+        images = call(doing, partial(checked_images, doing, returned, batch_size))
         yield batch, images[: len(batch)]
 
 

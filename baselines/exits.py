@@ -26,7 +26,7 @@ def no_hard_exit(what: str) -> Iterator[None]:
     """While it holds, `os._exit` and `os.exec…` raise HardExit; in another thread, which nobody asks, they end the
     process with 4 and say so. Processes that were forked from this one end with them as ever. A thread's `sys.exit`
     ends that thread alone, and its words are printed."""
-    before = {name: getattr(os, name) for name in _ENDS}
+    before: dict[str, Callable[..., NoReturn]] = {name: getattr(os, name) for name in _ENDS}
     hook = threading.excepthook
     process = os.getpid()
 

@@ -65,7 +65,7 @@ def load_class(model: str) -> type:
 
 def takes(cls: type) -> tuple[str, ...]:
     """Which of `OFFERED` the class's `__init__` names (all, when it has **kwargs)."""
-    if cls.__init__ is object.__init__:
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
         return ()
     try:
         parameters = inspect.signature(cls).parameters.values()
@@ -90,7 +90,7 @@ def load(model: str, cls: type, competition: Competition, hardware: Hardware, op
         arguments["device"] = hardware.device
     if "precision" in takes(cls):
         arguments["precision"] = hardware.precision
-    if cls.__init__ is not object.__init__:
+    if cls.__init__ is not object.__init__:  # type: ignore[misc]
         try:
             inspect.signature(cls).bind(**arguments)
         except TypeError as error:
@@ -98,7 +98,8 @@ def load(model: str, cls: type, competition: Competition, hardware: Hardware, op
             raise UsageError(
                 f"{model}: its __init__ was given {sorted(arguments)}: {error}\n  offered: {offered}"
             ) from None
-    return call(f"{model}: its __init__ raised", lambda: cls(**arguments))
+    generator: Generator = call(f"{model}: its __init__ raised", lambda: cls(**arguments))
+    return generator
 
 
 def sources(path: Path) -> dict[str, Path]:

@@ -182,7 +182,7 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
         if missing := missing_packages(model):
             raise MissingPart(f"{name} needs the Python package {', '.join(missing)}", get_it=commands.install(missing))
         module, _, function = model.target.partition(":")
-        loader = getattr(importlib.import_module(module), function or "load")
+        loader: Callable[..., Generator] = getattr(importlib.import_module(module), function or "load")
         with quiet_libraries():
             return loader(competition, hardware, **merged)
 

@@ -18,7 +18,7 @@ from leaderboard.columns import COLUMNS, plain
 from leaderboard.row import Row, frame_of, from_scorecard, rows_of, to_cells
 from submission import atomic, paths
 from submission.errors import CompetitionError, shown
-from submission.locking import alone
+from submission.locking import exclusive
 from submission.scorecard import Scorecard
 
 SHIPPED = Path(__file__).parent / "baselines.csv"
@@ -147,7 +147,7 @@ def changing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The board's own file, alone: a link is followed, and nobody else changes what it leads to in the meantime."""
     board = Path(path).resolve()
     board.parent.mkdir(parents=True, exist_ok=True)
-    with alone(board.with_name(f".{board.name}.lock"), "the board", LOCK_SECONDS, keep=True):
+    with exclusive(board.with_name(f".{board.name}.lock"), "the board", LOCK_SECONDS, keep=True):
         atomic.remove_leftovers(board.parent)
         yield board
 

@@ -171,7 +171,7 @@ def _describe_bug(error: BaseException) -> str:
 def say(message: str) -> None:
     """Print a message on stderr: on any terminal and in any log, whatever foreign text is in it."""
     with contextlib.suppress(OSError, ValueError):  # nobody listens
-        print(output.harmless(message), file=sys.stderr, flush=True)
+        print(output.escaped(message), file=sys.stderr, flush=True)
 
 
 def explain(error: Exception) -> int:

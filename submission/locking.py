@@ -16,7 +16,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
 @contextlib.contextmanager
-def alone(path: Path, what: str, seconds: float, *, keep: bool = False) -> Iterator[None]:
+def exclusive(path: Path, what: str, seconds: float, *, keep: bool = False) -> Iterator[None]:
     """Hold the lock whose file is `path`; `what` says what it protects, `keep` leaves the file there afterwards.
 
     Where there are no locks, a file beside it that only one process can make takes their place. `seconds` is how long

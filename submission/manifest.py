@@ -20,7 +20,7 @@ _BYTES_AN_IMAGE = 512  # its name (200 bytes at most) and the hash
 _MAX_SETTINGS_BYTES = 2**16  # they are copied into scorecards
 _MAX_SETTINGS_DEPTH = 16
 _MAX_ENTRIES = {"weights": 1000, "settings": 1000, "versions": 1000, "notes": 100}
-_PROBLEMS_TOLD = 20
+_PROBLEMS_SHOWN = 20
 
 
 def _printable(text: str) -> str:
@@ -143,8 +143,8 @@ def _wrong_hashes(value: object) -> list[str]:
 
 
 def _first(lines: list[str]) -> list[str]:
-    more = len(lines) - _PROBLEMS_TOLD
-    return lines[:_PROBLEMS_TOLD] + ([f"and {more:,} more problems"] if more > 0 else [])
+    more = len(lines) - _PROBLEMS_SHOWN
+    return lines[:_PROBLEMS_SHOWN] + ([f"and {more:,} more problems"] if more > 0 else [])
 
 
 def _sentence(entry: object) -> str:

@@ -66,27 +66,27 @@ _IN_A_LOG = re.compile(f"[{_CONTROL}\x1b]|\r(?!\n)")
 _COMMAND = re.compile(r"##(?=\[|vso\[)|^[ \t]*::", re.MULTILINE)
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _as_escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()
 
 
-def _disarmed(match: re.Match[str]) -> str:
+def _not_a_command(match: re.Match[str]) -> str:
     return match[0][:-1] + f"\\x{ord(match[0][-1]):02x}"
 
 
-def harmless(text: str, *, terminal: bool = False, line_start: bool = True) -> str:
+def escaped(text: str, *, terminal: bool = False, line_start: bool = True) -> str:
     """`text` without characters that act on who reads it and without lines that are commands in a log.
 
     `terminal` lets colours and the movements of a progress bar pass; `line_start`: whether it begins a line.
     """
-    text = (_ON_A_TERMINAL if terminal else _IN_A_LOG).sub(_escaped, text)
+    text = (_ON_A_TERMINAL if terminal else _IN_A_LOG).sub(_as_escape, text)
     if "::" in text or "##" in text:
         kept = text if line_start else f"|{text}"  # a sign before it, so that it begins no line
-        text = _COMMAND.sub(_disarmed, kept)[0 if line_start else 1 :]
+        text = _COMMAND.sub(_not_a_command, kept)[0 if line_start else 1 :]
     return text
 
 
-class _Patient(io.FileIO):
+class _WithoutBrokenPipe(io.FileIO):
     """A file whose reader may leave: what is written after that goes nowhere, and is no error.
 
     So a command that is piped into `head` does its work to the end, and its exit code is its own. Another error of the
@@ -110,14 +110,14 @@ class _Patient(io.FileIO):
             raise
 
 
-class _Harmless(io.TextIOWrapper):
+class _EscapedText(io.TextIOWrapper):
     """A text stream through which foreign text cannot act."""
 
     _line_start = True
 
     def write(self, text: str, /) -> int:
         if text:
-            safe = harmless(text, terminal=self.isatty(), line_start=self._line_start)
+            safe = escaped(text, terminal=self.isatty(), line_start=self._line_start)
             super().write(safe)
             self._line_start = text.endswith(("\n", "\r"))
         return len(text)
@@ -129,7 +129,7 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and stream is getattr(sys, f"__{name}__"):
-            setattr(sys, name, stream := _patient(stream))
+            setattr(sys, name, stream := _wrapped(stream))
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_HANDLER)
 
@@ -147,17 +147,17 @@ def _fill_closed() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 -- as long as the process
 
 
-def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+def _wrapped(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     """A stream that writes to the same file and outlives its reader; `stream` itself where it is of another kind."""
     buffer = getattr(stream, "buffer", None)
     if type(getattr(buffer, "raw", buffer)) is not io.FileIO:
         return stream
     try:
         stream.flush()
-        raw = _Patient(stream.fileno(), "w", closefd=False)
+        raw = _WithoutBrokenPipe(stream.fileno(), "w", closefd=False)
     except (OSError, ValueError):
         return stream
-    return _Harmless(
+    return _EscapedText(
         io.BufferedWriter(raw) if hasattr(buffer, "raw") else raw,  # `python -u` has no buffer
         encoding=stream.encoding,
         errors=stream.errors,

@@ -15,7 +15,7 @@ from submission.competition import Competition
 from submission.errors import UsageError, shown
 from submission.files import LOCK_NAME, FolderFiles, is_junk
 from submission.images import ImageProblem, image_bytes
-from submission.locking import alone
+from submission.locking import exclusive
 from submission.manifest import MANIFEST_NAME, Manifest, max_manifest_bytes
 from submission.safe_read import NotReadable
 from submission.submission import read_checked
@@ -46,12 +46,12 @@ class SubmissionWriter:
         if self.out.exists() and not self.out.is_dir():
             raise UsageError(f"{self.out} is not a folder; choose another --out")
         self.out.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._locked():
             self._listed = self._claim()
 
-    def _alone(self) -> AbstractContextManager[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """One shard at a time."""
-        return alone(self.out / LOCK_NAME, f"the folder {self.out}", seconds=-1)
+        return exclusive(self.out / LOCK_NAME, f"the folder {self.out}", seconds=-1)
 
     def _claim(self) -> dict[str, str]:
         """Make the folder ours or refuse it. Returns the image hashes that a finished manifest lists."""
@@ -125,7 +125,7 @@ class SubmissionWriter:
 
     def finish(self) -> bool:
         """Write the manifest with every image's hash when all images are there. False: others still have to draw."""
-        with self._alone():
+        with self._locked():
             files = FolderFiles(self.out)
             if not self._known.issubset(files.names):
                 return False

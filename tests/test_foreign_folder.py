@@ -105,9 +105,9 @@ def test_the_table_of_commands() -> None:
 
     for command in drawoff.COMMANDS.values():
         assert not command.module or callable(importlib.import_module(command.module).main)
-    for module in drawoff.TRAINERS.values():
+    for module in drawoff.trainers().values():
         assert importlib.util.find_spec(module) is not None
-    assert all(name in drawoff.usage() for name in [*drawoff.COMMANDS, *drawoff.TRAINERS])
+    assert all(name in drawoff.usage() for name in [*drawoff.COMMANDS, *drawoff.trainers()])
 
 
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--help",), 0), (("nonsense",), 2), (("train",), 2)])

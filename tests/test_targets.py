@@ -206,7 +206,7 @@ def test_a_competition_of_ones_own_is_prepared_by_its_own_script(tmp_path) -> No
 
 def test_training_makes_its_data_first() -> None:
     assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["scorer.train"]]
-    with pytest.raises(UsageError, match=r"knows how to train monster stable .*, not noise"):
+    with pytest.raises(UsageError, match=r"knows how to train monster glide .*, not noise"):
         commands("train", MODEL="noise")
 
 

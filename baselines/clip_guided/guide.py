@@ -53,7 +53,8 @@ class GuideConfig:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> GuideConfig:
         """Raises TypeError for unknown keys."""
-        return cls(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
+        fields: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
+        return cls(**fields)
 
 
 class ImageBlock(nn.Module):
@@ -75,7 +76,8 @@ class ImageBlock(nn.Module):
         if self.time is not None:
             scale, shift = self.time(time)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift
-        return x + self.conv(functional.silu(inner))
+        x = x + self.conv(functional.silu(inner))
+        return x
 
 
 class Guide(nn.Module):
@@ -123,13 +125,15 @@ class Guide(nn.Module):
         x = images
         for block in self.blocks:
             x = block(x, time)
-        return self.image_projection(functional.silu(self.image_norm(x)).mean(dim=(2, 3)))
+        features: Tensor = self.image_projection(functional.silu(self.image_norm(x)).mean(dim=(2, 3)))
+        return features
 
     def text_features(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b embed"]:
         """Of token rows as `tokenizer` makes them, not normalised; read where the text begins."""
         x = self.token_embedding(tokens) + self.position_embedding
         x = self.text_layers(x, src_key_padding_mask=tokens == PAD)
-        return self.text_projection(self.text_norm(x[:, 0]))
+        features: Tensor = self.text_projection(self.text_norm(x[:, 0]))
+        return features
 
     def forward(
         self, images: Tensor, tokens: Tensor, timesteps: Tensor | None = None

@@ -63,7 +63,7 @@ class ClipGuided:
             folder.hashed(file)
         unet = load_network(UNet2DModel, folder.path / "unet")
         # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
-        self._unet = PixelUNet(unet.float()).to(self._device, memory_format=hardware.memory_format).eval()
+        self._unet = PixelUNet(unet.float()).to(self._device).to(memory_format=hardware.memory_format).eval()
         self.settings: dict[str, object] = {
             "steps": steps,
             "guide": name,
@@ -104,7 +104,8 @@ class ClipGuided:
 
     def _denoise(self, x: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         with self._hardware.autocast():
-            return self._unet(x, timesteps).float()
+            v: torch.Tensor = self._unet(x, timesteps)
+        return v.float()
 
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
         if self._guide is None or self._scale == 0:

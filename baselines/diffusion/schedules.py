@@ -35,7 +35,8 @@ def betas(name: str, steps: int) -> Float64[np.ndarray, " steps"]:
     if name == "sigmoid":
         level = 1.0 / (1.0 + np.exp(-(-3.0 + np.linspace(0.0, 1.0, steps + 1) * 6.0)))
         left = (level[-1] - level) / (level[-1] - level[0])  # alphas_cumprod, from 1 to 0
-        return np.clip(1.0 - left[1:] / left[:-1], 0.0, 0.999)
+        sigmoid: np.ndarray = np.clip(1.0 - left[1:] / left[:-1], 0.0, 0.999)
+        return sigmoid
     raise ValueError(f"there is no schedule {name!r}")
 
 
@@ -67,10 +68,10 @@ def respace(train_timesteps: int, spacing: str) -> list[int]:
         size = smallest + (index < larger)
         if not 1 <= count <= size:
             raise UsageError(f"{count} steps do not fit into {size} of the {train_timesteps} that the model knows")
-        stride = 1.0 if count == 1 else (size - 1) / (count - 1)
+        distance = 1.0 if count == 1 else (size - 1) / (count - 1)
         offset = 0.0
         for _ in range(count):
             steps.append(start + round(offset))
-            offset += stride
+            offset += distance
         start += size
     return steps

@@ -32,7 +32,7 @@ def solve(
         denoiser: in float32, what the scheduler's `prediction_type` says.
     """
     scheduler.set_timesteps(steps, device=noise.device)
-    x = noise * scheduler.init_noise_sigma
+    x: Tensor = noise * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
         output = denoiser(scheduler.scale_model_input(x, t), t.expand(len(x)))
         x = scheduler.step(output, t, x).prev_sample

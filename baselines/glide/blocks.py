@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def zeroed(layer: Layer) -> Layer:
+    """`layer` with weights and biases of zero: what adds it to its input starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 class TextStates(NamedTuple):
@@ -37,7 +47,8 @@ class TransformerLayer(nn.Module):
         heads = self.to_qkv(self.norm1(x)).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         attended = F.scaled_dot_product_attention(*heads.chunk(3, dim=-1))
         x = x + self.to_out(attended.transpose(1, 2).flatten(2))
-        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        x = x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return x
 
 
 class TextTransformer(nn.Module):
@@ -97,9 +108,7 @@ class ResnetBlock(nn.Module):
         self.time_emb_proj = nn.Linear(embedding_width, 2 * out_channels)
         self.norm2 = nn.GroupNorm(norm_groups, out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)  # each block starts as the identity
-        nn.init.zeros_(self.conv2.bias)
+        self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b d"]) -> Float[Tensor, "b c2 h2 w2"]:
@@ -112,7 +121,8 @@ class ResnetBlock(nn.Module):
         h = self.conv1(h)
         scale, shift = self.time_emb_proj(F.silu(embedding))[..., None, None].chunk(2, dim=1)
         h = F.silu(self.norm2(h) * (1 + scale) + shift)
-        return self.conv_shortcut(x) + self.conv2(self.dropout(h))
+        x = self.conv_shortcut(x) + self.conv2(self.dropout(h))
+        return x
 
 
 class AttentionBlock(nn.Module):
@@ -124,9 +134,7 @@ class AttentionBlock(nn.Module):
         self.group_norm = nn.GroupNorm(norm_groups, channels)
         self.to_qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.add_kv_proj = nn.Conv1d(text_width, 2 * channels, 1)
-        self.to_out = nn.Conv1d(channels, channels, 1)
-        nn.init.zeros_(self.to_out.weight)  # each block starts as the identity
-        nn.init.zeros_(self.to_out.bias)
+        self.to_out = zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"], text: Float[Tensor, "b l d"]) -> Float[Tensor, "b c h w"]:
         """Adds to each position what it attends to."""
@@ -134,8 +142,10 @@ class AttentionBlock(nn.Module):
         text_key, text_value = self._heads(self.add_kv_proj(text.mT), parts=2)
         key, value = torch.cat([text_key, key], dim=2), torch.cat([text_value, value], dim=2)
         attended = F.scaled_dot_product_attention(query, key, value)
-        return x + self.to_out(attended.mT.flatten(1, 2)).view_as(x)
+        x = x + self.to_out(attended.mT.flatten(1, 2)).view_as(x)
+        return x
 
-    def _heads(self, projected: Float[Tensor, "b c l"], parts: int) -> tuple[Tensor, ...]:
+    def _heads(self, projected: Float[Tensor, "b c l"], parts: int) -> Sequence[Tensor]:
         """`parts` tensors (b, heads, l, width). The channels lie head-major: head 0's q, k, v, head 1's …"""
-        return projected.unflatten(1, (self.num_heads, -1)).mT.chunk(parts, dim=-1)
+        heads: Tensor = projected.unflatten(1, (self.num_heads, -1)).mT
+        return heads.chunk(parts, dim=-1)

@@ -42,7 +42,8 @@ class ClipLayer(nn.Module):
         )
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         x = x + self.out_proj(attended.transpose(1, 2).flatten(2))
-        return x + self.fc2(F.gelu(self.fc1(self.layer_norm2(x))))
+        x = x + self.fc2(F.gelu(self.fc1(self.layer_norm2(x))))
+        return x
 
 
 class ClipTower(nn.Module):
@@ -54,14 +55,15 @@ class ClipTower(nn.Module):
         self.layers = nn.ModuleList(ClipLayer(config, causal) for _ in range(config.num_layers))
         self.final_layer_norm = nn.LayerNorm(config.width)
         self.projection = nn.Linear(config.width, embed_dim, bias=False)
-        self.register_load_state_dict_pre_hook(openai.rename)
+        self.register_load_state_dict_pre_hook(openai.rename)  # type: ignore[no-untyped-call]
 
     def encode(self, x: Float[Tensor, "b l d"], last: Int[Tensor, " b"]) -> Float[Tensor, "b embed"]:
         """The embedding read at position `last` of each sequence, not normalised."""
         for layer in self.layers:
             x = layer(x)
         probe = x[torch.arange(len(x), device=x.device), last]
-        return self.projection(self.final_layer_norm(probe))
+        embedding: Tensor = self.projection(self.final_layer_norm(probe))
+        return embedding
 
 
 class NoisedImageEncoder(ClipTower):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -170,6 +170,6 @@ def clip_text_keys(config: NoisedClipConfig) -> dict[str, str]:
 
 def rename(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """A hook before `load_state_dict`: gives the tensors that have OpenAI's names the names of `module.openai_keys`."""
-    for theirs, ours in module.openai_keys.items():
+    for theirs, ours in cast("dict[str, str]", module.openai_keys).items():
         if prefix + theirs in state:
             state[prefix + ours] = state.pop(prefix + theirs)

@@ -204,7 +204,8 @@ def denoiser_of(
     seen = {name: image for name, image in images.items() if image is not None}
 
     def network(x: Tensor, timesteps: Tensor, hidden: Tensor, pooled: Tensor, *images: Tensor) -> Tensor:
-        return unet(x, timesteps, TextStates(hidden, pooled), **dict(zip(seen, images, strict=True)))
+        output: Tensor = unet(x, timesteps, TextStates(hidden, pooled), **dict(zip(seen, images, strict=True)))
+        return output
 
     conditions, without = (*text, *seen.values()), (*empty, *seen.values())
     return classifier_free(network, conditions, without, guidance_scale, channels=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float32, Int
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.glide import openai
-from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding
+from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding, zeroed
 from baselines.glide.config import UNetConfig
 
 
@@ -87,11 +87,9 @@ class UNet(nn.Module):
             last = len(self.up_blocks) == len(widths) - 1
             self.up_blocks.append(Level(resnets, attentions, None if last else resnet(channels, channels, "up")))
         self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels)
-        self.conv_out = nn.Conv2d(channels, 6, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        self.conv_out = zeroed(nn.Conv2d(channels, 6, 3, padding=1))
         self.openai_keys = openai.unet_keys(config)
-        self.register_load_state_dict_pre_hook(openai.rename)
+        self.register_load_state_dict_pre_hook(openai.rename)  # type: ignore[no-untyped-call]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -111,7 +109,8 @@ class UNet(nn.Module):
 
     def encode_text(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> TextStates:
         """Once per prompt; `forward` takes the result at every step."""
-        return self.text_encoder(tokens, mask)
+        states: TextStates = self.text_encoder(tokens, mask)
+        return states
 
     def forward(
         self,
@@ -135,7 +134,7 @@ class UNet(nn.Module):
         upsampled = self._upsampled(x, low_res)
         h = self.conv_in(self._with_conditions(x, known, upsampled).to(self.dtype))
         skips = [h]
-        for level in self.down_blocks:
+        for level in cast("Sequence[Level]", self.down_blocks):
             for index in range(len(level.resnets)):
                 h = level.block(index, h, embedding, text.hidden)
                 skips.append(h)
@@ -144,12 +143,12 @@ class UNet(nn.Module):
                 skips.append(h)
         h = self.mid_block.block(0, h, embedding, text.hidden)
         h = self.mid_block.resnets[1](h, embedding)
-        for level in self.up_blocks:
+        for level in cast("Sequence[Level]", self.up_blocks):
             for index in range(len(level.resnets)):
                 h = level.block(index, torch.cat([h, skips.pop()], dim=1), embedding, text.hidden)
             if level.resampler is not None:
                 h = level.resampler(h, embedding)
-        output = self.conv_out(F.silu(self.conv_norm_out(h.float())))
+        output: Tensor = self.conv_out(F.silu(self.conv_norm_out(h.float())))
         if upsampled is not None and self.config.predicts == "x0":
             output = output.float() + F.pad(upsampled, (0, 0, 0, 0, 0, 3))  # the first three channels
         return output

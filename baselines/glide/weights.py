@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -162,7 +162,7 @@ def on_hardware(model: UNet, hardware: Hardware) -> UNet:
     """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`)."""
     if hardware.precision not in TOLERATES:
         raise ValueError(f"GLIDE computes in {' or '.join(TOLERATES)}, not in {hardware.precision}")
-    model = model.to(hardware.device, memory_format=hardware.memory_format)
+    model = model.to(hardware.device).to(memory_format=hardware.memory_format)
     return model.half_precision() if hardware.precision == "float16" else model.float()
 
 
@@ -226,7 +226,9 @@ def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:
 def openai_layout(model: nn.Module) -> dict[str, torch.Size]:
     """OpenAI's key -> shape for a model with `openai_keys`."""
     own = model.state_dict()
-    return {theirs: own[ours].shape for theirs, ours in model.openai_keys.items() if ours in own}
+    return {
+        theirs: own[ours].shape for theirs, ours in cast("dict[str, str]", model.openai_keys).items() if ours in own
+    }
 
 
 def convert(folder: Path) -> list[Path]:
@@ -266,4 +268,4 @@ def empty_model(name: str) -> UNet | NoisedImageEncoder | NoisedTextEncoder:
         if name in CLIP_FILES:
             assert OPENAI.clip is not None
             return (NoisedImageEncoder if name == CLIP_FILES[0] else NoisedTextEncoder)(OPENAI.clip)
-        return UNet(OPENAI.models[name])
+        return UNet({str(known): config for known, config in OPENAI.models.items()}[name])

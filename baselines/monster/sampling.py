@@ -55,6 +55,7 @@ def sample(
     """
 
     def velocity(x: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
-        return unet(x, t, hidden, class_labels=pooled).sample.float()
+        v: Tensor = unet(x, t, hidden, class_labels=pooled).sample
+        return v.float()
 
     return solve(scheduler, classifier_free(velocity, text, empty, guidance_scale), noise, steps)

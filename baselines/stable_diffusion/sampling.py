@@ -30,6 +30,7 @@ def denoise(
     """
 
     def network(x: Tensor, t: Tensor, states: Tensor) -> Tensor:
-        return unet(x.to(states.dtype), t, encoder_hidden_states=states).sample.float()
+        output: Tensor = unet(x.to(states.dtype), t, encoder_hidden_states=states).sample
+        return output.float()
 
     return solve(scheduler, classifier_free(network, [text], [empty], guidance_scale), noise, steps)

@@ -19,4 +19,5 @@ def encode(
     Longer prompts are cut at the model's length, shorter ones padded to it.
     """
     hidden, _ = text.encode(model, tokenizer, prompts, progress=progress)
-    return hidden / hidden.norm(dim=-1, keepdim=True)
+    length: Tensor = hidden.norm(dim=-1, keepdim=True)
+    return hidden / length

@@ -14,12 +14,13 @@ from submission.errors import UsageError
 from submission.paths import readable
 
 
-class AdaLayerNormPerImage(AdaLayerNorm):
+class AdaLayerNormPerImage(AdaLayerNorm):  # type: ignore[misc]
     """diffusers' AdaLayerNorm for a time (B,) per picture; its own takes one for the whole batch. The same weights."""
 
     def forward(self, x: Float[Tensor, "b l d"], timestep: Int[Tensor, " b"]) -> Float[Tensor, "b l d"]:
         scale, shift = self.linear(self.silu(self.emb(timestep)))[:, None].chunk(2, dim=-1)
-        return self.norm(x) * (1 + scale) + shift
+        x = self.norm(x) * (1 + scale) + shift
+        return x
 
 
 def load_transformer(folder: Pretrained) -> Transformer2DModel:
@@ -68,7 +69,8 @@ def logits(
     than a small transformer, and without its output object, which warns of its removal. Call `with_time_per_image`
     first.
     """
-    hidden = transformer.latent_image_embedding(codes)
+    hidden: Tensor = transformer.latent_image_embedding(codes)
     for block in transformer.transformer_blocks:
         hidden = block(hidden, encoder_hidden_states=text, timestep=t)
-    return transformer.out(transformer.norm_out(hidden))
+    hidden = transformer.out(transformer.norm_out(hidden))
+    return hidden

@@ -12,7 +12,7 @@ import pytest
 
 from submission import Problem, Submission, SubmissionError
 from submission.errors import shown
-from submission.output import _Harmless, harmless
+from submission.output import _EscapedText, escaped
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTS = {
@@ -59,7 +59,7 @@ def test_shown_text_does_not_act_wherever_a_line_is_broken(text: str) -> None:
 
 def test_plain_text_stays_as_it_is() -> None:
     for text in ("café – naïve", "怪物 が 走る", "مرحبا بالعالم", "a:b c/d", "50 % # of 3", "family 👨\u200d👩"):
-        assert harmless(text) == text
+        assert escaped(text) == text
     assert shown("a fire-breathing monster: red, ×2") == "a fire-breathing monster: red, ×2"
 
 
@@ -67,7 +67,7 @@ def test_plain_text_stays_as_it_is() -> None:
 @pytest.mark.parametrize("pieces", ["whole", "characters"])
 def test_a_stream_lets_nothing_act(text: str, pieces: str) -> None:
     buffer = io.BytesIO()
-    stream = _Harmless(buffer, encoding="utf-8", errors="backslashreplace")
+    stream = _EscapedText(buffer, encoding="utf-8", errors="backslashreplace")
     for piece in [text] if pieces == "whole" else [text[:1], text[1:]]:
         stream.write(piece)
     stream.flush()
@@ -82,9 +82,9 @@ def test_a_terminal_keeps_colours_and_bars() -> None:
         "\x1b]8;;https://a\x1b\\link\x1b]8;;\x1b\\",
         "\r 50 %",
     ):
-        assert harmless(text, terminal=True) == text
+        assert escaped(text, terminal=True) == text
     for name in ("title", "clipboard", "c1", "bell", "bidi"):
-        assert acts(harmless(ACTS[name], terminal=True)) is False
+        assert acts(escaped(ACTS[name], terminal=True)) is False
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names of any bytes")

@@ -16,7 +16,7 @@ import pytest
 
 from submission import Manifest, SubmissionWriter
 from submission.errors import MissingPart
-from submission.locking import alone
+from submission.locking import exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 # A file system's answer to flock; 0 for one that has it.
@@ -39,7 +39,7 @@ def test_one_at_a_time(file_system: int, tmp_path: Path) -> None:
 
     def enter() -> None:
         nonlocal inside, most
-        with alone(tmp_path / ".lock", "it", 60):
+        with exclusive(tmp_path / ".lock", "it", 60):
             inside += 1
             most = max(most, inside)
             time.sleep(0.01)
@@ -55,21 +55,21 @@ def test_one_at_a_time(file_system: int, tmp_path: Path) -> None:
 
 
 def test_an_exception_frees_it(file_system: int, tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), alone(tmp_path / ".lock", "it", 5):
+    with pytest.raises(ZeroDivisionError), exclusive(tmp_path / ".lock", "it", 5):
         raise ZeroDivisionError
-    with alone(tmp_path / ".lock", "it", 5):
+    with exclusive(tmp_path / ".lock", "it", 5):
         pass
     assert os.listdir(tmp_path) == []
 
 
 def test_who_holds_it_too_long_is_told(file_system: int, tmp_path: Path) -> None:
-    with alone(tmp_path / ".lock", "the board", 5):
+    with exclusive(tmp_path / ".lock", "the board", 5):
         said: list[str] = []
 
         def wait() -> None:
             with (
                 pytest.raises(MissingPart, match=r"held the board for 0\.1 s") as caught,
-                alone(tmp_path / ".lock", "the board", 0.1),
+                exclusive(tmp_path / ".lock", "the board", 0.1),
             ):
                 pass
             said.append(str(caught.value))
@@ -84,16 +84,16 @@ def test_who_holds_it_too_long_is_told(file_system: int, tmp_path: Path) -> None
 
 def test_what_a_killed_process_left_is_no_obstacle(file_system: int, tmp_path: Path) -> None:
     code = (
-        "import fcntl, os, sys\nfrom pathlib import Path\nfrom submission.locking import alone\n"
+        "import fcntl, os, sys\nfrom pathlib import Path\nfrom submission.locking import exclusive\n"
         "number = int(sys.argv[2])\n"
         "def flock(*_): raise OSError(number, 'none')\n"
         "if number: fcntl.flock = flock\n"
-        "with alone(Path(sys.argv[1]), 'it', 5): os._exit(9)\n"
+        "with exclusive(Path(sys.argv[1]), 'it', 5): os._exit(9)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / ".lock"), str(file_system)]
     assert subprocess.run(command, cwd=ROOT).returncode == 9
     assert os.listdir(tmp_path) != []
-    with alone(tmp_path / ".lock", "it", 10):
+    with exclusive(tmp_path / ".lock", "it", 10):
         pass
 
 
@@ -102,7 +102,7 @@ def test_other_errors_are_the_systems(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(OSError, match="Input/output error"), alone(tmp_path / ".lock", "it", 1):
+    with pytest.raises(OSError, match="Input/output error"), exclusive(tmp_path / ".lock", "it", 1):
         pass
 
 
