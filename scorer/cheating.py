@@ -169,5 +169,7 @@ def _finding(names: Sequence[str], evidence: dict[str, np.ndarray], others: Sequ
         fresh = (rows >= 0) & ~counted
         counted |= fresh
         counts[kind] = int(fresh.sum())
-        examples += [names[row] + (f" = {others[rows[row]]}" if others else "") for row in np.flatnonzero(fresh)]
+        examples += [
+            names[row] + (f" = {others[int(rows[row])]}" if others else "") for row in np.flatnonzero(fresh).tolist()
+        ]
     return Finding(int(counted.sum()), counts, examples[:EXAMPLES])

@@ -157,7 +157,8 @@ def _jackknife_covariance(
     pseudovalues = ratio * value - (ratio - 1.0) * without
     estimate = len(without) * value - ((1.0 - 1.0 / ratio) * without).sum(axis=0)
     scaled = (pseudovalues - estimate) / np.sqrt(ratio - 1.0)
-    return scaled.T @ scaled / len(without)
+    covariance: np.ndarray = scaled.T @ scaled / len(without)
+    return covariance
 
 
 def t_quantile(degrees_of_freedom: float) -> float:

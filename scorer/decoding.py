@@ -153,10 +153,11 @@ def _stack(pairs: Sequence[Pair], device: torch.device) -> Batch:
         return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
 
     references = [pair.reference for pair in pairs if pair.reference is not None]
+    reference_hashes = [pair.reference_hashes for pair in pairs if pair.reference_hashes is not None]
     return Batch(
         torch.tensor([pair.row for pair in pairs]),
         to_device([pair.image for pair in pairs]),
         to_device(references) if references else None,
         torch.from_numpy(np.stack([pair.hashes for pair in pairs])),
-        torch.from_numpy(np.stack([pair.reference_hashes for pair in pairs])) if references else None,
+        torch.from_numpy(np.stack(reference_hashes)) if references else None,
     )

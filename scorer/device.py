@@ -79,6 +79,6 @@ def training_precision() -> str:
 PRECISIONS = ("exact", "fast")
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Where networks run: float32 as it is for "exact", bfloat16 where PyTorch's autocast holds it safe for "fast"."""
     return nullcontext() if precision == "exact" else torch.autocast(device.type, torch.bfloat16)

@@ -6,6 +6,7 @@ once, so whatever asks how a score varies draws families anew, or leaves familie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -72,7 +73,7 @@ class Families:
     @property
     def inflation(self) -> float:
         """The true standard error over the one that the families' own sums show: √(m / (m − 1)) of m equal ones."""
-        return float((self.sizes**2).sum() / self._moments[0]) ** 0.5
+        return math.sqrt(float((self.sizes**2).sum() / self._moments[0]))
 
     @property
     def why_too_few(self) -> str | None:

@@ -222,7 +222,8 @@ class PairedFrechetDistance:
         part = right @ products  # (k, D)
         less = right.T @ (removed[:, None] * part)
         within = right.T @ ((removed[:, None] * (part @ right.T) * removed) @ right)
-        return products - less - less.T + within
+        lessened: Tensor = products - less - less.T + within
+        return lessened
 
 
 def _centred_without(products: Tensor, rows: Tensor) -> Tensor:

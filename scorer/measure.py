@@ -102,7 +102,7 @@ def measure(
         submission.take_hashes(hashes, pixels, disguised)
     summed = _summed_moments(measured, n, processes)
     tables = _gathered(measured, n, device, processes)
-    fresh = {name: tables.pop(name) for name in ("reference_inception", "reference_clip") if name in tables}
+    fresh = {name: tables.pop(name) for name in wanted if name in tables}
     if "text" in missing:
         part = measure_texts(texts, clip, settings, processes.share(len(texts)))
         fresh |= _gathered(part, len(texts), device, processes)

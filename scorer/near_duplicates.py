@@ -67,7 +67,8 @@ def look_alikes(queries: np.ndarray, known: np.ndarray, allowed: Allowed | None 
 def _piece(looks: np.ndarray, piece: int) -> np.ndarray:
     """One piece of each look (N, 24) as a number, (N,) uint32."""
     a, b, c = looks[:, PIECE_BYTES * piece : PIECE_BYTES * (piece + 1)].T.astype(np.uint32)
-    return a << 16 | b << 8 | c
+    number: np.ndarray = a << 16 | b << 8 | c
+    return number
 
 
 def _parts(counts: np.ndarray) -> list[slice]:

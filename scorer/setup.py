@@ -127,7 +127,7 @@ def prepare(competition: Competition, settings: Settings) -> Setup:
         _check(statistics, backbones.inception, inception.sha256)
     clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, settings.precision)
     # Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together.
-    fingerprint = {
+    fingerprint: dict[str, str | int | None] = {
         "protocol": PROTOCOL,
         "competition": competition.name,
         "inception": inception.name,

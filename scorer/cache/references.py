@@ -83,7 +83,7 @@ def _read(file: Path, name: str) -> Tensor:
     with safe_open(file, "pt") as content:
         if name not in content.keys():  # noqa: SIM118 - it is no mapping
             raise ValueError(f"has no table {name}")
-        table = content.get_tensor(name)
+        table: Tensor = content.get_tensor(name)
         expected = (content.metadata() or {}).get("sha256")
     if table.ndim == 0 or expected != _sha256(table):
         raise ValueError("is damaged (its checksum does not fit)")

@@ -132,5 +132,6 @@ def _sha256(submission: Submission) -> str | None:
         except NotReadable:
             return None
 
-    hashes = dict(zip(submission.names, ahead(digest, submission.names, _AHEAD), strict=True))
-    return None if None in hashes.values() else content_sha256(hashes)
+    found = zip(submission.names, ahead(digest, submission.names, _AHEAD), strict=True)
+    hashes = {name: sha256 for name, sha256 in found if sha256 is not None}
+    return content_sha256(hashes) if len(hashes) == len(submission.names) else None

@@ -97,7 +97,7 @@ class SplitScores:
 
     def _summed(self, rows: Tensor, splits: int) -> tuple[Tensor, Tensor, Tensor]:
         """Of each split's images among `rows`, one or more: their number (S,), Σ p (S, K) and Σ of p's entropy (S,)."""
-        counts, totals, entropies = 0.0, 0.0, 0.0
+        counts = totals = entropies = torch.zeros((), dtype=torch.float64, device=self._device)
         for part in rows.split(CHUNK):
             features = self._features[part.to(self._features.device)].to(self._device)
             p = self._log_probabilities(features).double().exp()
@@ -111,7 +111,7 @@ class SplitScores:
 
 def _scores(counts: Tensor, totals: Tensor, entropies: Tensor) -> Float64[Tensor, " splits"]:
     # E KL(p ‖ q) = E Σ p log p − Σ q log q, with q = E p and 0 log 0 = 0.
-    divergence = torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts
+    divergence: Tensor = torch.special.entr(totals / counts[:, None]).sum(dim=1) - entropies / counts
     return divergence.clamp(min=0.0).exp()  # rounding leaves −1e-15 or so between equal images
 
 

@@ -116,8 +116,10 @@ def _row_sums(x: Tensor, y: Tensor, device: torch.device) -> Float64[Tensor, " n
     sums = []
     for left in x.split(CHUNK):
         left = left.to(device, torch.float64)
-        blocks = (left @ right.to(device, torch.float64).T for right in y.split(CHUNK))
-        sums.append(sum(_kernel(block, x.shape[1]).sum(dim=1) for block in blocks))
+        total = torch.zeros(len(left), dtype=torch.float64, device=device)
+        for right in y.split(CHUNK):
+            total += _kernel(left @ right.to(device, torch.float64).T, x.shape[1]).sum(dim=1)
+        sums.append(total)
     return torch.cat(sums)
 
 

@@ -28,8 +28,9 @@ class ClassTokenBlock(nn.Module):
     def forward(self, x: Float32[Tensor, "b tokens d"], attn_mask: Tensor | None = None) -> Float32[Tensor, "b 1 d"]:
         block, every = self.block, self.block.ln_1(x)
         attended = block.attn(every[:, :1], every, every, need_weights=False, attn_mask=attn_mask)[0]
-        x = x[:, :1] + block.ls_1(attended)
-        return x + block.ls_2(block.mlp(block.ln_2(x)))
+        first: Tensor = x[:, :1] + block.ls_1(attended)
+        first = first + block.ls_2(block.mlp(block.ln_2(first)))
+        return first
 
 
 def speed_up(model: Any, *, pack_weights: bool) -> None:

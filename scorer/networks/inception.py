@@ -35,9 +35,14 @@ class Inception(Protocol):
     `note` says what a reader of the scorecard should know about how it runs, or is empty.
     """
 
-    name: str
-    sha256: str
-    note: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def note(self) -> str: ...
 
     def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         """Features of uint8 RGB images of one size, each independent of its batch."""

@@ -182,7 +182,7 @@ def test_the_note_of_a_limit_counts_images(good: Path, tiny: Competition, tmp_pa
 
 def test_what_is_known_is_not_measured_again(check, good: Path, monkeypatch) -> None:
     assert check(good) == 0
-    monkeypatch.setattr(sys.modules["scorer.score"], "gather", lambda *_, **__: pytest.fail("it was measured already"))
+    monkeypatch.setattr(sys.modules["scorer.score"], "measure", lambda *_, **__: pytest.fail("it was measured already"))
     assert check(good) == 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from leaderboard import board
+from scorer import Scorer
 from scorer.__main__ import main
 from submission import Scorecard
 from submission.errors import run
@@ -105,7 +106,7 @@ def test_other_exit_codes(arguments: list[str], tmp_path: Path, capsys: pytest.C
 def test_what_cannot_be_written_is_said_before_the_work(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, option: str
 ) -> None:
-    monkeypatch.setattr(sys.modules["scorer.score"], "score_each", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(Scorer, "score", lambda *_, **__: pytest.fail("it was measured"))
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file" / "out", tmp_path / ("x" * 300), Path("/proc/drawoff"), tmp_path):
         assert run(main, [*arguments, option, str(place)]) == 2
