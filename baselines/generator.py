@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,7 @@ DEFAULT_BATCH_SIZE = 16
 Result = TypeVar("Result")
 
 
+@runtime_checkable
 class Generator(Protocol):
     """Prompts in, images out.
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
@@ -34,7 +34,7 @@ BLOCK = 2**19  # numbers drawn at a time
 
 
 def bootstrap_intervals(
-    columns: Sequence[Float64[Tensor, " n"]], families: Families, resamples: int = RESAMPLES, seed: int = SEED
+    columns: Sequence[Float[Tensor, " n"]], families: Families, resamples: int = RESAMPLES, seed: int = SEED
 ) -> list[tuple[float, float]]:
     """The interval of each column's mean, by resampling families (Davison & Hinkley 1997, section 3.8).
 
@@ -121,7 +121,7 @@ def jackknife_interval(value: float, left_out: Sequence[float], group_sizes: Seq
 
 
 def splits_interval(
-    split_values: Sequence[float], left_out: Float64[np.ndarray, "g s"], group_sizes: Sequence[int]
+    split_values: Sequence[float] | np.ndarray, left_out: Float64[np.ndarray, "g s"], group_sizes: Sequence[int]
 ) -> tuple[float, float]:
     """The interval of the mean over splits that share no image, but families: the Inception Score's.
 
@@ -150,7 +150,7 @@ def splits_interval(
 
 def _jackknife_covariance(
     value: float | Float64[np.ndarray, " s"], left_out: object, group_sizes: Sequence[int]
-) -> np.ndarray:
+) -> np.float64 | Float64[np.ndarray, "s s"]:
     """The delete-m_j jackknife's variance of a statistic, or the covariance (S, S) of S of them."""
     without = np.asarray(left_out, dtype=np.float64)
     ratio = (sum(group_sizes) / np.asarray(group_sizes, dtype=np.float64)).reshape(-1, *[1] * (without.ndim - 1))

@@ -26,7 +26,7 @@ SEED = 2020  # of the order of families in groups, so that a submission's interv
 class Families:
     """Of N images: `labels` (N,), the family of each, a number from 0 to `count` − 1."""
 
-    def __init__(self, labels: Sequence[int]) -> None:
+    def __init__(self, labels: Sequence[int] | np.ndarray) -> None:
         _, numbers = np.unique(np.asarray(labels, dtype=np.int64), return_inverse=True)
         self.labels: np.ndarray = numbers.reshape(-1)
 

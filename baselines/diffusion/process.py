@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
 
@@ -61,7 +61,7 @@ class Diffusion:
         """What the networks are given for this process's steps `t`."""
         return torch.from_numpy(self.timestep_map).to(t.device)[t]
 
-    def q_sample(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float32[Tensor, "b 3 h w"]:
+    def q_sample(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float[Tensor, "b 3 h w"]:
         """x_t from x_0 (equation 9)."""
         signal, spread = self.signal_and_spread(t)
         return signal * x0 + spread * noise
@@ -73,24 +73,24 @@ class Diffusion:
         largest, smallest = self.at(np.log(self.betas), t), self.at(self.posterior_log_variance_clipped, t)
         return Prediction(eps, fraction * largest + (1 - fraction) * smallest)
 
-    def x0_from_eps(self, x: Tensor, t: Int[Tensor, " b"], eps: Tensor) -> Float32[Tensor, "b 3 h w"]:
+    def x0_from_eps(self, x: Tensor, t: Int[Tensor, " b"], eps: Tensor) -> Float[Tensor, "b 3 h w"]:
         """Not clipped (equation 9, solved)."""
         return self.at(self.sqrt_recip_alphas_cumprod, t) * x - self.at(self.sqrt_recipm1_alphas_cumprod, t) * eps
 
-    def eps_from_x0(self, x: Tensor, t: Int[Tensor, " b"], x0: Tensor) -> Float32[Tensor, "b 3 h w"]:
+    def eps_from_x0(self, x: Tensor, t: Int[Tensor, " b"], x0: Tensor) -> Float[Tensor, "b 3 h w"]:
         """The inverse of `x0_from_eps`."""
         return (self.at(self.sqrt_recip_alphas_cumprod, t) * x - x0) / self.at(self.sqrt_recipm1_alphas_cumprod, t)
 
-    def posterior_mean(self, x0: Tensor, x: Tensor, t: Int[Tensor, " b"]) -> Float32[Tensor, "b 3 h w"]:
+    def posterior_mean(self, x0: Tensor, x: Tensor, t: Int[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
         """Of x_{t-1} given x_0 and x_t (equation 11)."""
         return self.at(self.posterior_mean_coef1, t) * x0 + self.at(self.posterior_mean_coef2, t) * x
 
-    def velocity(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float32[Tensor, "b 3 h w"]:
+    def velocity(self, x0: Tensor, t: Int[Tensor, " b"], noise: Tensor) -> Float[Tensor, "b 3 h w"]:
         """sqrt(alphas_cumprod) noise - sqrt(1 - alphas_cumprod) x0 (Salimans & Ho, arXiv 2202.00512, appendix D)."""
         signal, spread = self.signal_and_spread(t)
         return signal * noise - spread * x0
 
-    def x0_from_v(self, x: Tensor, t: Int[Tensor, " b"], v: Tensor) -> Float32[Tensor, "b 3 h w"]:
+    def x0_from_v(self, x: Tensor, t: Int[Tensor, " b"], v: Tensor) -> Float[Tensor, "b 3 h w"]:
         """sqrt(alphas_cumprod) x_t - sqrt(1 - alphas_cumprod) v, not clipped (ibid.)."""
         signal, spread = self.signal_and_spread(t)
         return signal * x - spread * v

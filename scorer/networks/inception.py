@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32, Float64, UInt8
@@ -29,6 +29,7 @@ from submission.paths import cache_home
 AT_ONCE = {"cpu": 8}
 
 
+@runtime_checkable
 class Inception(Protocol):
     """What the scorer needs of a feature network: `name` of the protocol, `sha256` of the weights, two functions.
 

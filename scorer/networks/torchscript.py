@@ -11,7 +11,8 @@ import math
 import pickle
 import zipfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NoReturn
+from io import BufferedReader, BytesIO
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -106,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(str(pid[2]), pid[1])
 
 
-def tensors_of(file: BinaryIO) -> dict[str, Tensor]:
+def tensors_of(file: BytesIO | BufferedReader) -> dict[str, Tensor]:
     """Every tensor that is an attribute of a module, by its path in the tree of modules, such as `layers.conv.weight`.
 
     What `torch.jit.load(file).state_dict()` has is among them. No code of the file runs. Raises NotTensors for what

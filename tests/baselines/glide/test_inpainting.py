@@ -54,6 +54,7 @@ def test_known_pixels_stay_and_the_others_are_drawn(image: np.ndarray, fill: np.
     ("image_size", "mask_size", "message"),
     [(32, 16, "16×16 .* 32×32"), (16, 16, "draw 32×32"), (32, 0, "nothing to fill")],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_sizes_are_refused(image_size: int, mask_size: int, message: str, weights: Path) -> None:
     image = np.zeros((image_size, image_size, 3), np.uint8)
     fill = np.ones((mask_size, mask_size), bool) if mask_size else np.zeros((32, 32), bool)

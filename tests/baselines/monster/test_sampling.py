@@ -34,6 +34,7 @@ def conditions(values: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.zeros(len(values), 3, 4), torch.tensor(values)[:, None].expand(-1, 4)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_it_draws_the_distribution_that_the_network_knows():
     noise = torch.randn(512, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     drawn = sample(
@@ -47,6 +48,7 @@ def test_it_draws_the_distribution_that_the_network_knows():
     assert drawn.std().item() == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_guidance_moves_away_from_no_prompt():
     noise = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     text, empty = conditions([1.0] * 64), conditions([0.0])
@@ -58,6 +60,7 @@ def test_guidance_moves_away_from_no_prompt():
     assert guided.mean().item() == pytest.approx(3.0, abs=0.05)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_images_do_not_depend_on_their_neighbours():
     noise = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     text, empty = conditions([1.0, -1.0, 0.5, 2.0]), conditions([0.0])

@@ -52,6 +52,7 @@ def test_identical_pairs() -> None:
     assert torch.allclose(ssim(images, images), torch.ones(2), atol=1e-6)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_that_would_broadcast_are_refused() -> None:
     images, references = pairs(2, 64, 64)
     for metric in (psnr, ssim):

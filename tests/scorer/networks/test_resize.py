@@ -131,6 +131,7 @@ def test_some_at_a_time_are_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     torch.testing.assert_close(clean_fid_resize(images, 299), whole[2], rtol=0, atol=1e-4)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_only_uint8_batches() -> None:
     with pytest.raises(TypeError, match="uint8"):
         clean_fid_resize(torch.zeros(1, 3, 8, 8), 299)
