@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -120,7 +120,7 @@ class UNet(nn.Module):
         *,
         known: Float32[Tensor, "b 4 h w"] | None = None,
         low_res: Float32[Tensor, "b 3 h2 w2"] | None = None,
-    ) -> Float32[Tensor, "b 6 h w"]:
+    ) -> Float[Tensor, "b 6 h w"]:
         """eps or x_0 in the first three channels, v (-1 … 1 from posterior to beta) in the others.
 
         Args:

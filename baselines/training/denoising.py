@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,8 +16,8 @@ Prediction = Literal["v_prediction", "epsilon"]
 
 
 def q_sample(
-    x0: Float32[Tensor, "b c h w"], noise: Float32[Tensor, "b c h w"], alphas_cumprod: Float32[Tensor, " b"]
-) -> Float32[Tensor, "b c h w"]:
+    x0: Float[Tensor, "b c h w"], noise: Float[Tensor, "b c h w"], alphas_cumprod: Float[Tensor, " b"]
+) -> Float[Tensor, "b c h w"]:
     """x_t of q(x_t | x_0) (Ho et al., arXiv 2006.11239, equation 4)."""
     a = alphas_cumprod.view(-1, 1, 1, 1)
     return a.sqrt() * x0 + (1 - a).sqrt() * noise
@@ -25,10 +25,10 @@ def q_sample(
 
 def target_of(
     prediction: Prediction,
-    x0: Float32[Tensor, "b c h w"],
-    noise: Float32[Tensor, "b c h w"],
-    alphas_cumprod: Float32[Tensor, " b"],
-) -> Float32[Tensor, "b c h w"]:
+    x0: Float[Tensor, "b c h w"],
+    noise: Float[Tensor, "b c h w"],
+    alphas_cumprod: Float[Tensor, " b"],
+) -> Float[Tensor, "b c h w"]:
     """The noise, or the velocity √ᾱ ε − √(1 − ᾱ) x_0 (Salimans & Ho, arXiv 2202.00512, appendix D)."""
     if prediction == "epsilon":
         return noise
@@ -38,10 +38,10 @@ def target_of(
 
 def x0_of(
     prediction: Prediction,
-    output: Float32[Tensor, "b c h w"],
-    x_t: Float32[Tensor, "b c h w"],
-    alphas_cumprod: Float32[Tensor, " b"],
-) -> Float32[Tensor, "b c h w"]:
+    output: Float[Tensor, "b c h w"],
+    x_t: Float[Tensor, "b c h w"],
+    alphas_cumprod: Float[Tensor, " b"],
+) -> Float[Tensor, "b c h w"]:
     """The estimate of x_0 that a network's output amounts to; differentiable by the output."""
     a = alphas_cumprod.view(-1, 1, 1, 1)
     if prediction == "epsilon":
@@ -49,16 +49,14 @@ def x0_of(
     return a.sqrt() * x_t - (1 - a).sqrt() * output
 
 
-def min_snr_weight(
-    prediction: Prediction, alphas_cumprod: Float32[Tensor, " b"], gamma: float
-) -> Float32[Tensor, " b"]:
+def min_snr_weight(prediction: Prediction, alphas_cumprod: Float[Tensor, " b"], gamma: float) -> Float[Tensor, " b"]:
     """min(SNR, γ) in units of the target's own error (Hang et al., arXiv 2303.09556, section 3.4)."""
     snr = alphas_cumprod / (1 - alphas_cumprod)
     return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
 
 
 def denoising_loss(
-    output: Float32[Tensor, "b c h w"], target: Float32[Tensor, "b c h w"], weight: Float32[Tensor, " b"] | None = None
+    output: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], weight: Float[Tensor, " b"] | None = None
 ) -> Float[Tensor, ""]:
     """Squared error, each example by its weight; divided by their mean, so that weights do not change the rate."""
     if weight is None:
@@ -67,9 +65,9 @@ def denoising_loss(
 
 
 def posterior_kl(
-    x0: Float32[Tensor, "b c h w"],
-    mean: Float32[Tensor, "b c h w"],
-    std: Float32[Tensor, "b c h w"],
+    x0: Float[Tensor, "b c h w"],
+    mean: Float[Tensor, "b c h w"],
+    std: Float[Tensor, "b c h w"],
     least_std: float = 0.05,
 ) -> Float[Tensor, ""]:
     """KL(N(x0, σ²) ‖ N(mean, σ²)) per value in nats: an estimate of x_0 against the autoencoder's posterior.
@@ -80,7 +78,7 @@ def posterior_kl(
     return (0.5 * ((x0 - mean) / std.clamp(min=least_std)).square()).mean()
 
 
-def least_noised(alphas_cumprod: Float32[Tensor, " b"], fraction: float) -> Tensor:
+def least_noised(alphas_cumprod: Float[Tensor, " b"], fraction: float) -> Tensor:
     """The places, int64, of that fraction of a batch (one at least) whose noise is the least."""
     count = max(1, round(fraction * len(alphas_cumprod)))
     return torch.topk(alphas_cumprod, count).indices

@@ -7,7 +7,7 @@ the two had a gradient. Here each reaches the network through its estimate of x_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -55,6 +55,7 @@ class Objective:
         return self.augment_from is not None or self.alignment_weight > 0
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """The pictures themselves, uint8 (n, 3, h, w): a tensor, or what reads them when asked."""
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torchmetrics
@@ -30,6 +30,7 @@ VGG_TAPS = (4, 9, 16, 23, 30)  # layers of torchvision's `features` after which 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
+@runtime_checkable
 class FeatureNetwork(Protocol):
     """A frozen network whose features a distance or an alignment compares."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -37,6 +37,7 @@ LOG_STEPS = 100  # in a row of the log
 Validate = Callable[[nn.Module], dict[str, float]]  # "loss", which decides, and other numbers to log
 
 
+@runtime_checkable
 class Loss(Protocol):
     """What a model is trained on.
 
@@ -55,6 +56,7 @@ class Loss(Protocol):
     ) -> tuple[Tensor, Numbers]: ...
 
 
+@runtime_checkable
 class Preview(Protocol):
     """A picture at `path` of what the averaged model draws."""
 

@@ -90,7 +90,7 @@ class SplitScores:
         # Rounding leaves −1e-17 or so of a class that only left-out images were of.
         return _scores(counts, totals.clamp(min=0.0), entropies)
 
-    def spares(self, groups: Sequence[Int64[Tensor, " k"]]) -> bool:
+    def spares(self, groups: Sequence[Int64[Tensor, " _"]]) -> bool:
         """Whether every split has an image left without any one of `groups` of images."""
         counts = [torch.bincount(self._split_of[rows], minlength=len(self.splits)) for rows in groups]
         return bool((torch.bincount(self._split_of) - torch.stack(counts) > 0).all())

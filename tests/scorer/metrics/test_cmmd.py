@@ -39,6 +39,7 @@ def test_zero_for_the_same_and_more_for_the_more_different() -> None:
     assert values == sorted(values)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="CMMD"):
         cmmd(torch.ones(0, 4), torch.ones(3, 4))

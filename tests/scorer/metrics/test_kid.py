@@ -74,6 +74,7 @@ def test_a_paired_submission_is_below_zero_as_a_rule() -> None:
     assert 8 <= unpaired <= 24
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         kernel_inception_distance(features(1, 0), features(5, 1))
