@@ -64,8 +64,8 @@ help:  ## show this list
 	    ARGS "$${ARGS:--  (more options for the command behind the target)}" \
 	    SCORER_ARGS "$${SCORER_ARGS:--  (more options for the scorer)}" \
 	    GUIDANCE "$$GUIDANCE" \
-	    CAPTIONS "$${CAPTIONS:--  (coco2014: its captions_val2014.json)}" \
-	    IMAGES "$${IMAGES:--  (coco2014: the folder of its images)}" N "$$N  (coco2014: how many of them)" \
+	    CAPTIONS "$${CAPTIONS:--  (for make data: the file of captions that the data are made of)}" \
+	    IMAGES "$${IMAGES:--  (for make data: the folder of their images)}" N "$$N  (for make data: how many of them)" \
 	    FORMAT "$$FORMAT  (of make table: markdown or csv)" \
 	    CHECK_ARGS "$${CHECK_ARGS:--  (more options for the gate, such as --junit FILE)}" \
 	    CONSTRAINTS "$${CONSTRAINTS:--  (the newest versions that pyproject.toml allows)}" \

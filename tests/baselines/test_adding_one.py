@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from project_copy import project_copy, run
 
-ROOT = Path(__file__).resolve().parents[2]
 ROW = """    "stripes": Model(
         "baselines.stripes.pipeline",
         "stripes, as many as asked for",
@@ -58,15 +54,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project, without weights, with the generator `stripes` in it."""
-    root = tmp_path / "project"
-    root.mkdir()
-    for room in ("submission", "baselines"):
-        made = shutil.ignore_patterns("__pycache__", "out", "weights", "samples")
-        shutil.copytree(ROOT / room, root / room, ignore=made)
-    for name in ("competitions", "scorer", "leaderboard"):
-        (root / name).symlink_to(ROOT / name)
-    for name in ("drawoff.py", "targets.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, root)
+    root = project_copy(tmp_path / "project", "submission", "baselines", without=("weights", "samples"))
     registry = root / "baselines" / "registry.py"
     text = registry.read_text(encoding="utf-8")
     begin = "MODELS: dict[str, Model] = {\n"
@@ -80,23 +68,17 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_folder_and_a_row_are_all(project: Path) -> None:
-    environment = {**os.environ, "MODEL": "stripes", "DEVICE": "cpu", "COLUMNS": "200", "LIMIT": "3"}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(project), "DRAWOFF_DATA": str(project / "data")}
     (project / "data" / "bestiary").mkdir(parents=True)  # the training set, which nothing here reads
     (project / "data" / "bestiary" / "train_info.json").write_text("{}", encoding="utf-8")
-
-    def run(*words: str) -> str:
-        done = subprocess.run([sys.executable, *words], cwd=project, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    (row,) = [line for line in run("-m", "baselines", "--list").splitlines() if line.split()[:1] == ["stripes"]]
+    (row,) = [
+        line for line in run(project, "-m", "baselines", "--list").splitlines() if line.split()[:1] == ["stripes"]
+    ]
     assert "no baselines/weights/stripes.json" in row
     assert "stripes, as many as asked for" in row
-    assert "stripes" in run("drawoff.py")
-    run("drawoff.py", "train", "stripes")
-    assert run("targets.py", "submission").count("3 drawn now") == 1
+    assert "stripes" in run(project, "drawoff.py")
+    run(project, "drawoff.py", "train", "stripes")
+    assert run(project, "targets.py", "submission", MODEL="stripes", LIMIT="3").count("3 drawn now") == 1
     manifest = json.loads((project / "submission" / "out" / "bestiary" / "stripes" / "submission.json").read_bytes())
     assert (manifest["model"], manifest["settings"]["steps"]) == ("stripes", 8)
-    run("-m", "baselines", "stripes", "--steps", "2", "--limit", "1", "--out", "two")
+    run(project, "-m", "baselines", "stripes", "--steps", "2", "--limit", "1", "--out", "two")
     assert json.loads((project / "two" / "submission.json").read_bytes())["settings"]["steps"] == 2

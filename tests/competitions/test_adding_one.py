@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from project_copy import project_copy, run
 
-ROOT = Path(__file__).resolve().parents[2]
 TOML = """
 [competition]
 name = "discs"
@@ -58,15 +54,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project with the competition `discs` in it."""
-    root = tmp_path / "project"
-    root.mkdir()
-    for room in ("submission", "competitions", "leaderboard"):
-        made = shutil.ignore_patterns("__pycache__", "out", "leaderboard.*", "*.lock")
-        shutil.copytree(ROOT / room, root / room, ignore=made)
-    for name in ("scorer", "baselines"):
-        (root / name).symlink_to(ROOT / name)
-    for name in ("drawoff.py", "targets.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, root)
+    root = project_copy(tmp_path / "project", "submission", "competitions", "leaderboard")
     (root / "competitions" / "discs").mkdir()
     for name, text in (("competition.toml", TOML), ("prepare.py", PREPARE)):
         (root / "competitions" / "discs" / name).write_text(text, encoding="utf-8")
@@ -74,18 +62,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_one_folder_is_all(project: Path) -> None:
-    environment = {**os.environ, "COMPETITION": "discs", "MODEL": "noise", "DEVICE": "cpu"}
-    environment |= {"DRAWOFF_DATA": str(project / "data"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(project)}
-
-    def run(*words: str) -> str:
-        done = subprocess.run([sys.executable, *words], cwd=project, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    run("targets.py", "data")
-    assert "here      references" in run("-m", "submission", "data", "--competition", "discs")
-    assert "noise" in run("targets.py", "score")
-    assert "ok: " in run("-m", "submission", "check", "submission/out/discs/noise", "--competition", "discs")
+    run(project, "targets.py", "data", COMPETITION="discs")
+    assert "here      references" in run(project, "-m", "submission", "data", "--competition", "discs")
+    assert "noise" in run(project, "targets.py", "score", COMPETITION="discs", MODEL="noise")
+    checked = run(project, "-m", "submission", "check", "submission/out/discs/noise", "--competition", "discs")
+    assert "ok: " in checked
     with (project / "leaderboard" / "leaderboard.csv").open(encoding="utf-8", newline="") as board:
         (row,) = csv.DictReader(board)
     assert (row["competition"], row["name"], row["n"]) == ("discs", "noise", "12")

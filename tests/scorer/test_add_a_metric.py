@@ -5,17 +5,12 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from project_copy import ROOT, project_copy, run
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("submission", "scorer", "leaderboard")
 ROW = '        Metric("ssim",'
 FILE = '''"""The mean squared error of each image against its reference, averaged over images."""
 
@@ -42,10 +37,7 @@ class MeanSquaredError(PerPair):
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of the rooms with a seventh metric."""
-    copy = tmp_path / "tree"
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__", "out", "leaderboard.*"))
-    (copy / "competitions").symlink_to(ROOT / "competitions")
+    copy = project_copy(tmp_path / "tree", "submission", "scorer", "leaderboard")
     rows = copy / "submission" / "metrics.py"
     row = '        Metric("mse", "MSE", higher_is_better=False, digits=4, low=0, high=1),\n'
     text = rows.read_text()
@@ -74,26 +66,20 @@ def test_a_row_and_a_file_are_enough(
     )
     judged += "mse = 0.5\n[marks]\nmse = 1\n[rules.bounds]\nmse = [0, 0.5]\n"
     toml.write_text(toml.read_text().split("gate =")[0] + judged)
-    environment = {**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "200"}
-
-    def run(*words: str) -> str:
-        command = [sys.executable, "-P", "-m", *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    printed = run("scorer", str(entry), "--competition", str(toml), "--json", "card.json", "--csv", "images.csv")
+    card_file, per_image = tmp_path / "card.json", tmp_path / "images.csv"
+    scored = ("-m", "scorer", str(entry), "--competition", str(toml), "--json", str(card_file), "--csv", str(per_image))
+    printed = run(tree, *scored)
     assert "MSE ↓" in printed
-    card = json.loads((tmp_path / "card.json").read_text())
+    card = json.loads(card_file.read_text())
     assert list(card["scores"])[-2:] == ["mse", "ssim"]
     score = card["scores"]["mse"]
-    images = list(csv.DictReader((tmp_path / "images.csv").read_text().splitlines()))
+    images = list(csv.DictReader(per_image.read_text().splitlines()))
     assert sum(float(image["mse"]) for image in images) / 12 == pytest.approx(score["value"], abs=1e-6)
     assert 0 < score["low"] < score["value"] < score["high"]
     assert (card["tiers"][0]["passed"], card["mark"]["value"]) == (True, 80.0)
     assert [rule["passed"] for rule in card["suspicions"]["rules"] if rule["rule"] == "bounds.mse"] == [True]
 
-    shown = run("leaderboard", "show")  # with the shipped rows, which know six
+    shown = run(tree, "-m", "leaderboard", "show")  # with the shipped rows, which know six
     assert "MSE" in shown
     assert f"{score['value']:.4f}" in shown
     assert "monster" in shown
