@@ -48,9 +48,9 @@ def point(request: Request, study: Path, name: str, curve: str, *, overwrite: bo
     drawn, scorecard = measured(request, study, name, overwrite=overwrite)
     assert drawn.manifest is not None
     settings, fid = drawn.manifest.settings, scorecard.scores["fid"]
-    row = {"curve": curve, "steps": settings["steps"], "passes": passes(settings)}
-    row |= {metric: scorecard.scores[metric].value for metric in METRICS}
-    return row | {"fid_low": fid.low, "fid_high": fid.high, "n": scorecard.n} | (scorecard.accuracy or {})
+    scores = {metric: scorecard.scores[metric].value for metric in METRICS} | {"fid_low": fid.low, "fid_high": fid.high}
+    row = {"curve": curve, "steps": settings["steps"], "passes": passes(settings), "n": scorecard.n}
+    return {**row, **scores, **(scorecard.accuracy or {})}
 
 
 def figure(rows: pd.DataFrame, title: str) -> bytes:

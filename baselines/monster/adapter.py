@@ -1,8 +1,9 @@
 """A network's change by training, kept small: low-rank factors of the large weights, the small ones whole.
 
 Low-rank adaptation (Hu et al., arXiv 2106.09685, section 4.1) of linear maps, and of convolutions whose kernels are
-read as matrices of (out, in × height × width). It trains in place of the weights, is stored in half precision beside
-the network that it changes, and is added to its weights when they are loaded: it costs nothing when drawing.
+read as matrices of (out, in × height × width). It trains in place of the weights. It is stored beside the network that
+it changes, the factors in 8 bits with a scale for each rank, and added to the weights when they are loaded: it costs
+nothing when drawing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -19,7 +19,7 @@ from torch.nn.utils import parametrize
 from submission.errors import UsageError
 from submission.paths import readable
 
-UP, DOWN = ".up", ".down"
+UP, DOWN, SCALE = ".up", ".down", ".scale"
 
 
 class LowRank(nn.Module):
@@ -50,15 +50,19 @@ def attach(network: nn.Module, rank: int) -> None:
 
 
 def change(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What to store, float16, of the state of a network that `attach` has changed, by the bare network's names."""
+    """What to store of the state of a network that `attach` has changed, by the bare network's names."""
     tensors = {}
     for name, tensor in state.items():
-        parts = name.split(".")
-        if "parametrizations" not in parts:
+        module, parametrized, parameter = name.rpartition("parametrizations.")
+        if not parametrized:
             tensors[name] = tensor.half().contiguous()
-        elif parts[-1] != "original":  # module.parametrizations.weight.0.up
-            place = parts.index("parametrizations")
-            tensors[".".join([*parts[:place], parts[place + 1], parts[-1]])] = tensor.half().contiguous()
+        elif parameter.endswith(UP):  # module.parametrizations.weight.0.up
+            whole = f"{module}{parameter.partition('.')[0]}"
+            down = state[name.removesuffix(UP) + DOWN]
+            up_scale, down_scale = (part.abs().amax(dim, keepdim=True) / 127 for part, dim in ((tensor, 0), (down, 1)))
+            tensors[whole + UP] = (tensor / up_scale.clamp(min=1e-12)).round().to(torch.int8)
+            tensors[whole + DOWN] = (down / down_scale.clamp(min=1e-12)).round().to(torch.int8)
+            tensors[whole + SCALE] = up_scale.flatten() * down_scale.flatten()
     return tensors
 
 
@@ -70,21 +74,22 @@ def apply(network: nn.Module, file: Path) -> None:
     """
     tensors = load_file(file)
     for name, parameter in network.named_parameters():
-        factors = tensors.pop(name + UP, None), tensors.pop(name + DOWN, None)
-        whole = tensors.pop(name, None)
-        if whole is not None and whole.shape == parameter.shape and factors == (None, None):
-            parameter.copy_(whole)
-        elif whole is None and (product := _product(*factors, parameter)) is not None:
+        whole, up, down, scale = (tensors.pop(name + part, None) for part in ("", UP, DOWN, SCALE))
+        if whole is None and (product := _product(up, down, scale, parameter)) is not None:
             parameter.add_(product)
+        elif whole is not None and whole.shape == parameter.shape and up is down is scale is None:
+            parameter.copy_(whole)
         else:
             raise UsageError(f"{readable(file)} changes another network: it has not what belongs to {name}")
     if tensors:
         raise UsageError(f"{readable(file)} changes another network: it has {min(tensors)}, which is not in this one")
 
 
-def _product(up: Float[Tensor, "o r"] | None, down: Float[Tensor, "r i"] | None, parameter: Tensor) -> Tensor | None:
-    if up is None or down is None or up.dim() != 2 or down.dim() != 2 or parameter.dim() < 2:
+def _product(up: Tensor | None, down: Tensor | None, scale: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """Of factors (out, r) and (r, in) with a scale (r,), in the parameter's shape; None where they do not fit."""
+    if up is None or down is None or scale is None or parameter.dim() < 2:
         return None
-    if (len(up), down.shape[1]) != parameter.flatten(1).shape or up.shape[1] != len(down):
+    out, inner = parameter.flatten(1).shape
+    if (up.shape, down.shape) != ((out, len(scale)), (len(scale), inner)) or scale.dim() != 1:
         return None
-    return (up.float() @ down.float()).view_as(parameter)
+    return ((up * scale) @ down.float()).view_as(parameter)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_trainings import write_data
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -142,25 +142,23 @@ def test_an_attached_change_is_none_until_it_is_trained():
 
 
 def changed(rank: int) -> UNet2DConditionModel:
-    """A student whose every number is other than its teacher's, and one of float16."""
+    """A student whose every number is other than its teacher's."""
     network = unet()
     adapter.attach(network, rank)
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.requires_grad:
-                parameter.add_(0.02 * torch.randn_like(parameter)).copy_(parameter.half())
+                parameter.add_(0.05 * torch.randn_like(parameter))
     return network
 
 
 @pytest.mark.parametrize("rank", [2, 1000], ids=["factors", "whole"])
 def test_a_stored_change_makes_the_student_of_the_teacher(tmp_path, rank):
-    from safetensors.torch import save_file
-
     student, teacher = changed(rank), unet()
     save_file(adapter.change(student.state_dict()), tmp_path / "change.safetensors")
-    assert not torch.allclose(call(teacher), call(student), atol=1e-3)
+    before = (call(teacher) - call(student)).norm()
     adapter.apply(teacher, tmp_path / "change.safetensors")
-    assert torch.allclose(call(teacher), call(student), atol=1e-5)
+    assert (call(teacher) - call(student)).norm() < 0.02 * before
 
 
 @pytest.mark.parametrize(
@@ -170,13 +168,12 @@ def test_a_stored_change_makes_the_student_of_the_teacher(tmp_path, rank):
         lambda tensors: tensors.pop("conv_in.bias"),
         lambda tensors: tensors.update({"conv_in.bias": torch.zeros(3)}),
         lambda tensors: tensors.update({"conv_in.weight.down": torch.zeros(2, 3)}),
+        lambda tensors: tensors.update({"conv_in.weight.scale": torch.zeros(3)}),
         lambda tensors: tensors.update({"conv_in.weight": torch.zeros(16, 4, 3, 3)}),
         lambda tensors: tensors.update({"elsewhere": torch.zeros(3)}),
     ],
 )
 def test_the_change_of_another_network_is_refused(tmp_path, spoil):
-    from safetensors.torch import save_file
-
     tensors = adapter.change(changed(2).state_dict())
     spoil(tensors)
     save_file(tensors, tmp_path / "change.safetensors")
