@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from baselines import participant
+from baselines.diffusion.batches import filled
 from baselines.generator import Description, Generator, GeneratorError, call, checked_images, describe
 from baselines.hardware import Hardware, say_cost
 from baselines.registry import Recipe, hardware_for
@@ -172,9 +173,8 @@ def batches(
     """Each batch of prompts with its images."""
     for start in range(0, len(prompts), batch_size):
         batch = prompts[start : start + batch_size]
-        padded = [*batch, *[batch[-1]] * (batch_size - len(batch))]
-        texts = [prompt.text for prompt in padded]
-        seeds = [image_seed(seed, prompt.image_name) for prompt in padded]
+        texts = [prompt.text for prompt in filled(batch, batch_size)]
+        seeds = [image_seed(seed, prompt.image_name) for prompt in filled(batch, batch_size)]
         doing = f"{model} failed on {batch[0].image_name}"
         if len(batch) > 1:
             doing += f" (a batch of {len(batch)}, to {batch[-1].image_name})"

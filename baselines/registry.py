@@ -25,8 +25,8 @@ class Model:
     """A shipped baseline.
 
     Attributes:
-        target: `module` or `module:function`, imported only to load it. The function (`load` when not named) is called
-            as `load(competition, hardware, **options)` with a `Hardware` and the options that were given.
+        target: `module` or `module:name`, imported only to load it. The class or function (`load` when not named) is
+            called as `load(competition, hardware, **options)` with a `Hardware` and the options that were given.
         description: one line for `--list`.
         options: which of `options.OPTIONS` it takes.
         packages: what it imports beyond numpy and pillow. With torch among them, its pixels depend on the hardware.
@@ -66,7 +66,7 @@ MODELS: dict[str, Model] = {
         trainer="baselines.monster.train",
     ),
     "glide": Model(
-        "baselines.glide.pipeline",
+        "baselines.glide.pipeline:Glide",
         "GLIDE with classifier-free guidance: a small one for the bestiary, or OpenAI's files from a folder",
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "safetensors"),
@@ -83,7 +83,7 @@ MODELS: dict[str, Model] = {
         tolerates=("float32", "float16"),
     ),
     "vq": Model(
-        "baselines.vq_diffusion.pipeline",
+        "baselines.vq_diffusion.pipeline:VQDiffusion",
         "VQ-Diffusion: a small one for the bestiary, or microsoft/vq-diffusion-ithq from a folder or the hub's cache",
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
@@ -91,7 +91,7 @@ MODELS: dict[str, Model] = {
         trainer="baselines.vq_diffusion.train",
     ),
     "stable": Model(
-        "baselines.stable_diffusion.pipeline",
+        "baselines.stable_diffusion.pipeline:StableDiffusion",
         "Stable Diffusion: a small one for the bestiary, any other from a folder or the Hugging Face hub",
         options=("weights", "steps", "guidance_scale", "compile"),
         packages=("torch", "diffusers", "transformers", "safetensors"),
@@ -99,7 +99,7 @@ MODELS: dict[str, Model] = {
         trainer="baselines.stable_diffusion.train",
     ),
     "clip-guided": Model(
-        "baselines.clip_guided.pipeline",
+        "baselines.clip_guided.pipeline:ClipGuided",
         "an unconditional pixel diffusion that a CLIP pulls towards the prompt; three guides to choose from",
         options=("weights", "steps", "guidance_scale", "guide", "guidance_form"),
         packages=("torch", "diffusers", "safetensors"),

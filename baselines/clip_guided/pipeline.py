@@ -31,27 +31,31 @@ class ClipGuided:
     """The diffusion and one guide. `settings` and `weights` go into the manifest.
 
     Args:
-        folder: `unet/` as diffusers saves it, `guides/<name>.json` and `.safetensors`, `sampling.json`.
-        guide: a name in `guides/`, or `none`; None: the folder's default.
-        form: `normalised` or `raw`; None: the folder's default.
+        weights: a folder: `unet/` as diffusers saves it, `guides/<name>.json` and `.safetensors`, `sampling.json`.
         guidance_scale: None: the folder's, for this guide and form.
-        prompts: those to come, for the notes.
+        guide: a name in `guides/`, or `none`; None: the folder's default.
+        guidance_form: `normalised` or `raw`; None: the folder's default.
+
+    Raises:
+        MissingPart: the folder lacks a part.
+        UsageError: more steps than the diffusion was trained with, or options that do not go together.
     """
 
     def __init__(
         self,
-        folder: Pretrained,
+        competition: Competition,
         hardware: Hardware,
         *,
-        guide: str | None = None,
-        form: str | None = None,
+        weights: str | None = None,
         steps: int | None = None,
         guidance_scale: float | None = None,
-        prompts: Sequence[Prompt] = (),
+        guide: str | None = None,
+        guidance_form: str | None = None,
     ) -> None:
+        folder = Pretrained("clip-guided", weights)
         defaults = folder.sampling(needs=NEEDS)
         name = guide or defaults["guide"]
-        self._form = form or defaults["guidance_form"]
+        self._form = guidance_form or defaults["guidance_form"]
         steps = defaults["steps"] if steps is None else steps
         self.batch_size: int = defaults["batch_size"]
         # Whatever the batch: the guide's gradient carries a rounding on from step to step.
@@ -72,7 +76,7 @@ class ClipGuided:
         self._guide: Guide | None = None
         self.notes: list[str] = []
         if name == "none":
-            if guidance_scale is not None or form is not None:
+            if guidance_scale is not None or guidance_form is not None:
                 raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
         else:
             files = [folder.hashed(f"guides/{name}{suffix}") for suffix in (".json", ".safetensors")]
@@ -87,7 +91,7 @@ class ClipGuided:
             )
             on = "x_t" if self._guide.config.noised or self._form == "raw" else "predicted x_0"
             self.settings |= {"guidance_form": self._form, "guidance_scale": self._scale, "guide_sees": on}
-            self.notes = prompt_notes(self._guide, prompts)
+            self.notes = prompt_notes(self._guide, competition.prompts)
         self.weights = folder.sha256
 
     @torch.no_grad()
@@ -120,30 +124,3 @@ def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:
     unread = [prompt.image_name for prompt in prompts if guide.tokenizer.unknown(prompt.text)]
     what = f"{len(unread)} of {len(prompts)} prompts have words that the guide does not know: {some(unread)}"
     return [what] if unread else []
-
-
-def load(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    guide: str | None = None,
-    guidance_form: str | None = None,
-) -> ClipGuided:
-    """The shipped diffusion and guides, or those in the folder `weights`.
-
-    Raises:
-        MissingPart: the folder lacks a part.
-        UsageError: more steps than the diffusion was trained with, or options that do not go together.
-    """
-    return ClipGuided(
-        Pretrained("clip-guided", weights),
-        hardware,
-        guide=guide,
-        form=guidance_form,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        prompts=competition.prompts,
-    )

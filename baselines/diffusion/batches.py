@@ -1,10 +1,18 @@
-"""The same pixels in any batch, for models that a rounding can lead elsewhere."""
+"""The same pixels in any batch: parts of one size, the last of them filled up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
+
+
+def filled(items: Sequence[Item], size: int) -> list[Item]:
+    """`items` and as many more of the last one as make `size`: what comes of those is thrown away."""
+    return [*items, *[items[-1]] * (size - len(items))]
 
 
 def in_fixed_batches(
@@ -15,13 +23,11 @@ def in_fixed_batches(
     None: with as many as there are, once.
 
     Kernels round by their operands' shapes. Where a sample is drawn from what a network says, or moved by a gradient,
-    the last digit can decide the picture; so the last part is filled up with its last prompt, and what comes of the
-    filling is thrown away.
+    the last digit can decide the picture.
     """
     size = size or len(prompts)
     images = []
     for start in range(0, len(prompts), size):
-        some, their_seeds = list(prompts[start : start + size]), list(seeds[start : start + size])
-        filling = size - len(some)
-        images.append(draw(some + some[-1:] * filling, their_seeds + their_seeds[-1:] * filling)[: len(some)])
+        part = slice(start, start + size)
+        images.append(draw(filled(prompts[part], size), filled(seeds[part], size))[: len(prompts[part])])
     return np.concatenate(images)

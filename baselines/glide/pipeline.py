@@ -37,23 +37,28 @@ class Glide:
     """GLIDE in the form that `baselines.generator` describes.
 
     Args:
+        weights: a folder with OpenAI's or your own; None: the shipped ones.
         guidance: `classifier-free`, or `clip` for the gradient of the noised CLIP.
         steps: of the base model.
         guidance_scale: of the guidance named. With `clip`, the folder's `clip_guidance_scale` says how much
             classifier-free guidance there is beside it.
-        prompts: those to come, for the notes.
+
+    Raises:
+        MissingPart: the folder or a file of it is not there.
+        UsageError: a file is no checkpoint of this model, or `steps` is more than the model knows.
     """
 
     def __init__(
         self,
-        folder: Folder,
+        competition: Competition,
         hardware: Hardware,
         *,
+        weights: str | None = None,
         guidance: Literal["classifier-free", "clip"] = "classifier-free",
         steps: int | None = None,
         guidance_scale: float | None = None,
-        prompts: Sequence[Prompt] = (),
     ) -> None:
+        folder = Folder.open(weights)
         self._defaults = defaults = folder.config.sampling
         self._device = torch.device(hardware.device)
         self._steps = defaults.steps if steps is None else steps
@@ -82,9 +87,9 @@ class Glide:
         if by_clip:
             self.settings["classifier_free_scale"] = self._classifier_free_scale
         self.weights = dict(folder.sha256)
-        self.notes = folder.notes + prompt_notes(self._tokenizer, prompts)
+        self.notes = folder.notes + prompt_notes(self._tokenizer, competition.prompts)
         if by_clip:
-            self.notes += prompt_notes(self._clip_tokenizer, prompts, for_whom=" for CLIP")
+            self.notes += prompt_notes(self._clip_tokenizer, competition.prompts, for_whom=" for CLIP")
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -135,51 +140,9 @@ def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Pro
     )
 
 
-def load(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-) -> Glide:
-    """GLIDE with classifier-free guidance: the shipped weights, or the folder `weights` with OpenAI's or your own.
-
-    Raises:
-        MissingPart: the folder or a file of it is not there.
-        UsageError: a file is no checkpoint of this model, or `steps` is more than the model knows.
-    """
-    return _load(competition, hardware, "classifier-free", weights, steps, guidance_scale)
-
-
-def load_clip_guided(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-) -> Glide:
-    """GLIDE with CLIP guidance; `guidance_scale` is that of CLIP's gradient. Otherwise as `load`."""
-    return _load(competition, hardware, "clip", weights, steps, guidance_scale)
-
-
-def _load(
-    competition: Competition,
-    hardware: Hardware,
-    guidance: Literal["classifier-free", "clip"],
-    weights: str | None,
-    steps: int | None,
-    guidance_scale: float | None,
-) -> Glide:
-    return Glide(
-        Folder.open(weights),
-        hardware,
-        guidance=guidance,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        prompts=competition.prompts,
-    )
+def load_clip_guided(competition: Competition, hardware: Hardware, **options: Any) -> Glide:
+    """GLIDE with CLIP guidance; `guidance_scale` is that of CLIP's gradient."""
+    return Glide(competition, hardware, guidance="clip", **options)
 
 
 def diffusion_of(config: UNetConfig, spacing: str | None = None) -> Diffusion:

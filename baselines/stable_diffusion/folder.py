@@ -38,26 +38,32 @@ MODEL_INDEX = {
 
 @dataclass(frozen=True)
 class Parts:
-    """What a Stable Diffusion is made of, on the CPU; `sha256` of each file of weights by its name."""
+    """What a Stable Diffusion is made of, on the CPU, and the folder that it was read from."""
 
     vae: AutoencoderKL
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     unet: UNet2DConditionModel
     scheduler: DPMSolverMultistepScheduler
-    sha256: dict[str, str]
+    folder: Pretrained
 
 
-def load_parts(folder: Pretrained, dtype: torch.dtype) -> Parts:
-    """The networks, and DPM-Solver++(2M) on the folder's noise schedule.
+def load_parts(weights: str | None, dtype: torch.dtype) -> Parts:
+    """A Stable Diffusion by its name (`Pretrained`), the shipped one for None; DPM-Solver++(2M) on its noise schedule.
 
     UNet and autoencoder in `dtype`, the text encoder in float32, which costs nothing, as a prompt is encoded once. A
     safety checker and its feature extractor are not read.
 
     Raises:
-        MissingPart: a part's safetensors are not there.
-        UsageError: weights do not fit their network.
+        MissingPart: it, a part of it or a part's safetensors are not there.
+        UsageError: it is another kind of pipeline, weights do not fit their network, or a shared part is not the one
+            that it was made for.
     """
+    index = Pretrained("stable", weights).file("model_index.json")
+    kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    if kind != MODEL_INDEX["_class_name"]:
+        raise UsageError(f"{readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
+    folder = Pretrained("stable", weights, (*MODELS, "tokenizer", "scheduler"))
     networks = {
         part: folder.network(
             part, kind, use_safetensors=True, dtype=torch.float32 if part == "text_encoder" else dtype
@@ -66,21 +72,7 @@ def load_parts(folder: Pretrained, dtype: torch.dtype) -> Parts:
     }
     config = DPMSolverMultistepScheduler.load_config(folder.part("scheduler"), local_files_only=True)
     tokenizer = folder.load("tokenizer", CLIPTokenizer)
-    return Parts(tokenizer=tokenizer, scheduler=dpm_solver(config), sha256=folder.sha256, **networks)
-
-
-def open_folder(weights: str | None) -> Pretrained:
-    """A Stable Diffusion by its name (`Pretrained`), the shipped one for None.
-
-    Raises:
-        MissingPart: it or a part of it is not there.
-        UsageError: it is another kind of pipeline, or a shared part is not the one it was made for.
-    """
-    index = Pretrained("stable", weights).file("model_index.json")
-    kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
-    if kind != MODEL_INDEX["_class_name"]:
-        raise UsageError(f"{readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
-    return Pretrained("stable", weights, (*MODELS, "tokenizer", "scheduler"))
+    return Parts(tokenizer=tokenizer, scheduler=dpm_solver(config), folder=folder, **networks)
 
 
 def assemble(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import chosen
-from baselines.stable_diffusion.folder import Parts, load_parts, open_folder
+from baselines.stable_diffusion.folder import load_parts
 from baselines.stable_diffusion.sampling import denoise
 from submission import Competition, Prompt
 from submission.errors import UsageError, some
@@ -34,25 +33,34 @@ PROMPTS_KEPT = 4096
 
 
 class StableDiffusion:
-    """Stable Diffusion. `settings`, `weights` and `notes` go into the manifest.
+    """The shipped small one for the bestiary; any other from `weights`, a folder or `owner/name` on the hub.
+
+    A `sampling.json` in the folder says how many steps, what guidance_scale and what batch_size suit it, and may name a
+    fixed_batch (`in_fixed_batches`). `settings`, `weights` and `notes` go into the manifest.
 
     Args:
-        parts: as `load_parts` reads them; UNet and decoder compute in the precision that they have there.
-        defaults: `steps`, `guidance_scale` and `batch_size`; with `fixed_batch` the networks are given so many prompts
-            at a time whatever the batch (`in_fixed_batches`).
         compile: let torch.compile make faster kernels of UNet and decoder, in a minute or two.
-        prompts: those to come, for the notes.
+
+    Raises:
+        MissingPart: the folder or a part of it is not there.
+        UsageError: it is no Stable Diffusion, or more steps than it was trained with.
     """
 
     def __init__(
         self,
-        parts: Parts,
+        competition: Competition,
         hardware: Hardware,
-        defaults: dict[str, Any],
         *,
+        weights: str | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
         compile: bool = False,
-        prompts: Sequence[Prompt] = (),
     ) -> None:
+        parts = load_parts(weights, hardware.dtype)
+        defaults = chosen(parts.folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
+        known = parts.scheduler.config.num_train_timesteps
+        if defaults["steps"] > known:
+            raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
         self._device = torch.device(hardware.device)
         self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
         self.batch_size: int = defaults["batch_size"]
@@ -71,8 +79,8 @@ class StableDiffusion:
             "guidance_scale": self._guidance_scale,
             "sampler": "dpmsolver++ 2M",
         } | ({"compile": True} if compile else {})
-        self.weights = dict(parts.sha256)
-        self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(prompts)]
+        self.weights = parts.folder.sha256
+        self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(competition.prompts)]
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -102,30 +110,3 @@ class StableDiffusion:
         length = self._tokenizer.model_max_length
         long = [p.image_name for p in prompts if len(self._tokenizer(p.text)["input_ids"]) > length]
         return [f"{len(long)} prompts are longer than {length} tokens and were cut: {some(long)}"] if long else []
-
-
-def load(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    compile: bool = False,
-) -> StableDiffusion:
-    """The shipped small one for the bestiary; any other from `weights`, a folder or `owner/name` on the hub.
-
-    A `sampling.json` in the folder says how many steps, what guidance_scale and what batch_size suit it, and may name a
-    fixed_batch.
-
-    Raises:
-        MissingPart: the folder or a part of it is not there.
-        UsageError: it is no Stable Diffusion, or more steps than it was trained with.
-    """
-    folder = open_folder(weights)
-    parts = load_parts(folder, hardware.dtype)
-    defaults = chosen(folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
-    known = parts.scheduler.config.num_train_timesteps
-    if defaults["steps"] > known:
-        raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
-    return StableDiffusion(parts, hardware, defaults, compile=compile, prompts=competition.prompts)

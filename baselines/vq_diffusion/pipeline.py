@@ -36,15 +36,27 @@ DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "batch
 
 
 class VQDiffusion:
-    """A trained VQ-Diffusion model. `settings` and `weights` go into the manifest.
+    """The shipped one for the bestiary, another from the folder or hub id `weights`.
 
-    The hub's own model is older than safetensors: of its pickles only the weights are read (weights_only=True, as
-    diffusers and transformers always do). diffusers' own loading of the whole folder does not work.
+    `settings` and `weights` go into the manifest. The hub's own model is older than safetensors: of its pickles only
+    the weights are read (weights_only=True, as diffusers and transformers always do). diffusers' own loading of the
+    whole folder does not work.
+
+    Raises:
+        MissingPart: the weights are not there, or lack a part.
+        UsageError: more steps than the model was trained with.
     """
 
     def __init__(
-        self, folder: Pretrained, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
+        self,
+        competition: Competition,
+        hardware: Hardware,
+        *,
+        weights: str | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
     ) -> None:
+        folder = Pretrained("vq", weights, PARTS)
         self._scheduler: VQDiffusionScheduler = folder.load("scheduler", VQDiffusionScheduler)
         trained = self._scheduler.config.num_train_timesteps
         if steps is not None and steps > trained:
@@ -97,20 +109,3 @@ class VQDiffusion:
                 truncation_rate=self._truncation_rate,
             )
             return to_arrays(decode(self._vqvae, codes))
-
-
-def load(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-) -> VQDiffusion:
-    """The VQ-Diffusion of `competition`: the shipped one for the bestiary, another from the folder or hub id `weights`.
-
-    Raises:
-        MissingPart: the weights are not there, or lack a part.
-        UsageError: more steps than the model was trained with.
-    """
-    return VQDiffusion(Pretrained("vq", weights, PARTS), hardware, steps=steps, guidance_scale=guidance_scale)

@@ -26,7 +26,7 @@ def assert_near(found: np.ndarray, expected: np.ndarray, precision: str) -> None
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-@pytest.mark.parametrize("load", [pipeline.load, pipeline.load_clip_guided])
+@pytest.mark.parametrize("load", [pipeline.Glide, pipeline.load_clip_guided])
 def test_pictures(weights: Path, tiny_competition: Callable, load: Callable, precision: str) -> None:
     competition = tiny_competition(2)
     options = {"weights": str(weights), "steps": 2}

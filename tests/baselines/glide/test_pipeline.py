@@ -27,7 +27,7 @@ def competition(tiny_competition: Callable[..., Competition]) -> Competition:
     return tiny_competition(n=2)
 
 
-@pytest.fixture(params=["load", "load_clip_guided"])
+@pytest.fixture(params=["Glide", "load_clip_guided"])
 def load(request: pytest.FixtureRequest) -> Callable:
     return getattr(pipeline, request.param)
 
@@ -45,7 +45,7 @@ def test_an_image_depends_on_its_own_prompt_and_seed(load: Callable, competition
 
 
 def test_the_manifest_learns_what_decides_the_pixels(competition: Competition, weights: Path) -> None:
-    glide = pipeline.load(competition, CPU, weights=str(weights), steps=3, guidance_scale=2.0)
+    glide = pipeline.Glide(competition, CPU, weights=str(weights), steps=3, guidance_scale=2.0)
     description = describe("glide", glide)
     assert description.batch_size == 2
     assert description.settings["steps"] == 3
@@ -77,7 +77,7 @@ def test_both_guidances_come_together(competition: Competition, weights: Path) -
     (weights / "glide.json").write_text(json.dumps(config))
     assert read_config(weights / "glide.json").sampling.clip_guidance_scale == 3.0
     both = pipeline.load_clip_guided(competition, CPU, weights=str(weights))
-    free = pipeline.load(competition, CPU, weights=str(weights), guidance_scale=3.0)
+    free = pipeline.Glide(competition, CPU, weights=str(weights), guidance_scale=3.0)
     images = [glide.generate(PROMPTS, [1, 2]) for glide in (alone, both, free)]
     assert not np.array_equal(images[1], images[0])
     assert not np.array_equal(images[1], images[2])
@@ -85,15 +85,15 @@ def test_both_guidances_come_together(competition: Competition, weights: Path) -
 
 def test_no_clip_gradient_is_no_guidance(competition: Competition, weights: Path) -> None:
     off = pipeline.load_clip_guided(competition, CPU, weights=str(weights), guidance_scale=0.0)
-    plain = pipeline.load(competition, CPU, weights=str(weights), guidance_scale=1.0)
+    plain = pipeline.Glide(competition, CPU, weights=str(weights), guidance_scale=1.0)
     assert np.array_equal(off.generate(PROMPTS, [1, 2]), plain.generate(PROMPTS, [1, 2]))
 
 
 def test_a_prompt_that_is_cut_is_noted(competition: Competition, weights: Path) -> None:
-    notes = pipeline.load(competition, CPU, weights=str(weights)).notes
+    notes = pipeline.Glide(competition, CPU, weights=str(weights)).notes
     assert notes == ["2 of 2 prompts are longer than 12 tokens and were cut: 0_main.png, 1_main.png"]
 
 
 def test_more_steps_than_the_model_knows_are_refused(competition: Competition, weights: Path) -> None:
     with pytest.raises(UsageError, match="1001 steps"):
-        pipeline.load(competition, CPU, weights=str(weights), steps=1001)
+        pipeline.Glide(competition, CPU, weights=str(weights), steps=1001)

@@ -138,7 +138,7 @@ def test_the_trainings_make_a_folder_that_draws_and_inpaints(
     assert config.sampling == sampling
     assert config.clip.logit_scale == pytest.approx(14.3, abs=0.1)
     competition = tiny_competition(2)
-    for load in (pipeline.load, pipeline.load_clip_guided):
+    for load in (pipeline.Glide, pipeline.load_clip_guided):
         images = load(competition, CPU, weights=str(out)).generate(["red slime", "blue bat"], [0, 1])
         assert images.shape == (2, 64, 64, 3)
     folder = Folder.open(str(out))

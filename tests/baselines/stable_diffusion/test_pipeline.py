@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,12 +22,13 @@ from baselines.diffusion.noise import randn, seeded_generators
 from baselines.draw import Request, draw
 from baselines.hardware import Hardware
 from baselines.registry import recipe
-from baselines.stable_diffusion.folder import load_parts, open_folder
-from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
+from baselines.stable_diffusion.folder import load_parts
+from baselines.stable_diffusion.pipeline import StableDiffusion
 from submission import Competition, CompetitionError, MissingPart
 from submission.errors import UsageError
 
 CPU = Hardware("cpu", "float32", "a test")
+NO_PROMPTS = SimpleNamespace(prompts=())  # all of a competition that it looks at
 
 PROMPTS = ["a red bat", "a blue cat on a hat", "", "a red bat"]
 SEEDS = [1, 2**63, 3, 4]
@@ -38,8 +40,7 @@ def competition(tiny_competition: Callable[..., Competition]) -> Competition:
 
 
 def in_float32(folder: Path, guidance_scale: float = 7.5) -> StableDiffusion:
-    defaults = DEFAULTS | {"steps": 4, "guidance_scale": guidance_scale}
-    return StableDiffusion(load_parts(open_folder(str(folder)), torch.float32), CPU, defaults)
+    return StableDiffusion(NO_PROMPTS, CPU, weights=str(folder), steps=4, guidance_scale=guidance_scale)
 
 
 @pytest.mark.parametrize("layout", [4, 5])
@@ -48,7 +49,7 @@ def test_images_are_those_of_diffusers_pipeline(v1_4, layout: int, guidance_scal
     folder = v1_4(layout)
     stable = in_float32(folder, guidance_scale)
     ours = stable.generate(PROMPTS, SEEDS)
-    parts = load_parts(open_folder(str(folder)), torch.float32)
+    parts = load_parts(str(folder), torch.float32)
     pipeline = StableDiffusionPipeline(
         vae=parts.vae,
         text_encoder=parts.text_encoder,
@@ -144,9 +145,9 @@ def test_half_precision_files_are_taken_where_there_are_no_others(v1_4) -> None:
         half = {key: t.half() if t.is_floating_point() else t for key, t in load_file(file).items()}
         save_file(half, file.with_name(f"{file.stem}.fp16.safetensors"), metadata={"format": "pt"})
         file.unlink()
-    parts = load_parts(open_folder(str(folder)), torch.float32)
-    assert all(".fp16." in name for name in parts.sha256)
-    halves = StableDiffusion(parts, CPU, DEFAULTS | {"steps": 4}).generate(PROMPTS, SEEDS)
+    stable = in_float32(folder)
+    assert all(".fp16." in name for name in stable.weights)
+    halves = stable.generate(PROMPTS, SEEDS)
     assert np.abs(halves.astype(int) - expected).mean() < 2
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from baselines.hardware import Hardware
-from baselines.stable_diffusion.folder import SHARED, assemble, load_parts, open_folder
-from baselines.stable_diffusion.pipeline import DEFAULTS, StableDiffusion
+from baselines.stable_diffusion.folder import SHARED, assemble, load_parts
+from baselines.stable_diffusion.pipeline import StableDiffusion
 from submission import MissingPart
 from submission.errors import UsageError
 
@@ -19,7 +20,7 @@ CPU = Hardware("cpu", "float32", "a test")
 
 
 def draw(folder: Path) -> np.ndarray:
-    stable = StableDiffusion(load_parts(open_folder(str(folder)), torch.float32), CPU, DEFAULTS | {"steps": 2})
+    stable = StableDiffusion(SimpleNamespace(prompts=()), CPU, weights=str(folder), steps=2)
     return stable.generate(["a red bat", "a cat"], [1, 2])
 
 
@@ -31,7 +32,7 @@ def whole(v1_4) -> Path:
 @pytest.fixture
 def sharing(whole: Path, tmp_path: Path) -> Path:
     """A folder of UNet and scheduler beside the whole one."""
-    parts = load_parts(open_folder(str(whole)), torch.float32)
+    parts = load_parts(str(whole), torch.float32)
     assemble(parts.unet, parts.scheduler, whole, tmp_path / "sharing", share=True)
     return tmp_path / "sharing"
 
@@ -39,11 +40,8 @@ def sharing(whole: Path, tmp_path: Path) -> Path:
 def test_it_draws_what_the_whole_folder_draws(whole: Path, sharing: Path, tmp_path: Path) -> None:
     assert not any((sharing / part).exists() for part in SHARED)
     np.testing.assert_array_equal(draw(sharing), draw(whole))
-    assert (
-        load_parts(open_folder(str(sharing)), torch.float32).sha256.keys()
-        == load_parts(open_folder(str(whole)), torch.float32).sha256.keys()
-    )
-    parts = load_parts(open_folder(str(sharing)), torch.float32)
+    parts, of_the_whole = (load_parts(str(folder), torch.float32) for folder in (sharing, whole))
+    assert parts.folder.sha256.keys() == of_the_whole.folder.sha256.keys()
     assemble(parts.unet, parts.scheduler, whole, tmp_path / "copied")
     shutil.rmtree(whole)
     np.testing.assert_array_equal(draw(tmp_path / "copied").shape, (2, 16, 16, 3))
@@ -63,13 +61,13 @@ def test_a_shared_part_that_changed_is_refused(whole: Path, sharing: Path) -> No
     data[-1] ^= 1
     file.write_bytes(data)
     with pytest.raises(UsageError, match=r"vae/diffusion_pytorch_model.safetensors is not the one .* made for"):
-        load_parts(open_folder(str(sharing)), torch.float32)
+        load_parts(str(sharing), torch.float32)
 
 
 def test_a_shared_part_that_is_gone_is_named(whole: Path, sharing: Path) -> None:
     shutil.rmtree(whole / "text_encoder")
     with pytest.raises(MissingPart, match=r"the text_encoder that .* shares is not there"):
-        load_parts(open_folder(str(sharing)), torch.float32)
+        load_parts(str(sharing), torch.float32)
 
 
 def test_a_part_of_its_own_goes_before_the_shared_one(whole: Path, sharing: Path) -> None:
