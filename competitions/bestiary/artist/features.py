@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from competitions.bestiary.artist.shapes import Frame, mix
-from competitions.bestiary.artist.sketch import BACK, BONE, FACE, FAR_LIMB, HEADGEAR, INK, WHITE, WINGS, Anchors, Sketch
+from competitions.bestiary.artist.sketch import BONE, INK, WHITE, Anchors, Layer, Sketch
 
 GOLD = (250, 200, 52)
 CAP_RED = (206, 52, 74)
@@ -22,7 +22,7 @@ def horns(s: Sketch, a: Anchors) -> None:
         bend = (root[0] + side * 0.17, root[1] - 0.22)
         tip = (bend[0] - side * 0.02, bend[1] - 0.24)
         shape = np.minimum(s.frame.capsule(*root, *bend, 0.12, 0.09), s.frame.capsule(*bend, *tip, 0.09, 0.03))
-        s.add(HEADGEAR, shape, BONE)
+        s.add(Layer.HEADGEAR, shape, BONE)
 
 
 def wings(s: Sketch, a: Anchors) -> None:
@@ -37,10 +37,10 @@ def wings(s: Sketch, a: Anchors) -> None:
             (x + side * 0.1, y - 0.1), (x + side * 0.52, y - 0.66 - lift), tip, fingers[0], notches[0], fingers[1],
             notches[1], fingers[2], (x + side * 0.1, y + 0.16),
         )  # fmt: skip
-        s.add(WINGS, s.frame.polygon(*outline, r=0.02), skin, shade=0.6)
+        s.add(Layer.WINGS, s.frame.polygon(*outline, r=0.02), skin, shade=0.6)
         for fx, fy in fingers[:2]:
             bone = s.frame.capsule(x + side * 0.46, y - 0.5 - lift, fx - side * 0.06, fy - 0.04, 0.018)
-            s.add(WINGS + 0.1, bone, mix(skin, INK, 0.5), line=False, shade=0)
+            s.add(Layer.WINGS + 0.1, bone, mix(skin, INK, 0.5), line=False, shade=0)
 
 
 def spikes(s: Sketch, a: Anchors) -> None:
@@ -49,7 +49,7 @@ def spikes(s: Sketch, a: Anchors) -> None:
         dx, dy = dx / n, dy / n
         root, tip = (x - 0.06 * dx, y - 0.06 * dy), (x + 0.4 * dx, y + 0.4 * dy)
         s.add(
-            BACK + 0.5,
+            Layer.BACK + 0.5,
             s.frame.polygon(
                 (root[0] - 0.16 * dy, root[1] + 0.16 * dx), tip, (root[0] + 0.16 * dy, root[1] - 0.16 * dx)
             ),
@@ -66,9 +66,9 @@ def tentacles(s: Sketch, a: Anchors) -> None:
         knee = (x + t * (w + 0.22), y + 0.16 + 0.06 * s.stride * (-1) ** k)
         tip = (x + t * (w + 0.46) + 0.12 * (t or 0.5), y + 0.42 - 0.24 * abs(t))
         shape = np.minimum(s.frame.capsule(*root, *knee, 0.13, 0.09), s.frame.capsule(*knee, *tip, 0.09, 0.045))
-        s.add(FAR_LIMB + 0.5, shape, colour)
+        s.add(Layer.FAR_LIMB + 0.5, shape, colour)
         s.add(
-            FAR_LIMB + 0.6,
+            Layer.FAR_LIMB + 0.6,
             s.frame.circle((root[0] + knee[0]) / 2, (root[1] + knee[1]) / 2 + 0.08, 0.04),
             mix(colour, WHITE, 0.6),
             line=False,
@@ -88,19 +88,19 @@ def crown(s: Sketch, a: Anchors) -> None:
         (x + w + 0.04, y - 0.24),
         (x + w, y + 0.16),
     ]
-    s.add(HEADGEAR, s.frame.polygon(*points, r=0.02), GOLD)
+    s.add(Layer.HEADGEAR, s.frame.polygon(*points, r=0.02), GOLD)
     for dx, jewel in ((-0.55, (70, 120, 230)), (0, (220, 50, 60)), (0.55, (70, 120, 230))):
-        s.add(HEADGEAR + 0.1, s.frame.circle(x + dx * w, y + 0.06, 0.055), jewel, line=False, shade=0.6)
+        s.add(Layer.HEADGEAR + 0.1, s.frame.circle(x + dx * w, y + 0.06, 0.055), jewel, line=False, shade=0.6)
 
 
 def mushroom_cap(s: Sketch, a: Anchors) -> None:
     x, y, w = a.top
     w = max(w, 0.3) + 0.2
     cap = np.maximum(s.frame.ellipse(x, y + 0.1, w, 0.46), s.frame.y - (y + 0.12))
-    s.add(HEADGEAR, s.frame.ellipse(x, y + 0.12, w * 0.92, 0.08), mix(BONE, INK, 0.1))
-    s.add(HEADGEAR + 0.1, cap, CAP_RED)
+    s.add(Layer.HEADGEAR, s.frame.ellipse(x, y + 0.12, w * 0.92, 0.08), mix(BONE, INK, 0.1))
+    s.add(Layer.HEADGEAR + 0.1, cap, CAP_RED)
     for dx, dy, r in ((-0.5, -0.04, 0.09), (0.05, -0.2, 0.11), (0.55, -0.05, 0.08)):
-        s.add(HEADGEAR + 0.2, s.frame.circle(x + dx * w, y + dy, r), BONE, line=False, shade=0.4)
+        s.add(Layer.HEADGEAR + 0.2, s.frame.circle(x + dx * w, y + dy, r), BONE, line=False, shade=0.4)
 
 
 def skull_mask(s: Sketch, a: Anchors) -> None:
@@ -109,9 +109,9 @@ def skull_mask(s: Sketch, a: Anchors) -> None:
     bone = np.minimum(
         s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r), s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
     )
-    s.add(FACE - 0.2, bone, BONE, shade=0.6)
+    s.add(Layer.FACE - 0.2, bone, BONE, shade=0.6)
     s.add(
-        FACE + 0.3,
+        Layer.FACE + 0.3,
         s.frame.polygon((x, y + 0.12 * r), (x - 0.14 * r, y + 0.4 * r), (x + 0.14 * r, y + 0.4 * r)),
         INK,
         line=False,
@@ -119,7 +119,7 @@ def skull_mask(s: Sketch, a: Anchors) -> None:
     )
     for dx in (-0.3, 0, 0.3):
         s.add(
-            FACE + 0.3,
+            Layer.FACE + 0.3,
             s.frame.capsule(x + dx * r, y + 0.66 * r, x + dx * r, y + 1.0 * r, 0.025),
             INK,
             line=False,
@@ -138,46 +138,50 @@ def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: b
     """One eye of radius r; `side` is -1 for the left, +1 for the right, 0 for the only one."""
     f = s.frame
     if side == 0 and mood in ("dead", "hurt"):  # a giant eye stays a giant eye
-        s.add(FACE + 0.3, f.ellipse(x, y, r * 0.92, r * 1.05), WHITE, shade=0)
+        s.add(Layer.FACE + 0.3, f.ellipse(x, y, r * 0.92, r * 1.05), WHITE, shade=0)
         r *= 0.66
     if mood == "dead":
-        s.add(FACE + 0.4, _crossed(f, x, y, r * 0.75), INK, line=False, shade=0)
+        s.add(Layer.FACE + 0.4, _crossed(f, x, y, r * 0.75), INK, line=False, shade=0)
     elif mood == "hurt":
         turn = side or 1
         chevron = np.minimum(
             f.capsule(x + turn * r * 0.8, y - r * 0.8, x - turn * r * 0.6, y, 0.042),
             f.capsule(x - turn * r * 0.6, y, x + turn * r * 0.8, y + r * 0.8, 0.042),
         )
-        s.add(FACE + 0.4, chevron, INK, line=False, shade=0)
+        s.add(Layer.FACE + 0.4, chevron, INK, line=False, shade=0)
     else:
         white, pupil = ((70, 54, 74), (255, 120, 60)) if skull else (WHITE, INK)
         if mood == "glow":
             white, pupil = (150, 255, 250), (20, 160, 190)
-        s.add(FACE + 0.4, f.ellipse(x, y, r * 0.92, r * 1.05), white, shade=0)
+        s.add(Layer.FACE + 0.4, f.ellipse(x, y, r * 0.92, r * 1.05), white, shade=0)
         s.add(
-            FACE + 0.5, f.circle(x + r * 0.22, y + r * 0.12, r * (0.36 if skull else 0.5)), pupil, line=False, shade=0
+            Layer.FACE + 0.5,
+            f.circle(x + r * 0.22, y + r * 0.12, r * (0.36 if skull else 0.5)),
+            pupil,
+            line=False,
+            shade=0,
         )
         if not skull:
-            s.add(FACE + 0.55, f.circle(x + r * 0.02, y - r * 0.16, r * 0.18), WHITE, line=False, shade=0)
+            s.add(Layer.FACE + 0.55, f.circle(x + r * 0.02, y - r * 0.16, r * 0.18), WHITE, line=False, shade=0)
         if mood == "angry":
             inner, outer = (x - side * r * 1.0, y - r * 0.35), (x + side * r * 1.1, y - r * 1.25)
             if side == 0:
                 inner, outer = (x - r, y - r * 1.15), (x + r, y - r * 0.75)
-            s.add(FACE + 0.6, f.capsule(*inner, *outer, 0.05), INK, line=False, shade=0)
+            s.add(Layer.FACE + 0.6, f.capsule(*inner, *outer, 0.05), INK, line=False, shade=0)
         elif mood == "calm":
             lid = np.maximum(f.ellipse(x, y, r * 1.05, r * 1.18), f.y - (y - r * 0.05))
-            s.add(FACE + 0.6, lid, mix(s.main, INK, 0.3) if not skull else BONE)
+            s.add(Layer.FACE + 0.6, lid, mix(s.main, INK, 0.3) if not skull else BONE)
 
 
 def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
     f = s.frame
     if mood in ("angry", "happy"):
         gape = np.maximum(f.ellipse(x, y, r * 0.5, r * 0.4), -(f.y - (y - r * 0.16)))
-        s.add(FACE + 0.2, gape, (150, 30, 50), shade=0)
+        s.add(Layer.FACE + 0.2, gape, (150, 30, 50), shade=0)
         if mood == "angry":
             for side in (-1, 1):
                 s.add(
-                    FACE + 0.3,
+                    Layer.FACE + 0.3,
                     f.polygon(
                         (x + side * r * 0.34, y - r * 0.2),
                         (x + side * r * 0.1, y - r * 0.2),
@@ -188,15 +192,19 @@ def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
                     shade=0,
                 )
     elif mood == "dead":
-        s.add(FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK, line=False, shade=0)
-        s.add(FACE + 0.3, f.ellipse(x + r * 0.16, y + r * 0.18, r * 0.16, r * 0.24), (236, 110, 130), shade=0)
+        s.add(Layer.FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK, line=False, shade=0)
+        s.add(Layer.FACE + 0.3, f.ellipse(x + r * 0.16, y + r * 0.18, r * 0.16, r * 0.24), (236, 110, 130), shade=0)
     elif mood == "hurt":
-        s.add(FACE + 0.2, f.ellipse(x, y, r * 0.2, r * 0.26), (120, 30, 50), shade=0)
+        s.add(Layer.FACE + 0.2, f.ellipse(x, y, r * 0.2, r * 0.26), (120, 30, 50), shade=0)
     elif mood == "calm":
-        s.add(FACE + 0.2, f.capsule(x - r * 0.28, y, x + r * 0.28, y, 0.035), INK, line=False, shade=0)
+        s.add(Layer.FACE + 0.2, f.capsule(x - r * 0.28, y, x + r * 0.28, y, 0.035), INK, line=False, shade=0)
     else:
         s.add(
-            FACE + 0.2, f.arc(x, y - r * 0.42, r * 0.5, math.pi * 0.2, math.pi * 0.8, 0.036), INK, line=False, shade=0
+            Layer.FACE + 0.2,
+            f.arc(x, y - r * 0.42, r * 0.5, math.pi * 0.2, math.pi * 0.8, 0.036),
+            INK,
+            line=False,
+            shade=0,
         )
 
 

@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 
 from competitions.bestiary.artist.shapes import Colour, Frame, Part, darker, mix
-from competitions.bestiary.artist.sketch import BEHIND, EFFECT, HELD, WHITE
+from competitions.bestiary.artist.sketch import WHITE, Layer
 
 GROUND = 0.82
 
@@ -75,18 +75,18 @@ def _part(
 
 
 def _shadow(f: Frame, width: float, y: float = GROUND, opacity: float = 1.0) -> Part:
-    return _part(BEHIND - 2, f.ellipse(0, y, width, 0.11), (206, 204, 214), line=False, opacity=opacity)
+    return _part(Layer.BEHIND - 2, f.ellipse(0, y, width, 0.11), (206, 204, 214), line=False, opacity=opacity)
 
 
 def _stand(f: Frame, rng: Random) -> list[Part]:
-    return [_shadow(f, 0.7), _part(BEHIND - 1.5, f.ellipse(0, GROUND, 0.45, 0.06), (176, 172, 190), line=False)]
+    return [_shadow(f, 0.7), _part(Layer.BEHIND - 1.5, f.ellipse(0, GROUND, 0.45, 0.06), (176, 172, 190), line=False)]
 
 
 def _attack(f: Frame, rng: Random) -> list[Part]:
     x, y, turn = 0.42 + rng.uniform(-0.05, 0.05), rng.uniform(-0.1, 0.1), rng.uniform(-0.25, 0.15)
     g = f.moved(x, y, turn)
     blade = np.maximum(g.circle(0, 0, 0.82), -g.ellipse(-0.22, 0, 0.78, 0.86))
-    return [_shadow(f, 0.62), _part(HELD - 0.5, blade, (255, 238, 120), shade=0.3)]
+    return [_shadow(f, 0.62), _part(Layer.HELD - 0.5, blade, (255, 238, 120), shade=0.3)]
 
 
 def _hit(f: Frame, rng: Random) -> list[Part]:
@@ -95,26 +95,28 @@ def _hit(f: Frame, rng: Random) -> list[Part]:
     core = f.star(x, y, 0.25, 0.13, 7, turn)
     return [
         _shadow(f, 0.6),
-        _part(EFFECT, burst, (250, 116, 40)),
-        _part(EFFECT + 0.1, core, (255, 240, 150), line=False),
+        _part(Layer.EFFECT, burst, (250, 116, 40)),
+        _part(Layer.EFFECT + 0.1, core, (255, 240, 150), line=False),
     ]
 
 
 def _die(f: Frame, rng: Random) -> list[Part]:
     x, y = -0.55 + rng.uniform(-0.12, 0.12), -0.64 + rng.uniform(-0.06, 0.06)
     soul = np.minimum(f.circle(x, y, 0.2), f.capsule(x, y, x - 0.1, y + 0.42, 0.17, 0.02))
-    parts = [_shadow(f, 0.86), _part(EFFECT, soul, (206, 232, 250), shade=0.4)]
-    parts += [_part(EFFECT + 0.1, f.circle(x + dx, y - 0.03, 0.04), (60, 70, 110), line=False) for dx in (-0.07, 0.07)]
-    return [*parts, _part(EFFECT, np.abs(f.ellipse(x, y - 0.33, 0.17, 0.05)) - 0.03, (250, 206, 70), line=False)]
+    parts = [_shadow(f, 0.86), _part(Layer.EFFECT, soul, (206, 232, 250), shade=0.4)]
+    parts += [
+        _part(Layer.EFFECT + 0.1, f.circle(x + dx, y - 0.03, 0.04), (60, 70, 110), line=False) for dx in (-0.07, 0.07)
+    ]
+    return [*parts, _part(Layer.EFFECT, np.abs(f.ellipse(x, y - 0.33, 0.17, 0.05)) - 0.03, (250, 206, 70), line=False)]
 
 
 def _move(f: Frame, rng: Random) -> list[Part]:
     parts = [_shadow(f, 0.56)]
     for y, length in ((-0.3, 0.3), (0.02, 0.42), (0.34, 0.28)):
         start = -0.98 + rng.uniform(-0.04, 0.04)
-        parts.append(_part(BEHIND - 1, f.capsule(start, y, start + length, y, 0.04), (150, 176, 206), line=False))
+        parts.append(_part(Layer.BEHIND - 1, f.capsule(start, y, start + length, y, 0.04), (150, 176, 206), line=False))
     for x, y, r in ((-0.72, 0.74, 0.14), (-0.96, 0.68, 0.1)):
-        parts.append(_part(EFFECT, f.circle(x, y - rng.uniform(0, 0.05), r), (226, 218, 204)))
+        parts.append(_part(Layer.EFFECT, f.circle(x, y - rng.uniform(0, 0.05), r), (226, 218, 204)))
     return parts
 
 
@@ -122,7 +124,7 @@ def _jump(f: Frame, rng: Random) -> list[Part]:
     parts = [_shadow(f, 0.36, 1.02)]
     for x, length in ((-0.34, 0.2), (0, 0.28), (0.34, 0.2)):
         x += rng.uniform(-0.03, 0.03)
-        parts.append(_part(BEHIND - 1, f.capsule(x, 0.58, x, 0.6 + length, 0.045), (130, 186, 226), line=False))
+        parts.append(_part(Layer.BEHIND - 1, f.capsule(x, 0.58, x, 0.6 + length, 0.045), (130, 186, 226), line=False))
     return parts
 
 
@@ -130,13 +132,13 @@ def _skill(f: Frame, rng: Random) -> list[Part]:
     glow = (196, 120, 250)
     ring = np.abs(f.circle(0, 0, 0.98)) - 0.055
     parts = [
-        _part(BEHIND - 2, f.circle(0, 0, 1.0), mix(glow, WHITE, 0.82), line=False),
-        _part(BEHIND - 1, ring, glow, line=False),
+        _part(Layer.BEHIND - 2, f.circle(0, 0, 1.0), mix(glow, WHITE, 0.82), line=False),
+        _part(Layer.BEHIND - 1, ring, glow, line=False),
     ]
     turn = rng.uniform(0, 1.5)
     for k in range(4):
         a = turn + k * math.pi / 2
-        parts.append(_part(EFFECT, f.star(0.96 * math.cos(a), 0.96 * math.sin(a), 0.22, 0.07, 4), (255, 226, 90)))
+        parts.append(_part(Layer.EFFECT, f.star(0.96 * math.cos(a), 0.96 * math.sin(a), 0.22, 0.07, 4), (255, 226, 90)))
     return parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 
@@ -27,8 +28,8 @@ WHITE: Colour = (255, 255, 255)
 
 GROUND = 0.75  # what bodies stand on
 
-# Layers, back to front.
-BEHIND, WINGS, BACK, FAR_LIMB, BODY, PATTERN, NEAR_LIMB, FACE, HEADGEAR, HELD, HAND, EFFECT = range(12)
+# The parts' order, back to front.
+Layer = IntEnum("Layer", "BEHIND WINGS BACK FAR_LIMB BODY PATTERN NEAR_LIMB FACE HEADGEAR HELD HAND EFFECT", start=0)
 
 
 def shaded(colour: Colour, shade: str) -> Colour:
@@ -96,12 +97,12 @@ class Sketch:
 
     def patch(self, distance: Array, inside: Array, colour: Colour | None = None) -> None:
         """A flat marking on the body: `distance` cut off at the edge of `inside`."""
-        self.add(PATTERN, np.maximum(distance, inside + 0.06), colour or self.belly, line=False, shade=0.35)
+        self.add(Layer.PATTERN, np.maximum(distance, inside + 0.06), colour or self.belly, line=False, shade=0.35)
 
     def feet(self, xs: tuple[float, ...], y: float, size: float = 0.15) -> None:
         """A row of feet that step in turn."""
         for i, x in enumerate(xs):
             lift = max(0.0, self.stride * (-1) ** i) * 0.16
             shift = self.stride * (-1) ** i * 0.09
-            z = NEAR_LIMB if i % 2 == 0 else FAR_LIMB
+            z = Layer.NEAR_LIMB if i % 2 == 0 else Layer.FAR_LIMB
             self.add(z, self.frame.ellipse(x + shift, y - lift, size * 1.25, size), self.limb)

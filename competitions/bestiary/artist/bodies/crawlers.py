@@ -5,20 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from competitions.bestiary.artist.shapes import mix, smooth_union
-from competitions.bestiary.artist.sketch import (
-    BACK,
-    BODY,
-    FACE,
-    FAR_LIMB,
-    GROUND,
-    INK,
-    NEAR_LIMB,
-    PATTERN,
-    WHITE,
-    Anchors,
-    Sketch,
-    fan,
-)
+from competitions.bestiary.artist.sketch import GROUND, INK, WHITE, Anchors, Layer, Sketch, fan
 
 
 def spider(s: Sketch) -> Anchors:
@@ -31,14 +18,14 @@ def spider(s: Sketch) -> Anchors:
                 f.capsule(side * 0.25, 0.2, knee_x, knee_y, 0.075),
                 f.capsule(knee_x, knee_y, foot, min(GROUND, 0.4 + 0.12 * k), 0.065),
             )
-            s.add(FAR_LIMB - 0.1 * k, leg, s.limb)
+            s.add(Layer.FAR_LIMB - 0.1 * k, leg, s.limb)
     abdomen = f.ellipse(-0.12, 0.08, 0.5, 0.46)
-    s.add(BODY, abdomen, s.main)
+    s.add(Layer.BODY, abdomen, s.main)
     for x, y, r in ((-0.36, -0.02, 0.14), (-0.06, -0.2, 0.13), (-0.3, 0.28, 0.1)):
         s.patch(f.circle(x, y, r), abdomen)
-    s.add(BODY + 0.2, f.circle(0.16, 0.28, 0.36), s.main)
+    s.add(Layer.BODY + 0.2, f.circle(0.16, 0.28, 0.36), s.main)
     for x in (0.06, 0.26):
-        s.add(FACE - 0.1, f.polygon((x - 0.05, 0.58), (x + 0.05, 0.58), (x, 0.74)), WHITE)
+        s.add(Layer.FACE - 0.1, f.polygon((x - 0.05, 0.58), (x + 0.05, 0.58), (x, 0.74)), WHITE)
     return Anchors(
         (0.17, 0.26, 0.3), (0.1, -0.14, 0.3), (-0.15, 0),
         fan(-0.12, 0.08, 0.48, 0.44, 190, 280), (0, 0.55, 0.4), (0.8, 0.2),
@@ -51,16 +38,16 @@ def crab(s: Sketch) -> Anchors:
         for k in range(3):
             step = 0.06 * s.stride * (-1) ** k
             s.add(
-                FAR_LIMB,
+                Layer.FAR_LIMB,
                 f.capsule(side * 0.4, 0.42, side * (0.5 + 0.17 * k) + step, GROUND - 0.06 * k, 0.08, 0.045),
                 s.limb,
             )
-        s.add(FAR_LIMB, f.capsule(side * 0.55, 0.2, side * 0.82, -0.08, 0.08), s.limb)
+        s.add(Layer.FAR_LIMB, f.capsule(side * 0.55, 0.2, side * 0.82, -0.08, 0.08), s.limb)
         cx, cy = side * 0.84, -0.26
         claw = np.maximum(f.circle(cx, cy, 0.24), -f.polygon((cx, cy), (cx - 0.13, cy - 0.4), (cx + 0.13, cy - 0.4)))
-        s.add(NEAR_LIMB, claw, s.limb)
+        s.add(Layer.NEAR_LIMB, claw, s.limb)
     shell = f.ellipse(0, 0.3, 0.66, 0.38)
-    s.add(BODY, shell, s.main)
+    s.add(Layer.BODY, shell, s.main)
     s.patch(f.ellipse(0, 0.6, 0.5, 0.2), shell)
     return Anchors(
         (0.06, 0.24, 0.3), (0.03, -0.06, 0.36), (0, 0.15),
@@ -73,14 +60,14 @@ def snail(s: Sketch) -> Anchors:
     foot = smooth_union(
         f.capsule(-0.72, GROUND - 0.1, 0.4, GROUND - 0.12, 0.1, 0.15), f.capsule(0.42, 0.6, 0.56, 0.02, 0.17, 0.2), 0.2
     )
-    s.add(BODY, foot, s.main)
+    s.add(Layer.BODY, foot, s.main)
     for x in (0.44, 0.74):
-        s.add(BACK, f.capsule(0.56, 0, x, -0.4 + 0.04 * s.stride, 0.045), s.main)
-        s.add(BODY, f.circle(x, -0.42 + 0.04 * s.stride, 0.08), s.main)
+        s.add(Layer.BACK, f.capsule(0.56, 0, x, -0.4 + 0.04 * s.stride, 0.045), s.main)
+        s.add(Layer.BODY, f.circle(x, -0.42 + 0.04 * s.stride, 0.08), s.main)
     shell = f.circle(-0.16, 0.16, 0.5)
-    s.add(BODY + 0.2, shell, s.limb if s.two_coloured else mix(s.main, WHITE, 0.25))
+    s.add(Layer.BODY + 0.2, shell, s.limb if s.two_coloured else mix(s.main, WHITE, 0.25))
     for radius, start, end in ((0.34, -2.6, 1.6), (0.19, 0.4, 5.0)):
-        s.add(PATTERN, f.arc(-0.16, 0.16, radius, start, end, 0.035), mix(s.main, INK, 0.45), line=False, shade=0)
+        s.add(Layer.PATTERN, f.arc(-0.16, 0.16, radius, start, end, 0.035), mix(s.main, INK, 0.45), line=False, shade=0)
     return Anchors(
         (0.56, 0.08, 0.2), (0.56, -0.12, 0.22), (-0.16, 0.1),
         fan(-0.16, 0.16, 0.5, 0.5, 185, 300), (-0.1, 0.66, 0.5), (0.84, 0.44),
@@ -93,15 +80,15 @@ def beetle(s: Sketch) -> Anchors:
         for k in range(3):
             y = 0.05 + 0.24 * k
             s.add(
-                FAR_LIMB,
+                Layer.FAR_LIMB,
                 f.capsule(side * 0.4, y, side * 0.84, y + 0.1 + 0.05 * s.stride * (-1) ** k, 0.065, 0.045),
                 s.limb,
             )
     for x in (-0.16, 0.28):
-        s.add(BACK, np.minimum(f.capsule(0.06, -0.45, x, -0.78, 0.035), f.circle(x, -0.8, 0.06)), s.limb)
-    s.add(BODY, f.ellipse(0.05, -0.36, 0.36, 0.3), s.limb)
+        s.add(Layer.BACK, np.minimum(f.capsule(0.06, -0.45, x, -0.78, 0.035), f.circle(x, -0.8, 0.06)), s.limb)
+    s.add(Layer.BODY, f.ellipse(0.05, -0.36, 0.36, 0.3), s.limb)
     shell = f.ellipse(0, 0.32, 0.58, 0.48)
-    s.add(BODY + 0.2, shell, s.main)
+    s.add(Layer.BODY + 0.2, shell, s.main)
     s.patch(f.capsule(0, -0.2, 0, 0.8, 0.025), shell, mix(s.main, INK, 0.6))
     for x, y in ((-0.3, 0.14), (0.3, 0.14), (-0.26, 0.5), (0.26, 0.5)):
         s.patch(f.circle(x, y, 0.11), shell)
@@ -117,10 +104,10 @@ def worm(s: Sketch) -> Anchors:
     for k, (x, y, r) in enumerate(
         ((-0.66, 0.56, 0.2), (-0.36, 0.5 - bend, 0.26), (-0.02, 0.46, 0.3), (0.16, 0.16 + bend, 0.33))
     ):
-        s.add(BODY + 0.05 * k, f.circle(x, y, r), s.main if k % 2 else s.belly)
+        s.add(Layer.BODY + 0.05 * k, f.circle(x, y, r), s.main if k % 2 else s.belly)
         if k < 3:
-            s.add(FAR_LIMB, f.ellipse(x, GROUND - 0.04, 0.1, 0.07), s.limb)
-    s.add(BODY + 0.3, f.circle(0.2, -0.24, 0.4), s.main)
+            s.add(Layer.FAR_LIMB, f.ellipse(x, GROUND - 0.04, 0.1, 0.07), s.limb)
+    s.add(Layer.BODY + 0.3, f.circle(0.2, -0.24, 0.4), s.main)
     return Anchors(
         (0.25, -0.24, 0.31), (0.2, -0.6, 0.3), (-0.1, 0.1),
         ((-0.7, 0.38, -0.4, -1), (-0.42, 0.26, -0.3, -1), (-0.16, 0.1, -0.8, -0.7), (-0.16, -0.34, -1, -0.3)),
