@@ -114,8 +114,8 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     where = shown(str(out))
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
     if outcome.complete:
-        said = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"
-        print(f"{where}: {said}: {len(competition.prompts)} images by {shown(recipe.model)}, seed {request.seed}")
+        state = "already complete" if not outcome.drawn else f"complete, {outcome.drawn} drawn now"
+        print(f"{where}: {state}: {len(competition.prompts)} images by {shown(recipe.model)}, seed {request.seed}")
     elif not outcome.drawn:
         print(f"{where}: already complete for these {of_part}; the others are still to be drawn")
     else:
@@ -141,8 +141,8 @@ def _request(arguments: argparse.Namespace, options: dict[str, object]) -> Reque
 
 def _request_again(manifest: Manifest, arguments: argparse.Namespace, options: dict[str, object]) -> Request:
     settled = {"seed": arguments.seed, "batch_size": arguments.batch_size, **options, "weights": None}
-    if said := [option.flag(name) for name, value in settled.items() if value is not None]:
-        raise UsageError(f"--from takes the settings from the manifest: leave out {', '.join(said)}")
+    if settings := [option.flag(name) for name, value in settled.items() if value is not None]:
+        raise UsageError(f"--from takes the settings from the manifest: leave out {', '.join(settings)}")
     # "auto" is what nobody asked for: the manifest's own device and precision.
     device, precision = (None if value == "auto" else value for value in (arguments.device, arguments.precision))
     weights = arguments.weights

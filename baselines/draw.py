@@ -22,7 +22,7 @@ from PIL import Image
 from baselines import participant
 from baselines.diffusion.batches import filled
 from baselines.generator import Description, Generator, GeneratorError, call, checked_images, describe
-from baselines.hardware import Hardware, say_cost
+from baselines.hardware import Hardware, print_cost
 from baselines.registry import Recipe, hardware_for
 from submission import Competition, Manifest, Prompt, SubmissionWriter, image_seed
 from submission.errors import UsageError
@@ -130,7 +130,7 @@ def draw(request: Request, out: Path, *, overwrite: bool = False) -> Outcome:
         finished = SubmissionWriter(out, competition, existing)
         if not finished.missing(names):
             return Outcome(0, len(names), finished.finish())
-    say_cost(request.hardware)
+    print_cost(request.hardware)
     generator = request.recipe.load(request.hardware)
     begun = not overwrite and out.is_dir() and bool(FolderFiles(out).names)
     if begun and existing is None:  # by another shard, while this one was loading: the manifest is there first

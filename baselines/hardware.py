@@ -206,7 +206,7 @@ def cost(hardware: Hardware) -> str | None:
     )
 
 
-def say_cost(hardware: Hardware) -> None:
+def print_cost(hardware: Hardware) -> None:
     """Print `cost` on stderr, if there is any."""
-    if said := cost(hardware):
-        print(f"note: {said}", file=sys.stderr, flush=True)
+    if note := cost(hardware):
+        print(f"note: {note}", file=sys.stderr, flush=True)

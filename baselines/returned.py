@@ -89,26 +89,26 @@ def _refused_list(images: list[Any] | tuple[Any, ...], count: int, kind: str) ->
 def _refused_array(images: Any, count: int, name: str, what: str) -> Refused:
     """An array or tensor that lacks something: all that it lacks in one expression. `name` is how to write it."""
     shape = tuple(images.shape)
-    said = f"{what} and the shape {shape}"
+    found = f"{what} and the shape {shape}"
     if 0 in shape:
-        return Refused(said, _SHAPE_HINT)
+        return Refused(found, _SHAPE_HINT)
     if _dtype(images) == "object":
-        return Refused(said, "np.stack([np.asarray(image) for image in images])")
+        return Refused(found, "np.stack([np.asarray(image) for image in images])")
     low, high = _range(images)
     if not (math.isfinite(low) and math.isfinite(high)):
         return Refused(
-            f"{said}, with NaN or infinity among them",
+            f"{found}, with NaN or infinity among them",
             "the network's numbers overflowed: compute in float32, and look at them before they become pixels",
         )
     values = _values(name, images, low, high)
     if _dtype(images) != "uint8":
-        said = f"{what} from {low:.4g} to {high:.4g} and the shape {shape}"
+        found = f"{what} from {low:.4g} to {high:.4g} and the shape {shape}"
     if values is None:
-        return Refused(said, f"bring them to 0 … 255 first: they are none of 0 … 1, -1 … 1, 0 … 255; {_SHAPE_HINT}")
+        return Refused(found, f"bring them to 0 … 255 first: they are none of 0 … 1, -1 … 1, 0 … 255; {_SHAPE_HINT}")
     code = _layout(values, shape, count)
     if code is None:
-        return Refused(said, f"{values}, and {_SHAPE_HINT}" if values != name else _SHAPE_HINT)
-    return Refused(said, code)
+        return Refused(found, f"{values}, and {_SHAPE_HINT}" if values != name else _SHAPE_HINT)
+    return Refused(found, code)
 
 
 def _values(name: str, images: Any, low: float, high: float) -> str | None:

@@ -19,14 +19,14 @@ FORMS = ("normalised", "raw")
 def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
     """scale exp(logit scale) ∇ cos(f, g(prompt)) (GLIDE, arXiv 2112.10741, equation 6, with CLIP's own normalisation).
 
-    A noised guide looks at x_t and is told t. Any other has never seen noise and looks at the x0 that the diffusion
+    A noised guide is given x_t and t. Any other was never trained on noise and is given the x0 that the diffusion
     predicts, clipped to the range of pictures. The prediction is taken as sqrt(alphas_cumprod) x_t plus a constant,
     the velocity at hand: this spares the way back through the UNet, and its slope falls with the noise, where
     1 / sqrt(alphas_cumprod), a constant eps, would explode.
 
     Args:
         text: the prompts' features, not normalised.
-        scale: 1 is the guide's own belief, if it were one.
+        scale: 1 is the gradient of the guide's own logits.
     """
     text = functional.normalize(text, dim=1)
 

@@ -32,7 +32,7 @@ class GuideConfig:
     Attributes:
         words: its vocabulary, in the order of the rows.
         image_size: of the images, in pixels; a multiple of 8.
-        noised: it was trained on x_t and is told t.
+        noised: it was trained on x_t, with t.
         widths: channels at a half, a quarter and an eighth of the size; multiples of 8.
         text_length: words at most, the start among them.
     """
@@ -53,7 +53,7 @@ class GuideConfig:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> GuideConfig:
         """Raises TypeError for unknown keys."""
-        fields: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in value.items()}
+        fields: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in value.items()}
         return cls(**fields)
 
 
@@ -66,7 +66,7 @@ class ImageBlock(nn.Module):
         self.norm = nn.GroupNorm(8, after)
         self.conv = nn.Conv2d(after, after, 3, padding=1)
         self.time = None if time_width is None else nn.Linear(time_width, 2 * after)
-        if self.time is not None:  # a guide that begins as one that knew no time begins with its answers
+        if self.time is not None:  # a guide that begins as one without time has its features
             nn.init.zeros_(self.time.weight)
             nn.init.zeros_(self.time.bias)
 
@@ -119,7 +119,7 @@ class Guide(nn.Module):
         """Of images in about -1 … 1, not normalised; `timesteps` of the training schedule where the guide is noised."""
         time = None
         if self.time_mlp is not None:
-            assert timesteps is not None, "a noised guide must be told t"
+            assert timesteps is not None, "a noised guide needs t"
             sinusoids = get_timestep_embedding(timesteps, self.config.text_width, flip_sin_to_cos=True)
             time = self.time_mlp(sinusoids.to(images.dtype))
         x = images

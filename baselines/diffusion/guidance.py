@@ -31,7 +31,7 @@ def classifier_free(
     """
     if scale == 1:
         return lambda x, timesteps: network(x, timesteps, *prompt)
-    both = [torch.cat([one, none.expand_as(one)]) for one, none in zip(prompt, empty, strict=True)]
+    both = [torch.cat([c, u.expand_as(c)]) for c, u in zip(prompt, empty, strict=True)]
 
     def denoise(x: Tensor, timesteps: Tensor) -> Tensor:
         output = network(torch.cat([x, x]), torch.cat([timesteps, timesteps]), *both)

@@ -11,7 +11,7 @@ import numpy as np
 
 from baselines import options as option
 from baselines import registry
-from baselines.hardware import Hardware, decide, say_cost
+from baselines.hardware import Hardware, decide, print_cost
 from submission import Competition, atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.images import ImageProblem, image_bytes, read_image
@@ -92,7 +92,7 @@ def _sheet(options: argparse.Namespace) -> None:
 
 def _hardware(options: argparse.Namespace) -> Hardware:
     hardware = decide(options.device, options.precision, registry.MODELS["glide"].tolerates)
-    say_cost(hardware)
+    print_cost(hardware)
     return hardware
 
 

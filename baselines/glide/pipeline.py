@@ -123,7 +123,7 @@ class Glide:
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
         if not self._clip_scale:
             return None
-        tokens, lengths = (one.to(self._device) for one in self._clip_tokenizer(prompts))
+        tokens, lengths = (rows.to(self._device) for rows in self._clip_tokenizer(prompts))
         return clip_gradient(self._clip, self._clip.embed_texts(tokens, lengths), self._diffusion, self._clip_scale)
 
 
@@ -153,7 +153,7 @@ def diffusion_of(config: UNetConfig, spacing: str | None = None) -> Diffusion:
 
 def encode(unet: UNet, tokenizer: TextTokenizer, prompts: Sequence[str]) -> TextStates:
     """The prompts as `unet` sees them, in its precision and on its device."""
-    tokens, mask = (one.to(unet.device) for one in tokenizer(prompts))
+    tokens, mask = (rows.to(unet.device) for rows in tokenizer(prompts))
     return unet.encode_text(tokens, mask)
 
 

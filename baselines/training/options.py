@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.hardware import PRECISIONS, decide, say_cost
+from baselines.hardware import PRECISIONS, decide, print_cost
 from baselines.options import add_hardware, flag
 from submission import commands, paths
 
@@ -53,7 +53,7 @@ def add_run(
 def accelerator_of(args: argparse.Namespace, tolerates: Sequence[str] = PRECISIONS) -> Accelerator:
     """The Accelerator for `--device` and `--precision`. Raises UsageError, MissingPart as `hardware.decide`."""
     hardware = decide(args.device, args.precision, tolerates)
-    say_cost(hardware)
+    print_cost(hardware)
     return hardware.accelerator()
 
 

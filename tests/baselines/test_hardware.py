@@ -134,7 +134,7 @@ def test_emulation_says_what_it_costs(cpu_without_units, capsys) -> None:
     said = cost(decide("cpu", "bfloat16"))
     assert said is not None
     assert "bfloat16 is emulated on this cpu" in said
-    hardware.say_cost(decide("cpu", "bfloat16"))
+    hardware.print_cost(decide("cpu", "bfloat16"))
     assert "times as long as in float32" in capsys.readouterr().err
 
 
