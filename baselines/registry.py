@@ -58,7 +58,7 @@ MODELS: dict[str, Model] = {
         files=("{data}/train_info.json", "{data}/train"),
     ),
     "monster": Model(
-        "baselines.monster.pipeline",
+        "baselines.monster.pipeline:Monster",
         "latent diffusion with a CLIP text encoder, trained from scratch on the competition",
         options=("weights", "steps", "guidance_scale"),
         packages=("torch", "diffusers", "transformers", "safetensors"),

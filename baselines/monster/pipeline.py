@@ -23,18 +23,31 @@ from baselines.monster.sampling import sample, solver
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import Pretrained, chosen
 from submission import Competition
-from submission.errors import UsageError
 
 DISTILLED = "distilled.safetensors"
 PARTS = ("vae", "text_encoder", "unet", "tokenizer")
 
 
 class Monster:
-    """A trained monster. `settings` and `weights` go into the manifest."""
+    """The shipped one for the bestiary, one of your own from the folder `weights`.
+
+    `settings` and `weights` go into the manifest.
+
+    Raises:
+        MissingPart: the folder lacks a part.
+        UsageError: its sampling.json does not say what it must.
+    """
 
     def __init__(
-        self, folder: Pretrained, hardware: Hardware, *, steps: int | None = None, guidance_scale: float | None = None
+        self,
+        competition: Competition,
+        hardware: Hardware,
+        *,
+        weights: str | None = None,
+        steps: int | None = None,
+        guidance_scale: float | None = None,
     ) -> None:
+        folder = Pretrained("monster", weights, PARTS)
         defaults = folder.sampling(needs=("steps", "guidance_scale", "batch_size"))
         self._distilled = "distilled_steps" in defaults and steps is None and guidance_scale is None
         if self._distilled:
@@ -83,22 +96,3 @@ class Monster:
             )
             images = self._vae.decode(latents / self._vae.config.scaling_factor).sample
         return to_arrays(to_pixels(images))
-
-
-def load(
-    competition: Competition,
-    hardware: Hardware,
-    *,
-    weights: str | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-) -> Monster:
-    """The monster of `competition`: the shipped one for the bestiary, one of your own from the folder `weights`.
-
-    Raises:
-        MissingPart: the folder lacks a part.
-        UsageError: fewer than 1 step.
-    """
-    if steps is not None and steps < 1:
-        raise UsageError(f"--steps {steps}: must be at least 1")
-    return Monster(Pretrained("monster", weights, PARTS), hardware, steps=steps, guidance_scale=guidance_scale)

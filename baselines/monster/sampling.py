@@ -26,12 +26,14 @@ def timesteps(steps: int) -> Int64[Tensor, " steps"]:
     """At which the network is called when it draws in so many steps, falling."""
     scheduler = solver()
     scheduler.set_timesteps(steps)
-    return scheduler.timesteps
+    visited: Tensor = scheduler.timesteps
+    return visited
 
 
 def alphas_cumprod() -> Float32[Tensor, " t"]:
     """The signal's share of the variance at each timestep of the training."""
-    return solver().alphas_cumprod
+    fractions: Tensor = solver().alphas_cumprod
+    return fractions
 
 
 def sample(
