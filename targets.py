@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 from drawoff import trainers
-from submission.child import environment, exit_code, module
+from submission.child_process import environment, exit_code, module
 from submission.competition import Competition
 from submission.errors import UsageError, run
 from submission.paths import readable, submission_folder

@@ -19,7 +19,8 @@ import pandas as pd
 
 from leaderboard import board
 from leaderboard.row import rows_of
-from submission import child, commands
+from submission import commands
+from submission.child_process import environment, exit_code, module
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
 from submission.metrics import METRICS
@@ -185,7 +186,7 @@ def run_scorer(arguments: Sequence[str]) -> int:
 
     Its progress and messages go to stderr as they come; what it prints of the scores is the gate's to say.
     """
-    return child.exit_code(child.module("scorer", *arguments), env=child.environment(), stdout=subprocess.DEVNULL)
+    return exit_code(module("scorer", *arguments), env=environment(), stdout=subprocess.DEVNULL)
 
 
 def _as_path(path: Path) -> str:

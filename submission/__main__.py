@@ -19,7 +19,7 @@ from submission.image_hashes import hash_folder, write_hashes
 from submission.image_names import SUFFIXES
 from submission.images import max_file_bytes
 from submission.import_picture import FITS
-from submission.importing import import_submission
+from submission.import_submission import import_submission
 from submission.manifest import MANIFEST_NAME
 from submission.safe_read import NotReadable
 from submission.sheet import Ranking, draw_sheet, sheet_bytes, worst

@@ -62,7 +62,7 @@ def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator
     """A binary file to write that becomes `path` when the block ends well, and vanishes when it raises.
 
     It has the permissions of the file that it replaces, and its owner where this process may give files away. With
-    `lasting`, the name too is on the disk when the block has ended: what is told to somebody as done survives a power
+    `lasting`, the name too is on the disk when the block has ended: what is reported as done survives a power
     cut. One of many files, whose folder is complete only with a last one that is `lasting`, does not need it.
     """
     path = Path(path)

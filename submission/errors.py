@@ -170,7 +170,7 @@ def _describe_bug(error: BaseException) -> str:
 
 def say(message: str) -> None:
     """Print a message on stderr: on any terminal and in any log, whatever foreign text is in it."""
-    with contextlib.suppress(OSError, ValueError):  # nobody listens
+    with contextlib.suppress(OSError, ValueError):  # standard error is closed
         print(output.escaped(message), file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What libraries say by themselves is kept from the reader: bars, warnings, and log lines that are no errors."""
+"""Messages of libraries that are not shown: their bars, warnings, and log lines below errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def quiet_libraries() -> Iterator[None]:
 
 
 def _silence_warnings(stack: ExitStack) -> None:
-    if sys.warnoptions:  # somebody wants to see them
+    if sys.warnoptions:  # asked for: python -W, PYTHONWARNINGS
         return
     before = warnings.showwarning
 

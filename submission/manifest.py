@@ -134,7 +134,7 @@ def _depth(value: object) -> int:
 
 
 def _wrong_hashes(value: object) -> list[str]:
-    """The images whose hash is none, as many as are told: pydantic would make an error of a kilobyte for each."""
+    """The images whose hash is none, as many as are shown: pydantic would make an error of a kilobyte for each."""
     images = value.get("images") if isinstance(value, Mapping) else None
     if not isinstance(images, Mapping):
         return []

@@ -75,7 +75,7 @@ def _not_a_command(match: re.Match[str]) -> str:
 
 
 def escaped(text: str, *, terminal: bool = False, line_start: bool = True) -> str:
-    """`text` without characters that act on who reads it and without lines that are commands in a log.
+    """`text` without control characters and without lines that are commands in a log.
 
     `terminal` lets colours and the movements of a progress bar pass; `line_start`: whether it begins a line.
     """
@@ -111,7 +111,7 @@ class _WithoutBrokenPipe(io.FileIO):
 
 
 class _EscapedText(io.TextIOWrapper):
-    """A text stream through which foreign text cannot act."""
+    """A text stream that escapes control characters and a log's commands."""
 
     _line_start = True
 

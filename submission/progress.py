@@ -1,7 +1,7 @@
-"""How far long work has come, on stderr: a bar on a terminal, lines elsewhere, so that a log file shows that it lives.
+"""Progress of long work, on stderr: a bar on a terminal, lines elsewhere, so that a log file shows it too.
 
 The lines: one at the start, one whenever both a tenth of the work and 30 seconds have passed since the last one, one at
-the end. Of several processes that a launcher started, only the first one speaks.
+the end. Of several processes that a launcher started, only the first one prints.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
 
 
 def _columns(header: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The columns of the image's name and of its prompt, and why they cannot be told."""
+    """The columns of the image's name and of its prompt, and what is ambiguous."""
     name, no_name = find_column(header, "id", _NAME_COLUMNS)
     text, no_text = find_column(header, "prompt", _TEXT_COLUMNS)
     rivals = [column for column in header if column in _NAME_COLUMNS]

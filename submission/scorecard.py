@@ -1,6 +1,6 @@
 """What was measured: scores with their intervals, the verdict per tier, and the fingerprint of what measured them.
 
-And what speaks against a submission: images that are copied, repeated or empty. Those findings are facts, whatever the
+And the findings against a submission: images that are copied, repeated or empty. Those findings are facts, whatever the
 rules of the competition; which rules they break is decided by `submission.rules`.
 """
 
@@ -139,7 +139,7 @@ class Scorecard:
     with equal fingerprints rank together), `accuracy` the share in [0, 1] of images that show each attribute asked
     for, `context` numbers to read the scores against (such as the references' own CLIP-T), `ranks` False when only a
     part was scored, `manifest` the submission's model, seed and settings, `extra` the scores of EXTRA_METRICS, None
-    where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` what speaks
+    where they were not asked for, `mark` in percent, None where the competition gives none, `suspicions` the findings
     against the images, None in a scorecard of a version that did not look, `look` a digest of the images that near
     copies share (`submission.similarity_digest`), `created_at` when it was measured, in UTC: the same images measured
     alike are the same scorecard whenever that was, `families` how many families of prompts there were, which the

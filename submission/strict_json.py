@@ -1,7 +1,7 @@
 """JSON as the standard has it: no NaN, no key twice, UTF-8 only. Python's parser lets the first two pass silently.
 
 The text is foreign, so the work is linear in its length whatever is in it: places are put into words only for the
-problems that are told, and of those there are MAX_PROBLEMS at most.
+problems that are shown, and of those there are MAX_PROBLEMS at most.
 """
 
 from __future__ import annotations

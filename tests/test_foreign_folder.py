@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import targets
-from submission import child, commands
+from submission import child_process, commands
 
 # Python itself imports these before the first line of a module run with `-m`; `python -P` and `drawoff` do not.
 BEFORE_US = {
@@ -69,7 +69,7 @@ def test_a_room_imports_nothing_of_it_either(hostile_folder: Path, room: str, sa
 
 def test_what_the_make_targets_run_imports_nothing_of_it(hostile_folder: Path) -> None:
     (words,) = targets.WORDS["validate"](targets.Variables({"SUBMISSION": "."}))
-    done = subprocess.run(words, cwd=hostile_folder, env=child.environment(), capture_output=True, text=True)
+    done = subprocess.run(words, cwd=hostile_folder, env=child_process.environment(), capture_output=True, text=True)
     assert not (hostile_folder.parent / "imported").exists(), (hostile_folder.parent / "imported").read_text()
     assert done.returncode == 3
 

@@ -302,7 +302,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = choose(files, captions, args.n, args.seed)
     if without := len(files) - len(captions):
         print(f"{without} images have no caption and were left out", file=sys.stderr)
-    # What was chosen tells of the captions' content, whatever the order and form of their file.
+    # The hash is of what was chosen, whatever the order and form of the captions' file.
     lines = "".join(f"{entry.image_id} {entry.caption_id} {entry.file_name} {entry.caption}\n" for entry in chosen)
     digest = hashlib.sha256(lines.encode()).hexdigest()
     source = {"version": VERSION, "n": args.n, "seed": args.seed, "captions": digest}

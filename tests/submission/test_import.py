@@ -17,7 +17,7 @@ from submission.__main__ import main
 from submission.errors import UsageError, run
 from submission.images import ImageProblem, read_image
 from submission.import_picture import import_picture
-from submission.importing import import_submission
+from submission.import_submission import import_submission
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The bestiary's own artist: draws a world of monsters with the data layout of the real course competition.
+"""The drawing of the bestiary: a world of monsters with the data layout of the real course competition.
 
 `competitions/bestiary/prepare.py` runs it. It needs numpy and Pillow only, and draws the same world every time.
 

@@ -1,4 +1,4 @@
-"""A command of this project run by another one of it: what tells this process to stop tells the command as well."""
+"""A command of this project run by another one of it: a signal to stop this process is passed on to the command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def exit_code(command: Sequence[str], **options: Any) -> int:
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # the terminal has told the command as well: it says what there is to say
+            except KeyboardInterrupt:  # the terminal interrupts the command as well, which prints that itself
                 continue
 
 
