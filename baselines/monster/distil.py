@@ -145,8 +145,9 @@ def train_student(
         """The student's images over the teacher's."""
         noise, target = (loss.states[shown * latents.shape[1] + k].float() for k in (0, steps))
         text = loss.hidden[shown].float(), loss.pooled[shown].float()
+        unused = text[0][:1], text[1][:1]  # without guidance
         with accelerator.autocast():
-            z = sample(model, solver(order=1), noise, text, text, steps=steps, guidance_scale=1)
+            z = sample(model, solver(order=1), noise, text, unused, steps=steps, guidance_scale=1.0)
             x = autoencoder.decode(torch.cat([z, target]) / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from tiny_trainings import write_data
@@ -26,7 +25,6 @@ from submission import Competition, MissingPart
 from submission.errors import UsageError
 
 WIDTH = 16
-ON_CPU = SimpleNamespace(device=torch.device("cpu"), autocast=nullcontext)
 PROMPTS = ["Red slime.", "Blue bat."]
 
 
@@ -118,7 +116,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn_of_one_step_without_
     def loss(scale: float) -> torch.Tensor:
         with torch.no_grad():
             visited = states(unet(), noise, text, empty, steps=1, guidance_scale=scale)
-        step = StepLoss(torch.stack(visited, 1), *text, timesteps(1), ON_CPU)
+        step = StepLoss(torch.stack(visited, 1), *text, timesteps(1), Accelerator(cpu=True))
         return step(student, torch.arange(4), torch.Generator().manual_seed(0), 0.0)[0]
 
     assert loss(1.0).item() < 1e-10
@@ -195,7 +193,7 @@ def test_a_distillation_from_end_to_end(tmp_path, folder):
         assert len(list((run / "previews").glob("*.png"))) == 4
         own = StepLoss(
             drawn["latents"][:, :: 2 // steps], drawn["hidden"], drawn["pooled"], timesteps(steps),
-            ON_CPU,
+            Accelerator(cpu=True),
         )  # fmt: skip
         networks = [UNet2DConditionModel.from_pretrained(folder / "unet") for _ in range(2)]
         adapter.apply(networks[1], run / "model" / "distilled.safetensors")
