@@ -12,21 +12,22 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from leaderboard import board, comparison, editing, show
-from scorer import cache, statistics
+from scorer import Scorer, cache, parallel, statistics
 from scorer.networks import protocols
+from scorer.parallel import Processes
+from scorer.scorecard_text import print_scorecard
+from scorer.setup import Settings
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
 from submission.atomic import check_kept, check_writable
 from submission.errors import UsageError, run, shown
+from submission.metrics import METRICS
 
 PROBLEMS_WRITTEN = 1000
-
-if TYPE_CHECKING:
-    from scorer.parallel import Processes
 
 ALIKE_SHOWN = 5
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _command(arguments)
     except (SubmissionError, CompetitionError, MissingPart, UsageError) as error:
         if arguments.problems is not None:
-            with contextlib.suppress(OSError):  # what is said on stderr is the answer, too
+            with contextlib.suppress(OSError):  # stderr has the answer, too
                 atomic.write_json(arguments.problems, refusal(error))
         raise
 
@@ -62,8 +63,6 @@ def _command(arguments: argparse.Namespace) -> int:
         board.content(ranking)
         if arguments.name is not None:
             board.check_name(ranking, competition.name, arguments.name)
-    from scorer import parallel  # imports torch
-
     processes = parallel.start()
     try:
         return _score(arguments, processes)
@@ -72,28 +71,14 @@ def _command(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace, processes: Processes) -> int:
-    from scorer import Scorer
-    from scorer.scorecard_text import print_scorecard
-
-    scorer = Scorer(
-        arguments.competition,
-        arguments.device,
-        batch_size=arguments.batch_size,
-        limit=arguments.limit,
-        inception_weights=arguments.inception_weights,
-        clip_weights=arguments.clip_weights,
-        trust_weights=arguments.trust_weights,
-        extra=arguments.extra,
-        precision=arguments.precision,
-        cache=not arguments.no_cache,
-        processes=processes,
-    )
+    options = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
+    scorer = Scorer(arguments.competition, **options, processes=processes)
     try:
         scored = scorer.score(arguments.submission, arguments.name)
     except SubmissionError:
         if processes.first:
             raise
-        return 3  # the first process tells, for all
+        return 3  # the first process says why, for all
     if not processes.first:
         return 0
     # The row first: whoever reads only the first lines of what is printed has it too. Whatever fails now, what was
@@ -106,11 +91,11 @@ def _score(arguments: argparse.Namespace, processes: Processes) -> int:
         writers.append(lambda: atomic.write_text(arguments.json, card.to_json()))
     if arguments.csv is not None:
         writers.append(lambda: scored.write_per_image(arguments.csv))
-    said, failures = _all_of(writers)
+    lines, failures = _all_of(writers)
     try:
         console = Console()
         print_scorecard(console, card)
-        for line in said:
+        for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         sys.stdout.flush()
     finally:
@@ -122,15 +107,15 @@ def _score(arguments: argparse.Namespace, processes: Processes) -> int:
 
 
 def _all_of(writers: Sequence[Callable[[], list[str] | None]]) -> tuple[list[str], list[Exception]]:
-    """Call each, whatever the others do: the lines that they say, and what they raise."""
-    said: list[str] = []
+    """Call each, whatever the others do: the lines that they give, and what they raise."""
+    lines: list[str] = []
     failures: list[Exception] = []
     for writer in writers:
         try:
-            said += writer() or []
+            lines += writer() or []
         except Exception as failure:
             failures.append(failure)
-    return said, failures
+    return lines, failures
 
 
 def refusal(error: Exception) -> dict[str, Any]:
@@ -172,9 +157,11 @@ def _kept(arguments: argparse.Namespace, competition: Competition) -> dict[str, 
 
 
 def _parser() -> argparse.ArgumentParser:
+    *others, last = (metric.label for metric in METRICS.values())
+    listed = ", ".join(others)
     parser = argparse.ArgumentParser(
         prog="python -m scorer",
-        description="Measure a submission: FID, CLIP-I, CLIP-T, IS, PSNR and SSIM, and the verdict per tier.",
+        description=f"Measure a submission: {listed} and {last}, and the verdict per tier.",
         epilog="exit codes: 0 scored, whatever the score; 2 wrong usage; 3 invalid submission or competition (nothing "
         "is written); 4 something needed is missing. Also: "
         f"`{commands.module('scorer protocols')}` (what can measure, and what it compares with), "
@@ -195,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", choices=("exact", "fast"), default="exact",
         help="exact: float32; fast: bfloat16, other numbers that rank by themselves (default: %(default)s)",
     )  # fmt: skip
-    add("--no-cache", action="store_true", help="measure anew, and keep nothing")
+    add("--no-cache", dest="cache", action="store_false", help="measure anew, and keep nothing")
     add("--leaderboard", type=Path, default=board.LOCAL, metavar="FILE", help="the board (default: %(default)s)")
     add("--no-leaderboard", action="store_true", help="leave the board alone")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")

@@ -21,7 +21,7 @@ def attribute_hits(
         names: the images.
 
     Body, item and action are right or wrong. Colours and features are several at once: of all that are asked or seen,
-    the share that is both (the accuracy of multi-label classification; Godbole & Sarawagi, PAKDD 2004, section 2),
+    the fraction that is both (the accuracy of multi-label classification; Godbole & Sarawagi, PAKDD 2004, section 2),
     which is 1 for exactly what was asked. A main colour seen as the second one is not the same colour. Raises
     CompetitionError for an image without attributes.
     """

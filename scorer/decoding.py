@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 class Pair:
     """One decoded image, its row in prompt order, and the reference of the same name and shape; uint8 (H, W, 3).
 
-    `hashes` are what tells whether the image is a copy, `reference_hashes` the reference's (submission.image_hashes).
+    `hashes` tell copies apart, `reference_hashes` are the reference's (submission.image_hashes).
     """
 
     row: int
@@ -70,18 +70,18 @@ def decoded(
     submission: Submission,
     references: References | None,
     names: Sequence[str],
-    share: range,
+    shard: range,
     problems: list[Problem],
     batch_size: int,
     progress: bool,
 ) -> Iterator[Pair]:
-    """Every image of `share` (rows of `names`) that can be decoded, with its reference.
+    """Every image of `shard` (rows of `names`) that can be decoded, with its reference.
 
     What is wrong with the others is added to `problems`; what is missing was reported when the submission was opened.
     Raises CompetitionError that names every bad reference, not only the first one met.
     """
     present = set(submission.names)
-    rows = [(row, names[row]) for row in share if names[row] in present]
+    rows = [(row, names[row]) for row in shard if names[row] in present]
     side = submission.competition.image_size or 1024
     window = min(4 * batch_size, max(8, AHEAD_BYTES // (2 * 3 * side**2)))
     found = ahead(lambda item: read_pair(submission, references, *item), rows, window)

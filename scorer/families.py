@@ -65,7 +65,7 @@ class Families:
 
         Satterthwaite's approximation for the variance of a mean over clusters (Bell & McCaffrey, "Bias reduction in
         standard errors for linear regression with multi-stage samples", Survey Methodology 28, 2002), as if an image
-        told nothing new about its family.
+        added nothing about its family.
         """
         trace, of_square = self._moments
         return 0.0 if self.count < 2 else trace**2 / of_square
@@ -82,8 +82,8 @@ class Families:
             families = "one family" if self.count == 1 else f"{self.count} families"
             return f"no interval: the prompts are {families}, and it takes {FEWEST} or more"
         if self.degrees_of_freedom < LEAST_FREEDOM:
-            share = self.sizes.max() / self.sizes.sum()
-            return f"no interval: one of the {self.count} families of prompts has {share:.0%} of the images"
+            fraction = self.sizes.max() / self.sizes.sum()
+            return f"no interval: one of the {self.count} families of prompts has {fraction:.0%} of the images"
         return None
 
     def groups(self, groups: int = GROUPS, seed: int = SEED) -> list[Int64[Tensor, " k"]]:

@@ -1,6 +1,6 @@
 """From images to the tables of all metrics: each image decoded once, one batch on the device for all that measures.
 
-Several processes measure a share each, and what the cache holds of references and prompts is not measured again. Tables
+Several processes measure a shard each, and what the cache holds of references and prompts is not measured again. Tables
 are filled in any order and read in prompt order, in constant memory whatever the number of images.
 """
 
@@ -70,7 +70,7 @@ def measure(
     pair_metrics: Mapping[str, PairMetric],
     problems: list[Problem],
 ) -> Measured:
-    """Measure a submission: each process its share of the images, and of what is not known of references and prompts.
+    """Measure a submission: each process its shard of the images, and of what is not known of references and prompts.
 
     What is wrong with images is added to `problems`.
 
@@ -89,9 +89,9 @@ def measure(
     known = {name: table.to(device) if _fits(table.nbytes) else table for name, table in known.items()}
     missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
 
-    share = processes.share(n)
-    pairs = decoded(submission, setup.references, names, share, problems, settings.batch_size, settings.shows_progress)
-    rows = Rows(len(share), share.start)
+    shard = processes.shard(n)
+    pairs = decoded(submission, setup.references, names, shard, problems, settings.batch_size, settings.shows_progress)
+    rows = Rows(len(shard), shard.start)
     whole = until_a_problem(pairs, problems)
     measured = measure_images(whole, inception, clip, device, settings.batch_size, rows, pair_metrics, missing)
     found = processes.gather([asdict(problem) for problem in problems])
@@ -104,7 +104,7 @@ def measure(
     tables = _gathered(measured, n, device, processes)
     fresh = {name: tables.pop(name) for name in wanted if name in tables}
     if "text" in missing:
-        part = measure_texts(texts, clip, settings, processes.share(len(texts)))
+        part = measure_texts(texts, clip, settings, processes.shard(len(texts)))
         fresh |= _gathered(part, len(texts), device, processes)
     known |= fresh
     statistics = None if setup.statistics is None else setup.statistics.moments
@@ -163,11 +163,11 @@ def measure_images(
     return tables
 
 
-def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, share: range) -> dict[str, Tensor]:
-    """CLIP's embedding `text` (T, E) of those of the texts that are in `share`."""
-    rows = Rows(len(share), share.start)
+def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, shard: range) -> dict[str, Tensor]:
+    """CLIP's embedding `text` (T, E) of those of the texts that are in `shard`."""
+    rows = Rows(len(shard), shard.start)
     # By length, because a batch costs as much as its longest text would alone.
-    order = sorted(share, key=lambda place: len(texts[place]))
+    order = sorted(shard, key=lambda place: len(texts[place]))
     with Progress("reading prompts", len(order), show=settings.shows_progress) as shown:
         for start in range(0, len(order), settings.batch_size):
             places = order[start : start + settings.batch_size]
@@ -177,7 +177,7 @@ def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, share: r
 
 
 def _gathered(tables: dict[str, Tensor], n: int, device: torch.device, processes: Processes) -> dict[str, Tensor]:
-    """The tables of all processes, each of its own share of n rows, as tables of n rows; empty but in the first."""
+    """The tables of all processes, each of its own shard of n rows, as tables of n rows; empty but in the first."""
     if processes.count == 1:
         return tables
     rows = Rows(n)

@@ -36,11 +36,11 @@ class Processes:
         """Whether this process prints and writes."""
         return self.rank == 0
 
-    def share(self, n: int) -> range:
+    def shard(self, n: int) -> range:
         """Which of n images (or prompts) are this process's."""
-        return self._share(n, self.rank)
+        return self._shard(n, self.rank)
 
-    def _share(self, n: int, rank: int) -> range:
+    def _shard(self, n: int, rank: int) -> range:
         return range(rank * n // self.count, (rank + 1) * n // self.count)
 
     def gather(self, value: Any) -> list[Any]:
@@ -70,7 +70,7 @@ class Processes:
     def parts_of(
         self, tables: Mapping[str, Tensor], n: int, device: torch.device
     ) -> Iterator[tuple[str, Int64[Tensor, " b"], Tensor]]:
-        """The tables of all processes, each of its own share of n rows, in parts: name, rows, values.
+        """The tables of all processes, each of its own shard of n rows, in parts: name, rows, values.
 
         In the first process; every process has to run through it. A table that one process lacks is left out.
         """
@@ -78,13 +78,13 @@ class Processes:
         parts = [part for part in self.gather(described) if part]  # a process without images has no tables
         for name in parts[0] if parts else ():
             if not all(name in part for part in parts):
-                continue  # such as SSIM, which one share may have and another not
+                continue  # such as SSIM, which one shard may have and another not
             shape, dtype = parts[0][name]
             for rank in range(self.count):
-                share = self._share(n, rank)
-                for start in range(share.start, share.stop, _ROWS):
-                    stop = min(start + _ROWS, share.stop)
-                    own = slice(start - share.start, stop - share.start)
+                shard = self._shard(n, rank)
+                for start in range(shard.start, shard.stop, _ROWS):
+                    stop = min(start + _ROWS, shard.stop)
+                    own = slice(start - shard.start, stop - shard.start)
                     if self.rank == rank == 0:
                         yield name, torch.arange(start, stop), tables[name][own]
                     elif self.rank == rank:

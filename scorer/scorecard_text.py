@@ -129,7 +129,7 @@ def _mark(mark: Mark, suspect: bool) -> Text:
 
 def _accuracy(accuracy: dict[str, float]) -> Text:
     text = Text("Drawn as asked: ")
-    text.append(", ".join(f"{name} {share:.1%}" for name, share in accuracy.items()), "bold")
+    text.append(", ".join(f"{name} {fraction:.1%}" for name, fraction in accuracy.items()), "bold")
     text.append("\n")
     return text
 

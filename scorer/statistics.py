@@ -12,7 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from scorer.decoding import ahead
+from scorer.device import exact_float32, pick_device
+from scorer.frechet import feature_statistics
+from scorer.measure import Rows
+from scorer.networks.inception import find_inception
 from scorer.networks.protocols import PROTOCOLS
 from submission.archive import open_files
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
@@ -63,14 +69,6 @@ def make_statistics(
     Raises MissingPart where there are too few, or no weights; CompetitionError that names every file which cannot be
     read.
     """
-    import torch
-
-    from scorer.decoding import ahead
-    from scorer.device import exact_float32, pick_device
-    from scorer.frechet import feature_statistics
-    from scorer.measure import Rows
-    from scorer.networks.inception import find_inception
-
     where = pick_device(device)
     backbone = find_inception(protocol, weights, trusted=trust_weights)
     images = _images(folder)

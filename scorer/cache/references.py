@@ -58,7 +58,7 @@ def cache_files(
 def read(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, Tensor]:
     """The tables that are there, whole, and of the length that `rows` gives, mapped from their files.
 
-    One that is damaged is said on stderr and left out: it is measured anew.
+    One that is damaged is named on stderr and left out: it is measured anew.
     """
     found = {}
     for name, length in rows.items():

@@ -50,9 +50,26 @@ class ScoredMetric(Metric):
         """The metric for what the one pass measured, which the first process has gathered."""
         return cls(sync_on_compute=False)
 
-    @abstractmethod
     def results(self, families: Families) -> Results:
-        """The scores with their intervals, and what belongs to them."""
+        """The scores with their intervals, and what belongs to them: by default what `compute` gives, without any."""
+        computed = self.compute()
+        values = computed if isinstance(computed, dict) else {self.names[0]: computed}
+        return Results({name: Score(float(value)) for name, value in values.items()})
+
+
+class OfFeatures(ScoredMetric):
+    """A comparison of Inception's features of images and of their references."""
+
+    inception: list[Tensor]
+    reference_inception: list[Tensor]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("inception", "reference_inception", **options)
+
+    def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"]) -> None:
+        """Add features of images and of references."""
+        self.inception.append(inception)
+        self.reference_inception.append(reference_inception)
 
 
 class PerImage(ScoredMetric):

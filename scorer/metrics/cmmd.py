@@ -15,9 +15,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from scorer.families import Families
-from scorer.metrics.base import Results, ScoredMetric, joined
-from submission.scorecard import Score
+from scorer.metrics.base import ScoredMetric, joined
 
 SIGMA = 10.0
 SCALE = 1000.0
@@ -75,7 +73,3 @@ class CMMD(ScoredMetric):
         """The discrepancy."""
         value = cmmd(joined(self.clip), joined(self.reference_clip), self.device)
         return torch.tensor(value, dtype=torch.float64)
-
-    def results(self, families: Families) -> Results:
-        """The discrepancy; it has no interval."""
-        return Results({"cmmd": Score(float(self.compute()))})

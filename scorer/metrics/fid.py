@@ -13,11 +13,11 @@ from scorer.confidence import jackknife
 from scorer.families import Families
 from scorer.frechet import FrechetDistance, Moments, PairedFrechetDistance, feature_statistics
 from scorer.measure import Measured
-from scorer.metrics.base import Results, ScoredMetric, joined
+from scorer.metrics.base import OfFeatures, Results, joined
 from submission.scorecard import Score
 
 
-class FID(ScoredMetric):
+class FID(OfFeatures):
     """The Fréchet Inception Distance.
 
     Args:
@@ -30,8 +30,6 @@ class FID(ScoredMetric):
     higher_is_better = False
     fewest = 2
     too_few = "a covariance needs at least 2 images"
-    inception: list[Tensor]
-    reference_inception: list[Tensor]
 
     def __init__(
         self,
@@ -41,7 +39,7 @@ class FID(ScoredMetric):
         paired: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__("inception", "reference_inception", **options)
+        super().__init__(**options)
         self._statistics, self._moments, self._paired = statistics, moments, paired
 
     @classmethod

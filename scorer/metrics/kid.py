@@ -7,15 +7,13 @@ libraries take them, have another value in every run and a larger error.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from scorer.confidence import jackknife
 from scorer.families import Families
-from scorer.metrics.base import Results, ScoredMetric, joined
+from scorer.metrics.base import OfFeatures, Results, joined
 from submission.scorecard import Score
 
 CHUNK = 2048  # images a side of the blocks in which all pairs are looked at
@@ -127,22 +125,12 @@ def _kernel(dot_products: Tensor, dimensions: int) -> Tensor:
     return (dot_products / dimensions + 1.0) ** 3
 
 
-class KID(ScoredMetric):
+class KID(OfFeatures):
     """The Kernel Inception Distance, for reference i being that of image i."""
 
     names = ("kid",)
     higher_is_better = False
     fewest = 6  # as of all metrics on request
-    inception: list[Tensor]
-    reference_inception: list[Tensor]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__("inception", "reference_inception", **options)
-
-    def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"]) -> None:
-        """Add features of images and of references."""
-        self.inception.append(inception)
-        self.reference_inception.append(reference_inception)
 
     def compute(self) -> Float64[Tensor, ""]:
         """The distance."""

@@ -9,25 +9,22 @@ set; density and coverage (section 3) count the balls of real images, which an o
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from scorer.families import Families
-from scorer.metrics.base import Results, ScoredMetric, joined
-from submission.scorecard import Score
+from scorer.metrics.base import OfFeatures, joined
 
 K = 5  # nearest neighbours, as in the paper's experiments
 CHUNK = 2048  # images a side of the blocks in which all pairs are looked at
-# Squared distances under this share of the squared lengths are rounding: equal features are at distance 0.
+# Squared distances under this fraction of the squared lengths are rounding: equal features are at distance 0.
 EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
 class Prdc:
-    """All higher is better. `precision`, `recall`, `coverage` are shares of images; `density` is 1 for real images."""
+    """All higher is better. `precision`, `recall`, `coverage` are fractions of images; `density` of real ones is 1."""
 
     precision: float
     recall: float
@@ -95,28 +92,14 @@ def _squared_distances(x: Tensor, y: Tensor, device: torch.device) -> Float64[Te
     return torch.where(distances > EQUAL * lengths, distances, 0.0)
 
 
-class PRDC(ScoredMetric):
+class PRDC(OfFeatures):
     """Precision, recall, density and coverage, which one comparison of all features gives together."""
 
     names = ("precision", "recall", "density", "coverage")
     higher_is_better = True
     fewest = K + 1
-    inception: list[Tensor]
-    reference_inception: list[Tensor]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__("inception", "reference_inception", **options)
-
-    def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"]) -> None:
-        """Add features of images and of references."""
-        self.inception.append(inception)
-        self.reference_inception.append(reference_inception)
 
     def compute(self) -> dict[str, Float64[Tensor, ""]]:
         """The four by name."""
         found = prdc(joined(self.inception), joined(self.reference_inception), device=self.device)
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in asdict(found).items()}
-
-    def results(self, families: Families) -> Results:
-        """The four; they have no intervals."""
-        return Results({name: Score(float(value)) for name, value in self.compute().items()})

@@ -32,8 +32,8 @@ def retrieval(text: torch.Tensor, image: torch.Tensor, meanings: Sequence[Hashab
     Two captions of one monster's first and second attack ask for the same picture in other words: no network can tell
     which of the two is meant.
 
-    Returns the shares of captions whose own picture is the nearest ('R@1') and among the ten nearest ('R@10'), the area
-    under the ROC curve of matched against mismatched pairs ('AUC'), and the mean cosines of both.
+    Returns the fractions of captions whose own picture is the nearest ('R@1') and among the ten nearest ('R@10'), the
+    area under the ROC curve of matched against mismatched pairs ('AUC'), and the mean cosines of both.
     """
     distinct = torch.tensor([i for i, meaning in enumerate(meanings) if meanings.index(meaning) == i])
     cosines = (text[distinct] @ image[distinct].T).double()

@@ -53,6 +53,7 @@ def changed(here: Path, there: Path) -> list[str]:
     return [str(f) for f in files if not (here / f).is_file() or not filecmp.cmp(here / f, there / f, shallow=False)]
 
 
+@pytest.mark.slow
 def test_a_row_and_a_file_are_enough(
     tree: Path, tmp_path: Path, tiny_competition: Callable, tiny_submission: Callable
 ) -> None:

@@ -68,8 +68,8 @@ from scorer import parallel
 from scorer.frechet import moments
 processes = parallel.start()
 features = torch.from_numpy(np.load({features!r}))
-share = processes.share(len(features))
-whole = moments(features[share.start : share.stop], processes.total)
+shard = processes.shard(len(features))
+whole = moments(features[shard.start : shard.stop], processes.total)
 np.savez({sums!r} + f"-{{processes.rank}}.npz", n=whole.n, mean=whole.mean, scatter=whole.scatter)
 parallel.stop()
 """
@@ -145,7 +145,7 @@ def test_a_problem_of_the_second_is_a_problem_of_both(
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1063])
 @pytest.mark.parametrize("count", [1, 2, 3, 16])
 def test_shares_cover_everything_once(n: int, count: int) -> None:
-    shares = [Processes(rank, count).share(n) for rank in range(count)]
+    shares = [Processes(rank, count).shard(n) for rank in range(count)]
     assert [row for share in shares for row in share] == list(range(n))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
