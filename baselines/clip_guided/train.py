@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
 
-from baselines.clip_guided import train_diffusion, train_guide
 from baselines.clip_guided.guide import GuideConfig
-from baselines.clip_guided.train_guide import GUIDES
+from baselines.clip_guided.train_diffusion import DiffusionOptions, PictureOptions, train_diffusion
+from baselines.clip_guided.train_guide import GUIDES, GuideOptions, train_guide
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.processes import in_the_first
-from baselines.training.options import accelerator_of, add_model, command_parser
+from baselines.training.options import ModelOptions, option, parsed
 from submission import atomic, commands
 from submission.errors import run
 
@@ -34,6 +35,21 @@ SAMPLING = {
         "raw": {"pretrained": 20.0, "finetuned": 20.0, "noised": 3.0},
     },
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipGuidedOptions(ModelOptions, PictureOptions):
+    """The diffusion's training and the guides'; pictures and hardware are the same for all."""
+
+    runs: Path = Path("runs/clip-guided")
+    out: Path = Path("runs/clip-guided/model")
+    images: int = option(150_000, "training images of the diffusion in all")
+    epochs: int = option(10, "of each guide, at most")
+    diffusion: DiffusionOptions = field(default_factory=DiffusionOptions)
+    guide: GuideOptions = field(default_factory=GuideOptions)
+
+
+PRESETS = {"bestiary": ClipGuidedOptions()}
 
 
 def assemble(runs: Path, out: Path, sampling: dict[str, object]) -> None:
@@ -53,26 +69,26 @@ def assemble(runs: Path, out: Path, sampling: dict[str, object]) -> None:
     atomic.write_json(out / "sampling.json", sampling)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    train_diffusion.add_data_arguments(parser)
-    add_model(parser, "runs/clip-guided", "runs/clip-guided/model")
-    parser.add_argument("--images", type=int, default=150_000, help="training images of the diffusion in all")
-    parser.add_argument("--epochs", type=int, default=10, help="of each guide, at most")
-    args = parser.parse_args(argv)
-    common = ["--data", str(args.data), "--size", str(args.size), "--device", args.device]
-    common += ["--labels", str(args.labels)] if args.labels else []
+def train_clip_guided(options: ClipGuidedOptions) -> Path:
+    """Trains the diffusion and the guides and returns the finished folder."""
+    pictures = {"labels": options.labels, "size": options.size}
+    diffusion = options.stage(options.diffusion, out=options.runs / "diffusion", images=options.images, **pictures)
+    train_diffusion(diffusion)
     # The precision is the diffusion's: guides are trained in float32 alone.
-    diffusion = [*common, "--precision", args.precision, "--out", str(args.runs / "diffusion")]
-    train_diffusion.main([*diffusion, "--images", str(args.images)])
-    for guide in GUIDES:
-        train_guide.main([guide, *common, "--runs", str(args.runs), "--epochs", str(args.epochs)])
+    guide = options.stage(options.guide, runs=options.runs, epochs=options.epochs, precision="auto", **pictures)
+    for name in GUIDES:
+        train_guide(replace(guide, guide=name))
 
     def finish() -> None:
-        assemble(args.runs, args.out, SAMPLING)
-        print(f"draw with it: {commands.drawing('clip-guided', args.out)}")
+        assemble(options.runs, options.out, SAMPLING)
+        print(f"draw with it: {commands.drawing('clip-guided', options.out)}")
 
-    in_the_first(accelerator_of(args), finish)
+    in_the_first(options.accelerator(), finish)
+    return options.out
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_clip_guided(parsed(__doc__, PRESETS, argv))
     return 0
 
 

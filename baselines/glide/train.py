@@ -7,6 +7,7 @@ was. None needs another.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,10 +16,12 @@ from torch import nn
 
 from baselines.glide import train_base, train_noised_clip, train_upsample, training_set
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
-from baselines.glide.train_noised_clip import ClipInTraining
+from baselines.glide.train_base import BaseOptions
+from baselines.glide.train_noised_clip import ClipInTraining, NoisedClipOptions
+from baselines.glide.train_upsample import UpsampleOptions
 from baselines.glide.unet import UNet
 from baselines.processes import in_the_first
-from baselines.training.options import accelerator_of, add_data, add_model, command_parser, hardware_arguments
+from baselines.training.options import ModelOptions, parsed
 from submission import atomic, commands
 from submission.errors import run
 
@@ -33,6 +36,19 @@ SAMPLING = Sampling(
     batch_size=32,
     fixed_batch=32,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlideOptions(ModelOptions):
+    """The three trainings; data and hardware are the same for all."""
+
+    out: Path = Path("runs/glide")
+    base: BaseOptions = field(default_factory=BaseOptions)
+    upsample: UpsampleOptions = field(default_factory=UpsampleOptions)
+    noised_clip: NoisedClipOptions = field(default_factory=NoisedClipOptions)
+
+
+PRESETS = {"bestiary": GlideOptions()}
 
 
 def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Sampling) -> None:
@@ -64,21 +80,23 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
     write_config(out / FILE_NAME, config)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_model(parser, "runs", "runs/glide")
-    args = parser.parse_args(argv)
-    common = ["--data", str(args.data), *hardware_arguments(args)]
-    train_base.main([*common, "--out", str(args.runs / "glide-base")])
-    train_upsample.main([*common, "--out", str(args.runs / "glide-upsample")])
-    train_noised_clip.main([*common, "--out", str(args.runs / "glide-noised-clip")])
+def train_glide(options: GlideOptions) -> Path:
+    """Trains all three models and returns the finished folder."""
+    runs = options.runs
+    train_base.train_base(options.stage(options.base, out=runs / "glide-base"))
+    train_upsample.train_upsample(options.stage(options.upsample, out=runs / "glide-upsample"))
+    train_noised_clip.train_noised_clip(options.stage(options.noised_clip, out=runs / "glide-noised-clip"))
 
     def finish() -> None:
-        assemble(args.runs, args.out, training_set.load(args.data).vocabulary, SAMPLING)
-        print(f"{args.out}: draw with {commands.drawing('glide', args.out)}")
+        assemble(runs, options.out, training_set.load(options.data).vocabulary, SAMPLING)
+        print(f"{options.out}: draw with {commands.drawing('glide', options.out)}")
 
-    in_the_first(accelerator_of(args), finish)
+    in_the_first(options.accelerator(), finish)
+    return options.out
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_glide(parsed(__doc__, PRESETS, argv))
     return 0
 
 

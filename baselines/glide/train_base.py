@@ -7,9 +7,11 @@ learns both: most examples show it no known pixels, as when it draws, the others
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float32
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,17 +22,29 @@ from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
+from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
+from baselines.training.batches import Examples, to_device
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import RunOptions, option, parsed
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread
 
-INPAINTING = 0.2  # share of the examples
+INPAINTING = 0.2  # fraction of the examples
 PREVIEW_PROMPTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseOptions(RunOptions):
+    """The base model's training."""
+
+    out: Path = Path("runs/glide-base")
+    images: int = 60_000
+    batch_size: int = 16
+    init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -55,78 +69,82 @@ def config(vocab_size: int) -> UNetConfig:
 
 
 def random_masks(
-    count: int, size: int, share: float, generator: torch.Generator
+    count: int, size: int, fraction: float, generator: torch.Generator
 ) -> Float32[Tensor, "count 1 size size"]:
-    """What is known: 1 outside of a rectangle of a quarter to all of each side; nowhere for all but `share` of them."""
+    """What is known: 1 outside of a rectangle of a quarter to all of each side; nowhere for all but `fraction`."""
     sides = size // 4 + (torch.rand(count, 2, generator=generator) * (size * 3 // 4 + 1)).long()
     corners = (torch.rand(count, 2, generator=generator) * (size + 1 - sides)).long()
     at = torch.arange(size)
     inside = (at >= corners[..., None]) & (at < (corners + sides)[..., None])  # count, 2, size
     known = ~(inside[:, 0, :, None] & inside[:, 1, None, :])
-    shown = torch.rand(count, generator=generator) < share
+    shown = torch.rand(count, generator=generator) < fraction
     return (known & shown[:, None, None])[:, None].float()
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/glide-base", images=60_000, batch_size=16, learning_rate=1e-3)
-    parser.add_argument("--init", type=Path, help="a base model's safetensors to start from (default: at random)")
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
-    device = accelerator.device
-    data = training_set.load(args.data)
-    tokenizer = data.text_tokenizer
-    tokens, real = tokenizer(data.captions)
+class BaseLoss:
+    """Of the base model, on images at its size, most of which are to be drawn and the others to be inpainted."""
+
+    def __init__(self, data: TrainingSet, config: UNetConfig, accelerator: Accelerator) -> None:
+        self.data, self.accelerator = data, accelerator
+        self.images = Examples(data.images, accelerator.device)
+        self.tokens, self.real = data.text_tokenizer(data.captions)
+        self.diffusion, self.size = diffusion_of(config), config.image_size
+
+    def __call__(
+        self, model: UNet, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
+        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
+        noise = to_device(torch.randn(x0.shape, generator=generator), device)
+        mask = to_device(random_masks(len(x0), self.size, INPAINTING, generator), device)
+        picked = self.data.pick_captions(indices, generator)
+        mask_text = to_device(training_set.dropped(self.real[picked], CAPTION_DROPOUT, generator), device)
+        x = self.diffusion.q_sample(x0, t, noise)
+        with self.accelerator.autocast():
+            text = model.encode_text(to_device(self.tokens[picked], device), mask_text)
+            output = model(x, t, text, known=torch.cat([x0 * mask, mask], dim=1))
+        return hybrid_loss(self.diffusion, output.float(), x0, noise, x, t)
+
+
+def train_base(options: BaseOptions) -> Path:
+    """Trains the base model and returns the path of its averaged weights."""
+    accelerator = options.accelerator()
+    data = training_set.load(options.data)
     model = UNet(config(data.vocab_size))
-    if args.init:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(args.init).items()})
-    diffusion = diffusion_of(model.config)
-    size = model.config.image_size
-
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        unet = accelerator.unwrap_model(model)
-        x0 = F.adaptive_avg_pool2d(data.images[indices].float() / 127.5 - 1, size)
-        t = stratified_timesteps(len(x0), len(diffusion), generator)
-        noise = torch.randn(x0.shape, generator=generator)
-        mask = random_masks(len(x0), size, INPAINTING, generator)
-        picked = data.pick_captions(indices, generator)
-        mask_text = training_set.dropped(real[picked], CAPTION_DROPOUT, generator)
-        x0, t, noise, mask = (one.to(device) for one in (x0, t, noise, mask))
-        x = diffusion.q_sample(x0, t, noise)
-        with accelerator.autocast():
-            text = unet.encode_text(tokens[picked].to(device), mask_text.to(device))
-            output = unet(x, t, text, known=torch.cat([x0 * mask, mask], dim=1))
-        return hybrid_loss(diffusion, output.float(), x0, noise, x, t)
-
+    kept: dict[str, object] = {"captions": len(data.captions), "config": str(model.config)}
+    if options.init:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
+        kept["init"] = file_sha256(options.init)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: nn.Module, path: Path) -> None:
         process = diffusion_of(model.config, "20")
         generators = seeded_generators(range(len(shown)))
+        tokenizer = data.text_tokenizer
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=15_000
+        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998, preview_images=15_000
     )
-    options = {"captions": len(data.captions), "config": str(model.config)}
-    if args.init:
-        options["init"] = file_sha256(args.init)
-    accelerator.print(
-        train(
-            model,
-            loss,
-            len(data.images),
-            schedule,
-            args.out,
-            accelerator=accelerator,
-            preview=preview,
-            options=options,
-        )
+    weights = train(
+        model,
+        BaseLoss(data, model.config, accelerator),
+        len(data.images),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        preview=preview,
+        options=kept,
+        compiled=options.compile,
     )
+    accelerator.print(weights)
+    return weights
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_base(parsed(__doc__, BaseOptions(), argv))
     return 0
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,13 +21,24 @@ from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
+from baselines.glide.training_set import TrainingSet
+from baselines.training.batches import Examples, to_device
 from baselines.training.losses import contrastive_loss, stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import RunOptions, parsed
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisedClipOptions(RunOptions):
+    """The noised CLIP's training."""
+
+    out: Path = Path("runs/glide-noised-clip")
+    images: int = 64_000
+    batch_size: int = 64
 
 
 def config(vocab_size: int, logit_scale: float = 1 / 0.07) -> NoisedClipConfig:
@@ -55,39 +69,51 @@ class ClipInTraining(nn.Module):
         return self.log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/glide-noised-clip", images=64_000, batch_size=64, learning_rate=1e-3)
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
-    device = accelerator.device
-    data = training_set.load(args.data)
-    tokens, lengths = data.clip_tokenizer(data.captions)
+class NoisedContrastiveLoss:
+    """Of a `ClipInTraining`: noised images against one of each one's captions."""
+
+    def __init__(self, data: TrainingSet, config: NoisedClipConfig, accelerator: Accelerator) -> None:
+        self.data, self.accelerator, self.size = data, accelerator, config.image_size
+        self.images = Examples(data.images, accelerator.device)
+        self.tokens, self.lengths = data.clip_tokenizer(data.captions)
+        self.diffusion = Diffusion(betas("squaredcos_cap_v2", config.train_timesteps))  # the base model's
+
+    def __call__(
+        self, model: ClipInTraining, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
+        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
+        x = self.diffusion.q_sample(x0, t, to_device(torch.randn(x0.shape, generator=generator), device))
+        picked = self.data.pick_captions(indices, generator)
+        tokens, lengths = (to_device(table[picked], device) for table in (self.tokens, self.lengths))
+        with self.accelerator.autocast():
+            images, texts = model.clip.embed_images(x, t), model.clip.embed_texts(tokens, lengths)
+        value, hits = contrastive_loss(images.float(), texts.float(), model.logit_scale)
+        return value, {"hits": hits, "logit_scale": model.logit_scale.detach()}
+
+
+def train_noised_clip(options: NoisedClipOptions) -> Path:
+    """Trains the noised CLIP and returns the path of its averaged weights."""
+    accelerator = options.accelerator()
+    data = training_set.load(options.data)
     model = ClipInTraining(config(data.vocab_size))
-    settings = model.clip.config
-    diffusion = Diffusion(betas("squaredcos_cap_v2", settings.train_timesteps))  # the base model's
-
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        both = accelerator.unwrap_model(model)
-        x0 = F.adaptive_avg_pool2d(data.images[indices].float() / 127.5 - 1, settings.image_size)
-        t = stratified_timesteps(len(x0), len(diffusion), generator)
-        noise = torch.randn(x0.shape, generator=generator)
-        x = diffusion.q_sample(x0, t, noise).to(device)
-        picked = data.pick_captions(indices, generator)
-        with accelerator.autocast():
-            images = both.clip.embed_images(x, t.to(device))
-            texts = both.clip.embed_texts(tokens[picked].to(device), lengths[picked].to(device))
-        value, hits = contrastive_loss(images.float(), texts.float(), both.logit_scale)
-        return value, {"hits": hits, "logit_scale": both.logit_scale.detach()}
-
-    schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995)
-    options = {"config": str(settings)}
-    accelerator.print(
-        train(model, loss, len(data.images), schedule, args.out, accelerator=accelerator, options=options)
+    weights = train(
+        model,
+        NoisedContrastiveLoss(data, model.clip.config, accelerator),
+        len(data.images),
+        Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.995),
+        options.out,
+        accelerator=accelerator,
+        options={"config": str(model.clip.config)},
+        compiled=options.compile,
     )
+    accelerator.print(weights)
+    return weights
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_noised_clip(parsed(__doc__, NoisedClipOptions(), argv))
     return 0
 
 

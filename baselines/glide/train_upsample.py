@@ -7,9 +7,11 @@ the base model's faults (GLIDE, arXiv 2112.10741, section 4, after Saharia et al
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,9 +20,11 @@ from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
 from baselines.glide.pipeline import diffusion_of, draw, rounded
+from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
+from baselines.training.batches import Examples, to_device
 from baselines.training.losses import stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import RunOptions, parsed
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -28,6 +32,15 @@ from submission.sheet import spread
 
 PREVIEW_IMAGES, PREVIEW_SPACING = 8, "1,1,1,1"  # the first timestep of each quarter
 MAX_BLUR, MAX_NOISE = 0.6, 0.25  # standard deviations: pixels of the small image; its values in -1 … 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpsampleOptions(RunOptions):
+    """The upsampler's training."""
+
+    out: Path = Path("runs/glide-upsample")
+    images: int = 10_000
+    batch_size: int = 8
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -62,40 +75,42 @@ def degraded(images: Tensor, generator: torch.Generator) -> Tensor:
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
     kernels = (kernel[:, :, None] * kernel[:, None, :]).repeat_interleave(images.shape[1], 0)[:, None]
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[None]
-    blurred = F.conv2d(padded, kernels, groups=kernels.shape[0]).view_as(images)
-    blurred = blurred + noise[:, None, None, None] * torch.randn(images.shape, generator=generator)
+    blurred = F.conv2d(padded, to_device(kernels, images.device), groups=kernels.shape[0]).view_as(images)
+    noise = noise[:, None, None, None] * torch.randn(images.shape, generator=generator)
+    blurred = blurred + to_device(noise, images.device)
     return rounded(blurred.clamp(-1, 1))
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/glide-upsample", images=10_000, batch_size=8, learning_rate=1e-3)
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
-    device = accelerator.device
-    data = training_set.load(args.data)
-    tokenizer = data.text_tokenizer
-    tokens, real = tokenizer(data.captions)
-    model = UNet(config(data.vocab_size))
-    diffusion = diffusion_of(model.config)
+class UpsampleLoss:
+    """Of the upsampler, on images and their small versions."""
 
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        unet = accelerator.unwrap_model(model)
-        x0 = data.images[indices].float() / 127.5 - 1
+    def __init__(self, data: TrainingSet, config: UNetConfig, accelerator: Accelerator) -> None:
+        self.data, self.accelerator = data, accelerator
+        self.images = Examples(data.images, accelerator.device)
+        self.tokens, self.real = data.text_tokenizer(data.captions)
+        self.diffusion = diffusion_of(config)
+
+    def __call__(
+        self, model: UNet, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        x0 = self.images[indices].float() / 127.5 - 1
         low_res = degraded(F.avg_pool2d(x0, 2), generator)
-        t = stratified_timesteps(len(x0), len(diffusion), generator)
-        noise = torch.randn(x0.shape, generator=generator)
-        picked = data.pick_captions(indices, generator)
-        x0, low_res, t, noise = (one.to(device) for one in (x0, low_res, t, noise))
-        x = diffusion.q_sample(x0, t, noise)
-        with accelerator.autocast():
-            text = unet.encode_text(tokens[picked].to(device), real[picked].to(device))
-            output = unet(x, t, text, low_res=low_res)
-        return image_loss(diffusion, output.float(), x0, x, t)
+        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
+        noise = to_device(torch.randn(x0.shape, generator=generator), device)
+        picked = self.data.pick_captions(indices, generator)
+        x = self.diffusion.q_sample(x0, t, noise)
+        with self.accelerator.autocast():
+            tokens, real = (to_device(table[picked], device) for table in (self.tokens, self.real))
+            output = model(x, t, model.encode_text(tokens, real), low_res=low_res)
+        return image_loss(self.diffusion, output.float(), x0, x, t)
 
+
+def train_upsample(options: UpsampleOptions) -> Path:
+    """Trains the upsampler and returns the path of its averaged weights."""
+    accelerator = options.accelerator()
+    data = training_set.load(options.data)
+    model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
     def preview(model: nn.Module, path: Path) -> None:
@@ -104,18 +119,30 @@ def main(argv: list[str] | None = None) -> int:
         prompts = [data.captions[data.captions_of[index][0]] for index in shown]
         process = diffusion_of(model.config, PREVIEW_SPACING)
         generators = seeded_generators(range(len(shown)))
-        images = draw(model, tokenizer, prompts, generators, process, sampler="ddim", low_res=small.to(device))
+        low_res = small.to(accelerator.device)
+        images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.998, preview_images=2_000
+        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998, preview_images=2_000
     )
-    options = {"config": str(model.config)}
-    accelerator.print(
-        train(
-            model, loss, len(data.images), schedule, args.out, accelerator=accelerator, preview=preview, options=options
-        )
+    weights = train(
+        model,
+        UpsampleLoss(data, model.config, accelerator),
+        len(data.images),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        preview=preview,
+        options={"config": str(model.config)},
+        compiled=options.compile,
     )
+    accelerator.print(weights)
+    return weights
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_upsample(parsed(__doc__, UpsampleOptions(), argv))
     return 0
 
 

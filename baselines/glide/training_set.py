@@ -68,9 +68,9 @@ def load(folder: Path) -> TrainingSet:
     )
 
 
-def dropped(mask: Bool[Tensor, "b l"], share: float, generator: torch.Generator) -> Bool[Tensor, "b l"]:
-    """A share of the prompts made empty, so that the model can also draw without one (classifier-free guidance)."""
-    return mask & ~drop_mask(len(mask), share, generator)[:, None]
+def dropped(mask: Bool[Tensor, "b l"], fraction: float, generator: torch.Generator) -> Bool[Tensor, "b l"]:
+    """A fraction of the prompts made empty, so that the model can also draw without one (classifier-free guidance)."""
+    return mask & ~drop_mask(len(mask), fraction, generator)[:, None]
 
 
 def sheet(rows: list[Tensor], path: Path) -> None:

@@ -4,8 +4,7 @@ A small transformers CLIPTextModel, trained from scratch as CLIP was (Radford et
 symmetric cross-entropy between captions and pictures of a batch. That alone lets it learn each training monster by
 heart, and read half of an unseen one: so from a caption's state it must also tell which words, and which pairs of
 neighbouring words, another caption of the same monster has (the pairs tell "red and teal" from "teal and red"). Image
-tower and word head are thrown away afterwards. It shares no weight, seed or shape with the scorer's CLIP, so that the
-judge never grades with the pupil's eyes.
+tower and word head are thrown away afterwards. It shares no weight, seed or shape with the scorer's CLIP.
 """
 
 from __future__ import annotations
@@ -15,9 +14,12 @@ import random
 import string
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,9 +27,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from baselines.monster.tokenizer import fitted
 from baselines.processes import in_the_first
+from baselines.training.batches import Examples, to_device
 from baselines.training.losses import contrastive_loss
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.pictures import load_pictures
+from baselines.training.options import RunOptions, option, parsed
+from baselines.training.pictures import Pictures, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -52,6 +55,15 @@ def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         pad_token_id=tokenizer.pad_token_id,
     )
     return CLIPTextModel(config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderOptions(RunOptions):
+    """The text encoder's training."""
+
+    out: Path = Path("runs/text_encoder")
+    images: int = option(75_000, "pairs in all")
+    batch_size: int = 128
 
 
 class Contrast(nn.Module):
@@ -94,52 +106,84 @@ def with_a_strange_word(caption: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/text_encoder", images=75_000, batch_size=128, counted="pairs")
-    args = parser.parse_args(argv)
-    pictures = load_pictures(args.data)
-    tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
-    distinct = pictures.distinct_captions
-    read = dict(zip(distinct, tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"], strict=True))
-    number = words_and_pairs(list(read.values()))
-    accelerator = accelerator_of(args)
-    device = accelerator.device
+class TextLoss:
+    """Of a `Contrast`: captions against pictures, and of each caption the words that another one of its monster has.
 
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
+    Pictures are moved a little and noised; captions now and then have a word that means nothing.
+    """
+
+    def __init__(self, pictures: Pictures, tokenizer: CLIPTokenizer, accelerator: Accelerator) -> None:
+        self.pictures, self.tokenizer, self.accelerator = pictures, tokenizer, accelerator
+        self.images = Examples(pictures.images, accelerator.device)
+        distinct = pictures.distinct_captions
+        ids = tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        self.ids = dict(zip(distinct, ids, strict=True))
+        self.number = words_and_pairs(list(self.ids.values()))
+
+    def __call__(
+        self, model: Contrast, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device, captions = self.accelerator.device, self.pictures.captions
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        images = pictures.images[indices].to(device).float() / 127.5 - 1
+        images = self.images[indices].float() / 127.5 - 1
         shift = torch.randint(-3, 4, (2,), generator=generator).tolist()
-        images = torch.roll(images, shift, (2, 3)) + 0.05 * torch.randn(images.shape, generator=generator).to(device)
-        texts = [
-            with_a_strange_word(rng.choice(pictures.captions[entry]), rng) for entry in pictures.entry[indices].tolist()
-        ]
-        tokens = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
-        said = torch.zeros(len(indices), len(number))
-        for row, entry in enumerate(pictures.entry[indices].tolist()):
-            ids = read[rng.choice(pictures.captions[entry])]
-            said[row, [number[part] for part in {*ids, *pairwise(ids)} if part in number]] = 1.0
-        with accelerator.autocast():
-            image, text, words = model(images, tokens["input_ids"], tokens["attention_mask"])
-        told = functional.binary_cross_entropy_with_logits(words, said.to(device), reduction="none").sum(1).mean()
-        scale = accelerator.unwrap_model(model).logit_scale.clamp(max=math.log(100)).exp()
+        noise = to_device(torch.randn(images.shape, generator=generator), device)
+        images = torch.roll(images, shift, (2, 3)) + 0.05 * noise
+        entries = self.pictures.entry[indices].tolist()
+        texts = [with_a_strange_word(rng.choice(captions[entry]), rng) for entry in entries]
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        wanted = torch.zeros(len(indices), len(self.number))
+        for row, entry in enumerate(entries):
+            ids = self.ids[rng.choice(captions[entry])]
+            wanted[row, [self.number[part] for part in {*ids, *pairwise(ids)} if part in self.number]] = 1.0
+        with self.accelerator.autocast():
+            ids, mask = (to_device(tokens[name], device) for name in ("input_ids", "attention_mask"))
+            image, text, words = model(images, ids, mask)
+        wanted = to_device(wanted, device)
+        word_loss = functional.binary_cross_entropy_with_logits(words, wanted, reduction="none").sum(1).mean()
+        scale = model.logit_scale.clamp(max=math.log(100)).exp()
         value, right = contrastive_loss(image, text, scale)
-        return value + WORDS_WEIGHT * told, {"top1": right, "words": told.detach()}
+        return value + WORDS_WEIGHT * word_loss, {"top1": right, "words": word_loss.detach()}
 
-    model = Contrast(build_text_model(tokenizer), len(number))
-    schedule = Schedule(args.images, args.batch_size, learning_rate=1e-3, weight_decay=0.05, ema_decay=0.995, seed=11)
-    weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+
+def train_text_encoder(options: TextEncoderOptions) -> Path:
+    """Trains tokenizer and text encoder and returns the folder of both."""
+    pictures = load_pictures(options.data)
+    tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
+    accelerator = options.accelerator()
+    loss = TextLoss(pictures, tokenizer, accelerator)
+    model = Contrast(build_text_model(tokenizer), len(loss.number))
+    schedule = Schedule(
+        options.images,
+        options.batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=0.05,
+        ema_decay=0.995,
+        seed=11,
+    )
+    weights = train(
+        model,
+        loss,
+        len(pictures.images),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        compiled=options.compile,
+    )
+    out = options.out / "model"
 
     def finish() -> None:
-        model.load_state_dict(weights, strict=False)
-        model.text.half().save_pretrained(args.out / "model" / "text_encoder")
-        tokenizer.save_pretrained(args.out / "model" / "tokenizer")
-        print(args.out / "model")
+        model.load_state_dict(load_file(weights), strict=False)
+        model.text.half().save_pretrained(out / "text_encoder")
+        tokenizer.save_pretrained(out / "tokenizer")
+        print(out)
 
     in_the_first(accelerator, finish)
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_text_encoder(parsed(__doc__, TextEncoderOptions(), argv))
     return 0
 
 

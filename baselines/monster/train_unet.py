@@ -9,6 +9,7 @@ one time in two, an exponential moving average of the weights.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,20 +23,34 @@ from baselines.diffusion.text import encode
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import load_network
+from baselines.training.batches import Examples, to_device
+from baselines.training.denoising import q_sample
+from baselines.training.latents import posterior_means
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.options import RunOptions, option, parsed
+from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
 from submission.hashes import file_sha256
-from submission.progress import track
 
 POOLED_DROPOUT = 0.5  # of its own, that colours be read from the tokens; what it brings was not measured apart
 SNR_GAMMA = 5.0
 LEAST_WEIGHT = 0.3  # without it the noisy times, in which what the caption names is settled, would hardly count
 PREVIEW_PROMPTS = 16
 LATENT_SIZE = 16  # of 64-pixel pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetOptions(RunOptions):
+    """The UNet's training."""
+
+    out: Path = Path("runs/unet")
+    images: int = 180_000
+    autoencoder: Path = option(Path("runs/autoencoder/model"), "diffusers folder")
+    text_encoder: Path = option(Path("runs/text_encoder/model"), "folder with text_encoder/ and tokenizer/")
+    accumulation: int = option(1, "batches added up for one step of the optimizer")
+    init: Path | None = option(None, "a UNet's safetensors to start from (default: at random)")
 
 
 def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionModel:
@@ -56,17 +71,6 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
     )
 
 
-@torch.no_grad()
-def encode_pictures(autoencoder: AutoencoderKL, images: Tensor, accelerator: Accelerator) -> Tensor:
-    """uint8 (N, 3, H, W) -> posterior means, float16 (N, C, H/4, W/4), unscaled."""
-    latents = []
-    for part in track(images.split(64), "encoding pictures (batches)"):
-        with accelerator.autocast():
-            x = part.to(accelerator.device).float() / 127.5 - 1
-            latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
-    return torch.cat(latents)
-
-
 def withhold(
     states: Tensor, pooled: Tensor, empty: tuple[Tensor, Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -74,8 +78,8 @@ def withhold(
 
     Both in one place of ten, the pooled state alone in half of the others.
     """
-    shares = CAPTION_DROPOUT, POOLED_DROPOUT
-    no_caption, no_pooled = (drop_mask(len(states), share, generator).to(states.device) for share in shares)
+    fractions = CAPTION_DROPOUT, POOLED_DROPOUT
+    no_caption, no_pooled = (to_device(drop_mask(len(states), f, generator), states.device) for f in fractions)
     states = torch.where(no_caption[:, None, None], empty[0], states)
     return states, torch.where((no_caption | no_pooled)[:, None], empty[1], pooled)
 
@@ -89,53 +93,66 @@ def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod:
     return (weight * (prediction - v).square().mean(dim=(1, 2, 3))).mean() / weight.mean().detach()
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument("--autoencoder", type=Path, default=Path("runs/autoencoder/model"), help="diffusers folder")
-    parser.add_argument(
-        "--text-encoder",
-        type=Path,
-        default=Path("runs/text_encoder/model"),
-        help="folder with text_encoder/ and tokenizer/",
-    )
-    add_run(parser, "runs/unet", images=180_000, batch_size=32, learning_rate=1e-3)
-    parser.add_argument("--accumulation", type=int, default=1, help="batches added up for one step of the optimizer")
-    parser.add_argument("--init", type=Path, help="a UNet's safetensors to start from (default: at random)")
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
+@dataclass(frozen=True)
+class VelocityLoss:
+    """Of the UNet, on latents and captions that frozen networks have encoded.
+
+    Attributes:
+        latents, hidden, pooled: of each picture, scaled; of each caption, (L, D) and (D,).
+        empty: hidden and pooled states of no caption, on the device.
+        alphas_cumprod: (T,) of the schedule, on the CPU.
+    """
+
+    pictures: Pictures
+    latents: Examples
+    hidden: Examples
+    pooled: Examples
+    empty: tuple[Tensor, Tensor]
+    alphas_cumprod: Tensor
+    accelerator: Accelerator
+
+    def __call__(
+        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        x0 = self.latents[indices].float()
+        picked = self.pictures.pick_captions(indices, generator)
+        states, pooled = withhold(self.hidden[picked].float(), self.pooled[picked].float(), self.empty, generator)
+        t = stratified_timesteps(len(indices), len(self.alphas_cumprod), generator)
+        noise = to_device(torch.randn(x0.shape, generator=generator), device)
+        a = to_device(self.alphas_cumprod[t], device)
+        x = q_sample(x0, noise, a)
+        with self.accelerator.autocast():
+            prediction = model(x, to_device(t, device), states, class_labels=pooled).sample
+        return velocity_loss(prediction.float(), x0, noise, a), {}
+
+
+def train_unet(options: UNetOptions) -> Path:
+    """Trains the UNet and returns the path of its averaged weights; those at a tenth of the training are beside it."""
+    accelerator = options.accelerator()
     device = accelerator.device
-    pictures = load_pictures(args.data)
-    autoencoder = load_network(AutoencoderKL, args.autoencoder).to(device).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
-    text_model = load_network(CLIPTextModel, args.text_encoder / "text_encoder").to(device).float().eval()
+    pictures = load_pictures(options.data)
+    autoencoder = load_network(AutoencoderKL, options.autoencoder).to(device).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(options.text_encoder / "tokenizer")
+    text_model = load_network(CLIPTextModel, options.text_encoder / "text_encoder").to(device).float().eval()
 
     def encode_all() -> dict[str, Tensor]:
         hidden, pooled = encode(text_model, tokenizer, pictures.distinct_captions, progress=True)
-        latents = encode_pictures(autoencoder, pictures.images, accelerator)
+        latents = posterior_means(autoencoder, pictures.images, accelerator.autocast)
         return {"latents": latents, "hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
 
-    encoded = encoded_once(args.out / "encoded.safetensors", encode_all, accelerator)
+    encoded = encoded_once(options.out / "encoded.safetensors", encode_all, accelerator)
     latents = encoded["latents"] * autoencoder.config.scaling_factor
-    hidden, pooled = encoded["hidden"], encoded["pooled"]
     empty = encode(text_model, tokenizer, [""])
-    alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
-
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        x0 = latents[indices].float().to(device)
-        picked = pictures.pick_captions(indices, generator)
-        states, summary = hidden[picked].float().to(device), pooled[picked].float().to(device)
-        states, summary = withhold(states, summary, empty, generator)
-        t = stratified_timesteps(len(indices), len(alphas_cumprod), generator)
-        noise = torch.randn(x0.shape, generator=generator).to(device)
-        a = alphas_cumprod[t].to(device)
-        x = a.sqrt().view(-1, 1, 1, 1) * x0 + (1 - a).sqrt().view(-1, 1, 1, 1) * noise
-        with accelerator.autocast():
-            prediction = model(x, t.to(device), states, class_labels=summary).sample
-        return velocity_loss(prediction.float(), x0, noise, a), {}
-
+    loss = VelocityLoss(
+        pictures,
+        Examples(latents, device),
+        Examples(encoded["hidden"], device),
+        Examples(encoded["pooled"], device),
+        empty,
+        DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
+        accelerator,
+    )
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)
 
@@ -146,29 +163,46 @@ def main(argv: list[str] | None = None) -> int:
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    model = build(latents.shape[1], latents.shape[2], pooled.shape[1])
-    if args.init:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(args.init).items()})
+    model = build(latents.shape[1], latents.shape[2], encoded["pooled"].shape[1])
+    if options.init:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
     schedule = Schedule(
-        args.images,
-        args.batch_size,
-        args.accumulation,
-        args.learning_rate,
+        options.images,
+        options.batch_size,
+        options.accumulation,
+        options.learning_rate,
         ema_decay=0.999,
         preview_images=20_000,
         keep_at=(0.1,),
     )
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (
-        args.autoencoder / "diffusion_pytorch_model.safetensors",
-        args.text_encoder / "text_encoder" / "model.safetensors",
+        options.autoencoder / "diffusion_pytorch_model.safetensors",
+        options.text_encoder / "text_encoder" / "model.safetensors",
     )
-    options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
-    if args.init:
-        options["init"] = file_sha256(args.init)
-    accelerator.print(
-        train(model, loss, len(latents), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
+    kept: dict[str, object] = {
+        "captions": len(pictures.distinct_captions),
+        "encoders": [file_sha256(part) for part in parts],
+    }
+    if options.init:
+        kept["init"] = file_sha256(options.init)
+    weights = train(
+        model,
+        loss,
+        len(latents),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        preview=preview,
+        options=kept,
+        compiled=options.compile,
     )
+    accelerator.print(weights)
+    return weights
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_unet(parsed(__doc__, UNetOptions(), argv))
     return 0
 
 

@@ -8,9 +8,11 @@ beat: squared error of the noise, every time and every step of equal weight, no 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -18,15 +20,17 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
-from baselines.monster.train_unet import encode_pictures
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import load_network
+from baselines.pretrained import WEIGHTS, load_network
 from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
+from baselines.training.batches import Examples, to_device
+from baselines.training.denoising import q_sample
+from baselines.training.latents import posterior_means
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
-from baselines.training.options import accelerator_of, add_data, add_run, add_share, command_parser
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.options import RunOptions, SharedParts, option, parsed
+from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission import atomic, commands
@@ -45,6 +49,19 @@ NOISE_SCHEDULE = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class StableOptions(RunOptions, SharedParts):
+    """The UNet's training."""
+
+    out: Path = Path("runs/stable")
+    images: int = 75_000
+    parts: Path = option(WEIGHTS / "monster", "folder with vae/, text_encoder/ and tokenizer/")
+    model: Path | None = option(None, "the finished folder (default: OUT/model)")
+
+
+PRESETS = {"bestiary": StableOptions()}
+
+
 def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionModel:
     """2.0 million parameters; attention to the caption's tokens at half size, and nothing else of the caption."""
     return UNet2DConditionModel(
@@ -61,103 +78,108 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument(
-        "--parts",
-        type=Path,
-        default=Path(__file__).resolve().parents[1] / "weights" / "monster",
-        help="folder with vae/, text_encoder/ and tokenizer/",
-    )
-    add_run(parser, "runs/stable", images=75_000, batch_size=32, learning_rate=1e-3)
-    parser.add_argument("--model", type=Path, default=None, help="the finished folder (default: OUT/model)")
-    add_share(parser)
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
+@dataclass(frozen=True)
+class NoiseLoss:
+    """Squared error of the noise (Ho et al., arXiv 2006.11239, equation 14), on what frozen networks have encoded.
+
+    Attributes:
+        latents, hidden: of each picture, scaled; of each caption, (L, D).
+        empty: hidden states of no caption, on the device.
+    """
+
+    pictures: Pictures
+    latents: Examples
+    hidden: Examples
+    empty: Tensor
+    schedule: DDPMScheduler
+    accelerator: Accelerator
+
+    def __call__(
+        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        x0 = self.latents[indices].float()
+        picked = self.pictures.pick_captions(indices, generator)
+        dropped = to_device(drop_mask(len(indices), CAPTION_DROPOUT, generator), device)
+        states = torch.where(dropped[:, None, None], self.empty, self.hidden[picked].float())
+        t = torch.randint(self.schedule.config.num_train_timesteps, (len(indices),), generator=generator)
+        noise = to_device(torch.randn(x0.shape, generator=generator), device)
+        x = q_sample(x0, noise, to_device(self.schedule.alphas_cumprod[t], device))
+        with self.accelerator.autocast():
+            prediction = model(x, to_device(t, device), states).sample
+        return functional.mse_loss(prediction.float(), noise), {}
+
+
+def train_stable(options: StableOptions) -> Path:
+    """Trains the UNet and returns the finished folder."""
+    accelerator = options.accelerator()
     device = accelerator.device
-    pictures = load_pictures(args.data)
-    autoencoder = load_network(AutoencoderKL, args.parts / "vae").to(device).float().eval()
-    tokenizer = CLIPTokenizer.from_pretrained(args.parts / "tokenizer")
-    text_model = load_network(CLIPTextModel, args.parts / "text_encoder").to(device).float().eval()
+    pictures = load_pictures(options.data)
+    autoencoder = load_network(AutoencoderKL, options.parts / "vae").to(device).float().eval()
+    tokenizer = CLIPTokenizer.from_pretrained(options.parts / "tokenizer")
+    text_model = load_network(CLIPTextModel, options.parts / "text_encoder").to(device).float().eval()
 
     # The names say what encoded them: what another autoencoder or text encoder made is never taken for it.
-    sha256 = {part: file_sha256(next((args.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
+    sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
     latents = encoded_once(
-        args.out / f"latents-{sha256['vae'][:12]}.safetensors",
-        lambda: {"tensor": encode_pictures(autoencoder, pictures.images, accelerator)},
+        options.out / f"latents-{sha256['vae'][:12]}.safetensors",
+        lambda: {"tensor": posterior_means(autoencoder, pictures.images, accelerator.autocast)},
         accelerator,
     )["tensor"]
     hidden = encoded_once(
-        args.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
+        options.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
         lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
         accelerator,
     )["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
     schedule = DDPMScheduler(**NOISE_SCHEDULE)
-
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        x0 = latents[indices].float()
-        picked = pictures.pick_captions(indices, generator)
-        dropped = drop_mask(len(indices), CAPTION_DROPOUT, generator).to(device)
-        states = torch.where(dropped[:, None, None], empty, hidden[picked].float().to(device))
-        t = torch.randint(schedule.config.num_train_timesteps, (len(indices),), generator=generator)
-        noise = torch.randn(x0.shape, generator=generator)
-        x = schedule.add_noise(x0, noise, t)
-        with accelerator.autocast():
-            prediction = model(x.to(device), t.to(device), states).sample
-        return functional.mse_loss(prediction.float(), noise.to(device)), {}
-
+    loss = NoiseLoss(pictures, Examples(latents, device), Examples(hidden, device), empty, schedule, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)[0]
     solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
+    sampler = {"steps": int(SAMPLING["steps"]), "guidance_scale": SAMPLING["guidance_scale"]}
 
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = denoise(
-                model,
-                solver,
-                noise,
-                shown_text,
-                empty,
-                steps=SAMPLING["steps"],
-                guidance_scale=SAMPLING["guidance_scale"],
-            )
+            z = denoise(model, solver, noise, shown_text, empty, **sampler)
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
     model = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    plan = Schedule(
-        args.images,
-        args.batch_size,
-        learning_rate=args.learning_rate,
-        ema_decay=0.0,  # the weights as they are
-        preview_images=10_000,
-    )
     weights = train(
         model,
         loss,
         len(latents),
-        plan,
-        args.out,
+        Schedule(
+            options.images,
+            options.batch_size,
+            learning_rate=options.learning_rate,
+            ema_decay=0.0,  # the weights as they are
+            preview_images=10_000,
+        ),
+        options.out,
         accelerator=accelerator,
         preview=preview,
         options={"captions": len(pictures.distinct_captions), "encoders": sha256},
+        compiled=options.compile,
     )
-    out = args.model or args.out / "model"
+    out = options.model or options.out / "model"
 
     def finish() -> None:
         unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
         unet.load_state_dict(load_file(weights))
-        assemble(unet.half(), solver, args.parts, out, share=args.share)
+        assemble(unet.half(), solver, options.parts, out, share=options.share)
         atomic.write_json(out / "sampling.json", SAMPLING)
         print(f"{out}: draw with {commands.drawing('stable', out)}")
 
     in_the_first(accelerator, finish)
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_stable(parsed(__doc__, PRESETS, argv))
     return 0
 
 

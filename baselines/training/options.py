@@ -1,13 +1,15 @@
-"""The options that the training commands share, in the same words everywhere."""
+"""What a training is asked: a dataclass for each, which is its command line, a row of its presets, and how other
+trainings call it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from baselines.hardware import PRECISIONS, decide, print_cost
+from baselines.hardware import DEVICES, PRECISIONS, decide, print_cost
 from baselines.options import add_hardware, flag
 from submission import commands, paths
 
@@ -15,8 +17,111 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+S = TypeVar("S", bound="TrainingOptions")
+
+
+def option(default: Any, help: str, *, choices: Sequence[str] | None = None) -> Any:
+    """A dataclass's field that is an option of the command line too; `default` may be a function that makes it."""
+    more = {"help": help, "choices": choices}
+    return field(default_factory=default, metadata=more) if callable(default) else field(default=default, metadata=more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What every training is asked."""
+
+    data: Path = option(
+        lambda: paths.data_home() / "bestiary",
+        f"the training set, a folder with train_info.json and train/ ({commands.data('bestiary')})",
+    )
+    device: str = option("auto", DEVICES)
+    precision: str = option(
+        "auto", "the networks' arithmetic; auto: the fastest that the chip has units for", choices=("auto", *PRECISIONS)
+    )
+    compile: bool = option(False, "compile the network that is trained first: minutes, then faster")
+
+    def accelerator(self, tolerates: Sequence[str] = PRECISIONS) -> Accelerator:
+        """A new Accelerator for device and precision. Raises UsageError, MissingPart as `hardware.decide`."""
+        hardware = decide(self.device, self.precision, tolerates)
+        print_cost(hardware)
+        return hardware.accelerator()
+
+    def stage(self, stage: S, **changes: Any) -> S:
+        """A stage's options with the data and the hardware of these, and `changes`."""
+        common = {name: getattr(self, name) for name in ("data", "device", "precision", "compile")}
+        return replace(stage, **{**common, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(TrainingOptions):
+    """Of a training that is so many images long."""
+
+    out: Path = option(Path("runs/training"), "the run's folder")
+    images: int = option(100_000, "training images in all")
+    batch_size: int = option(32, "images a step and process")
+    learning_rate: float = option(1e-3, "at its peak")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedParts(TrainingOptions):
+    """Of a training whose finished folder has parts that were trained before (`baselines.pretrained`)."""
+
+    share: bool = option(False, "let the finished folder name such parts instead of holding copies")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(TrainingOptions):
+    """Of several trainings whose results are put together."""
+
+    runs: Path = option(Path("runs"), "where the runs' folders go")
+    out: Path = option(Path("runs/model"), "the finished model, for --weights")
+
+
+def parsed(
+    parser: argparse.ArgumentParser | str | None, presets: S | Mapping[str, S], argv: Sequence[str] | None = None
+) -> S:
+    """The options that a command line says.
+
+    Args:
+        parser: with further arguments, if any; or a module's docstring, whose first line says what the command does.
+        presets: the options by name, the first of them the default; or the only ones.
+    """
+    if not isinstance(parser, argparse.ArgumentParser):
+        parser = command_parser(parser or "")
+    table = presets if isinstance(presets, Mapping) else {"": presets}
+    default = next(iter(table))
+    if isinstance(presets, Mapping):
+        parser.add_argument("--preset", choices=list(table), default=default, help="the options' defaults")
+    kind = type(table[default])
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        if (found := _described(kind, one.name)) is None:
+            continue
+        value = getattr(table[default], one.name)
+        shown = "" if value is None or value is False else f" (default: {value})".replace("%", "%%")
+        more: dict[str, Any] = {"help": found.metadata["help"] + shown, "default": argparse.SUPPRESS}
+        if hints[one.name] is bool:
+            more["action"] = "store_true"
+        else:
+            types = [each for each in get_args(hints[one.name]) if each is not type(None)]
+            more |= {"type": types[0] if types else hints[one.name], "choices": found.metadata["choices"]}
+        parser.add_argument(flag(one.name), **more)
+    said = vars(parser.parse_args(argv))
+    chosen = table[said.pop("preset", default)]
+    return replace(chosen, **said)
+
+
+def _described(kind: type[TrainingOptions], name: str) -> Field[Any] | None:
+    """The field with its help: a class that changes only the default of one need not repeat it."""
+    for each in kind.__mro__:
+        found: Field[Any] | None = each.__dict__.get("__dataclass_fields__", {}).get(name)
+        if found is not None and found.metadata:
+            return found
+    return None
+
+
 def command_parser(description: str) -> argparse.ArgumentParser:
-    """A parser that says the first line of `description`, a module's docstring, and every default."""
+    """A parser that says the first line of `description`, a module's docstring, and defaults."""
     return argparse.ArgumentParser(
         description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )

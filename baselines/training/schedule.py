@@ -56,6 +56,7 @@ class ContrastiveSchedule(Schedule):
 
     betas: tuple[float, float] = (0.9, 0.98)
     epsilon: float = 1e-6
+    final_rate: float = 0.0
     ema_decay: float = 0.0
 
     def rate(self, step: int, steps: int) -> float:

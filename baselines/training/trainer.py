@@ -42,7 +42,7 @@ class Loss(Protocol):
     """What a model is trained on.
 
     Args:
-        model: as it is trained, in the wrapper of several processes where there are some.
+        model: itself, without the wrapper of several processes: gradients are averaged by the trainer.
         indices: int64 (batch,), example numbers, on the CPU.
         generator: on the CPU, of seed, step and process alone.
         done: the fraction, in [0, 1), of the training that is behind.
@@ -198,11 +198,11 @@ def train(
     set_seed(schedule.seed)
     # In its layout before its device: accelerate moves a model without changing the layout.
     model = model.to(memory_format=training_memory_format(accelerator.device.type)).to(accelerator.device)
-    if compiled:
-        compile_in_place(model)
     fused = accelerator.device.type == "cuda" and accelerator.scaler is None  # float16's gradients are scaled
     model, optimizer = accelerator.prepare(model, optimizer_of(model, schedule, fused=fused))
     bare = accelerator.unwrap_model(model)
+    if compiled:
+        compile_in_place(bare)
     trained = [parameter for parameter in bare.parameters() if parameter.requires_grad]
     average = Average(bare, schedule, accelerator)
 
@@ -267,13 +267,13 @@ def train(
             batch = indices(step, examples, per_step, schedule.seed)
             batch = batch[accelerator.process_index :: accelerator.num_processes]
             generator = torch.Generator().manual_seed(schedule.stream(step, accelerator.process_index))
-            value, numbers = loss(model, batch, generator, done)
+            value, numbers = loss(bare, batch, generator, done)
             accelerator.backward(value / schedule.accumulation)
             measured: dict[str, float | Tensor] = {"loss": value.detach(), **numbers}
             moves = (step + 1) % schedule.accumulation == 0 or step + 1 == steps
             if moves:
                 if accelerator.num_processes > 1:
-                    # The wrapper that averages gradients does not see a loss that calls parts of the model.
+                    # The wrapper that would do so does not see a loss that calls parts of the model.
                     for parameter in trained:
                         if parameter.grad is not None:
                             parameter.grad = accelerator.reduce(parameter.grad, "mean")

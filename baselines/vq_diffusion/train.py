@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,21 +18,32 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig
 
 from baselines import pretrained
+from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
-from baselines.training.options import (
-    accelerator_of,
-    add_data,
-    add_model,
-    add_share,
-    command_parser,
-    hardware_arguments,
-)
-from baselines.vq_diffusion import train_transformer, train_vqmodel
-from submission import atomic, commands, paths
+from baselines.training.options import ModelOptions, SharedParts, option, parsed
+from baselines.vq_diffusion.train_transformer import Denoiser, TransformerOptions, noise_schedule, train_transformer
+from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
+from submission import atomic, commands
 from submission.errors import run
 
 # Of the guidance scales 2 and 4, the latter shows more of what 64 validation prompts ask for, at the same FID.
 SAMPLING = {"steps": 32, "guidance_scale": 4.0, "truncation_rate": 0.9, "batch_size": 32, "fixed_batch": 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VQOptions(ModelOptions, SharedParts):
+    """Both trainings; data and hardware are the same for both."""
+
+    runs: Path = Path("runs/vq")
+    out: Path = Path("runs/vq/model")
+    text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
+    vqmodel_images: int | None = option(None, "training images of the VQModel (default: its command's)")
+    transformer_images: int | None = option(None, "training images of the transformer (likewise)")
+    vqmodel: VQModelOptions = field(default_factory=VQModelOptions)
+    transformer: TransformerOptions = field(default_factory=TransformerOptions)
+
+
+PRESETS = {"bestiary": VQOptions()}
 
 
 def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *, share: bool = False) -> None:
@@ -45,47 +57,33 @@ def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *,
     vqvae = VQModel.load_config(out / "vqvae")
     width = CLIPTextConfig.from_pretrained(text / "text_encoder")
     size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)
-    denoiser = train_transformer.Denoiser(
-        vqvae["num_vq_embeddings"], size, width.hidden_size, width.max_position_embeddings
-    )
+    denoiser = Denoiser(vqvae["num_vq_embeddings"], size, width.hidden_size, width.max_position_embeddings)
     denoiser.load_state_dict(load_file(transformer_weights))
     denoiser.to(torch.float16)
     denoiser.transformer.save_pretrained(out / "transformer")
     denoiser.null.save_pretrained(out / "learned_classifier_free_sampling_embeddings")
-    train_transformer.noise_schedule(vqvae["num_vq_embeddings"]).save_pretrained(out / "scheduler")
+    noise_schedule(vqvae["num_vq_embeddings"]).save_pretrained(out / "scheduler")
     atomic.write_json(out / "sampling.json", SAMPLING)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument(
-        "--text-encoder",
-        type=Path,
-        default=paths.repo_root() / "baselines" / "weights" / "monster",
-        help="folder with text_encoder/ and tokenizer/",
-    )
-    add_model(parser, "runs/vq", "runs/vq/model")
-    add_share(parser)
-    parser.add_argument("--vqmodel-images", type=int, help="training images of the VQModel (default: its command's)")
-    parser.add_argument("--transformer-images", type=int, help="training images of the transformer (likewise)")
-    args = parser.parse_args(argv)
-
-    def stage(out: Path, images: int | None) -> list[str]:
-        count = ["--images", str(images)] if images else []
-        return ["--data", str(args.data), "--out", str(out), *count, *hardware_arguments(args)]
-
-    vqmodel = args.runs / "vqmodel"
-    train_vqmodel.main(stage(vqmodel, args.vqmodel_images))
-    parts = ["--vqmodel", str(vqmodel / "model"), "--text-encoder", str(args.text_encoder)]
-    train_transformer.main([*stage(args.runs / "transformer", args.transformer_images), *parts])
-    weights = args.runs / "transformer" / "weights.safetensors"
+def train_vq(options: VQOptions) -> Path:
+    """Trains both parts and returns the finished folder."""
+    text, runs = options.text_encoder, options.runs
+    first = options.stage(options.vqmodel, out=runs / "vqmodel")
+    vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
+    second = options.stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
+    weights = train_transformer(replace(second, images=options.transformer_images or second.images))
 
     def finish() -> None:
-        assemble(vqmodel / "model", args.text_encoder, weights, args.out, share=args.share)
-        print(f"{args.out}: draw with {commands.drawing('vq', args.out)}")
+        assemble(vqmodel, text, weights, options.out, share=options.share)
+        print(f"{options.out}: draw with {commands.drawing('vq', options.out)}")
 
-    in_the_first(accelerator_of(args), finish)
+    in_the_first(options.accelerator(), finish)
+    return options.out
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_vq(parsed(__doc__, PRESETS, argv))
     return 0
 
 

@@ -11,6 +11,7 @@ guidance (Tang et al., arXiv 2205.16007).
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,10 +25,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.pixels import save_grid
-from baselines.pretrained import load_network
+from baselines.pretrained import WEIGHTS, load_network
+from baselines.training.batches import Examples, to_device
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.options import RunOptions, option, parsed
+from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from baselines.vq_diffusion.decoding import decode
@@ -35,13 +37,22 @@ from baselines.vq_diffusion.sampling import sample
 from baselines.vq_diffusion.text import encode
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
-from submission import paths
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
 PREVIEW_PROMPTS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerOptions(RunOptions):
+    """The transformer's training."""
+
+    out: Path = Path("runs/vq_transformer")
+    learning_rate: float = 1.5e-3
+    vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
+    text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
 
 
 class Denoiser(nn.Module):
@@ -79,7 +90,7 @@ def noise_schedule(codes: int) -> VQDiffusionScheduler:
     return VQDiffusionScheduler(codes + 1, TIMESTEPS, gamma_cum_end=0.9)
 
 
-def disturbed(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generator: torch.Generator) -> Tensor:
+def q_sample(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generator: torch.Generator) -> Tensor:
     """x_t ~ q(x_t | x0 = codes), int64 (B, L), at times t (B,): kept, replaced by any code, or masked (equation 8)."""
     masked, replaced = scheduler.log_cumprod_ct[t].exp(), scheduler.log_cumprod_bt[t].exp() * scheduler.mask_class
     which = torch.rand(codes.shape, generator=generator)
@@ -98,51 +109,55 @@ def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) ->
     return torch.cat(codes)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument("--vqmodel", type=Path, default=Path("runs/vqmodel/model"), help="diffusers folder")
-    parser.add_argument(
-        "--text-encoder",
-        type=Path,
-        default=paths.repo_root() / "baselines" / "weights" / "monster",
-        help="folder with text_encoder/ and tokenizer/",
-    )
-    add_run(parser, "runs/vq_transformer", images=100_000, batch_size=32, learning_rate=1.5e-3)
-    args = parser.parse_args(argv)
-    accelerator = accelerator_of(args)
+@dataclass(frozen=True)
+class CodesLoss:
+    """Of a `Denoiser`: the cross-entropy of the codes that the noise has replaced or masked, and of all others.
+
+    Attributes:
+        codes: of each picture, int32 (L,), on the CPU.
+        hidden: of each caption, (L, D).
+    """
+
+    pictures: Pictures
+    codes: Tensor
+    hidden: Examples
+    scheduler: VQDiffusionScheduler
+    accelerator: Accelerator
+
+    def __call__(
+        self, model: Denoiser, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = self.accelerator.device
+        picked = self.pictures.pick_captions(indices, generator)
+        dropped = to_device(drop_mask(len(indices), CAPTION_DROPOUT, generator), device)
+        text = torch.where(dropped[:, None, None], model.null.embeddings, self.hidden[picked].float())
+        t = stratified_timesteps(len(indices), TIMESTEPS, generator)
+        x0 = self.codes[indices].long()
+        x = q_sample(x0, t, self.scheduler, generator)
+        with self.accelerator.autocast():
+            output = logits(model.transformer, to_device(x, device), to_device(t, device), text)
+        return functional.cross_entropy(output.float().flatten(0, 1), to_device(x0.flatten(), device)), {}
+
+
+def train_transformer(options: TransformerOptions) -> Path:
+    """Trains the transformer and returns the path of its averaged weights."""
+    accelerator = options.accelerator()
     device = accelerator.device
-    pictures = load_pictures(args.data)
-    vqvae = load_network(VQModel, args.vqmodel).float().to(device).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(args.text_encoder / "tokenizer")
-    text_model = load_network(CLIPTextModel, args.text_encoder / "text_encoder").to(device).float().eval()
+    pictures = load_pictures(options.data)
+    vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(options.text_encoder / "tokenizer")
+    text_model = load_network(CLIPTextModel, options.text_encoder / "text_encoder").to(device).float().eval()
 
     def encode_all() -> dict[str, Tensor]:
         codes = encode_pictures(vqvae, pictures.images, accelerator)
-        return {
-            "codes": codes,
-            "hidden": encode(text_model, tokenizer, pictures.distinct_captions, progress=True).half().cpu(),
-        }
+        hidden = encode(text_model, tokenizer, pictures.distinct_captions, progress=True)
+        return {"codes": codes, "hidden": hidden.half().cpu()}
 
-    encoded = encoded_once(args.out / "encoded.safetensors", encode_all, accelerator)
+    encoded = encoded_once(options.out / "encoded.safetensors", encode_all, accelerator)
     codes, hidden = encoded["codes"], encoded["hidden"]
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
-
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        denoiser: Denoiser = accelerator.unwrap_model(model)
-        picked = pictures.pick_captions(indices, generator)
-        dropped = drop_mask(len(indices), CAPTION_DROPOUT, generator).to(device)
-        text = torch.where(dropped[:, None, None], denoiser.null.embeddings, hidden[picked].float().to(device))
-        t = stratified_timesteps(len(indices), TIMESTEPS, generator)
-        x0 = codes[indices].long()
-        x = disturbed(x0, t, scheduler, generator)
-        with accelerator.autocast():
-            outcome = logits(denoiser.transformer, x.to(device), t.to(device), text)
-        return functional.cross_entropy(outcome.float().flatten(0, 1), x0.flatten().to(device)), {}
-
+    loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)
 
@@ -167,22 +182,35 @@ def main(argv: list[str] | None = None) -> int:
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
     schedule = Schedule(
-        args.images,
-        args.batch_size,
-        learning_rate=args.learning_rate,
+        options.images,
+        options.batch_size,
+        learning_rate=options.learning_rate,
         ema_decay=0.998,
         save_minutes=2,
         preview_images=20_000,
     )
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (
-        args.vqmodel / "diffusion_pytorch_model.safetensors",
-        args.text_encoder / "text_encoder" / "model.safetensors",
+        options.vqmodel / "diffusion_pytorch_model.safetensors",
+        options.text_encoder / "text_encoder" / "model.safetensors",
     )
-    options = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
-    accelerator.print(
-        train(model, loss, len(codes), schedule, args.out, accelerator=accelerator, preview=preview, options=options)
+    weights = train(
+        model,
+        loss,
+        len(codes),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        preview=preview,
+        options={"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]},
+        compiled=options.compile,
     )
+    accelerator.print(weights)
+    return weights
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_transformer(parsed(__doc__, TransformerOptions(), argv))
     return 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,10 +20,11 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from baselines.monster.train_autoencoder import picture_error
 from baselines.pixels import psnr
 from baselines.processes import in_the_first
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.batches import Examples
+from baselines.training.losses import picture_error
+from baselines.training.options import RunOptions, option, parsed
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -32,9 +34,19 @@ from submission.errors import run
 CODES, CODE_WIDTH = 512, 8
 COMMITMENT = 0.1  # weight of the encodings' distance to their codes, beside the picture's error
 MEMORY = 0.99  # of the running means, per step
-DEAD_SHARE = 0.15  # of the share that a code would have if all were equally frequent
-RESTARTING_SHARE = 0.7  # of the training: what is started later would not settle
-CROP, CROPPED_SHARE = 32, 0.85
+DEAD_FRACTION = 0.15  # of the frequency that a code would have if all were equally frequent
+RESTARTING_FRACTION = 0.7  # of the training: what is started later would not settle
+CROP, CROPPED_FRACTION = 32, 0.85
+
+
+@dataclass(frozen=True, kw_only=True)
+class VQModelOptions(RunOptions):
+    """The VQModel's training."""
+
+    out: Path = Path("runs/vqmodel")
+    images: int = option(50_000, "training images (crops) in all")
+    batch_size: int = 16
+    learning_rate: float = 2e-3
 
 
 def build() -> VQModel:
@@ -94,7 +106,7 @@ class Codebook(nn.Module):
         """
         seen = accelerator.gather(z)
         usual = len(seen) / len(self.count)
-        dead = self.count < DEAD_SHARE * usual
+        dead = self.count < DEAD_FRACTION * usual
         if not dead.any():
             return 0
         weight = self.vqvae.quantize.embedding.weight
@@ -106,63 +118,82 @@ class Codebook(nn.Module):
         return int(dead.sum())
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/vqmodel", images=50_000, batch_size=16, counted="training images (crops)")
-    args = parser.parse_args(argv)
-    pictures = load_pictures(args.data)
-    accelerator = accelerator_of(args)
-    device = accelerator.device
+@dataclass(frozen=True)
+class CodebookLoss:
+    """Of a `Codebook`: the error of pictures that are decoded from codes, and the encodings' distance to their codes.
 
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        codebook: Codebook = accelerator.unwrap_model(model)
-        x = cropped_and_flipped(pictures.images[indices], CROP if done < CROPPED_SHARE else None, generator)
-        x = x.to(device).float() / 127.5 - 1
-        with accelerator.autocast():
-            z = codebook.vqvae.encode(x).latents
+    It also moves the codes, as they are not trained by gradients.
+    """
+
+    images: Examples
+    accelerator: Accelerator
+
+    def __call__(
+        self, model: Codebook, indices: Tensor, generator: torch.Generator, done: float
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        vqvae = model.vqvae
+        x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
+        x = x.float() / 127.5 - 1
+        with self.accelerator.autocast():
+            z = vqvae.encode(x).latents
         z = z.float()
         flat = z.detach().permute(0, 2, 3, 1).flatten(0, 2)
         restarted = 0
-        if done < RESTARTING_SHARE:
+        if done < RESTARTING_FRACTION:
             # Its own stream, the same in every process: all must restart the same codes at the same encodings.
             same = torch.Generator().manual_seed(int(done * 2**40))
-            restarted = codebook.restart_dead(flat, same, accelerator)
-        codes = nearest_codes(codebook.vqvae.quantize.embedding.weight, flat)
-        quantized = (
-            codebook.vqvae.quantize.embedding.weight[codes].view(z.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
-        )
-        codebook.follow(flat, codes, accelerator)
-        with accelerator.autocast():
+            restarted = model.restart_dead(flat, same, self.accelerator)
+        weight = vqvae.quantize.embedding.weight
+        codes = nearest_codes(weight, flat)
+        quantized = weight[codes].view(z.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
+        model.follow(flat, codes, self.accelerator)
+        with self.accelerator.autocast():
             straight_through = z + (quantized - z).detach()
-            y = codebook.vqvae.decode(straight_through, force_not_quantize=True).sample.float()
+            y = vqvae.decode(straight_through, force_not_quantize=True).sample.float()
         value, numbers = picture_error(y, x)
         commitment = (z - quantized.detach()).square().mean()
         return value + COMMITMENT * commitment, {
             **numbers,
             "commitment": commitment.detach(),
             "restarted": restarted,
-            "perplexity": perplexity(codebook.count),
+            "perplexity": perplexity(model.count),
         }
 
+
+def train_vqmodel(options: VQModelOptions) -> Path:
+    """Trains a VQModel and returns its diffusers folder."""
+    pictures = load_pictures(options.data)
+    accelerator = options.accelerator()
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=2e-3, weight_decay=1e-4, ema_decay=0.998, save_minutes=2
+        options.images,
+        options.batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=1e-4,
+        ema_decay=0.998,
+        save_minutes=2,
     )
     codebook = Codebook(build())
-    weights = load_file(train(codebook, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
-    codebook.load_state_dict(weights)
-    model = codebook.vqvae.to(device).eval()
-    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
-    in_the_first(accelerator, lambda: finish(model, some, args.out / "model"))
-    return 0
+    loss = CodebookLoss(Examples(pictures.images, accelerator.device), accelerator)
+    weights = train(
+        codebook,
+        loss,
+        len(pictures.images),
+        schedule,
+        options.out,
+        accelerator=accelerator,
+        compiled=options.compile,
+    )
+    codebook.load_state_dict(load_file(weights))
+    model = codebook.vqvae.to(accelerator.device).eval()
+    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
+    in_the_first(accelerator, lambda: finish(model, some, options.out / "model"))
+    return options.out / "model"
 
 
-def perplexity(count: Tensor) -> float:
+def perplexity(count: Tensor) -> Tensor:
     """exp of the entropy of the codes' frequencies, from their numbers (K,): K when all are equally frequent."""
-    share = count / count.sum()
-    return float(torch.exp(-(share * share.clamp(min=1e-12).log()).sum()))
+    frequency = count / count.sum()
+    return torch.exp(-(frequency * frequency.clamp(min=1e-12).log()).sum())
 
 
 def finish(model: VQModel, images: Tensor, out: Path) -> None:
@@ -186,6 +217,11 @@ def measure(model: VQModel, images: Tensor) -> tuple[Tensor, float]:
         count += codes.flatten().bincount(minlength=len(count)).cpu()
         quality.append(psnr(decode(model, codes.flatten(1)), part))
     return count, torch.cat(quality).mean().item()
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_vqmodel(parsed(__doc__, VQModelOptions(), argv))
+    return 0
 
 
 if __name__ == "__main__":
