@@ -12,23 +12,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from baselines.training.options import TrainingOptions
+
 COLOURS = {"red": (210, 30, 30), "blue": (30, 30, 210), "green": (30, 160, 30)}
 BODIES = ("slime", "bat")
 BATCH = 2
-# The trainings' modules, and what makes each one short; all of them take --batch-size but the guides' epochs.
-STAGES = {
-    "monster.train_autoencoder": ["--images", "{images}", "--decoder-images", "{images}"],
-    "monster.train_text_encoder": ["--images", "{images}"],
-    "monster.train_unet": ["--images", "{images}"],
-    "stable_diffusion.train": ["--images", "{images}"],
-    "vq_diffusion.train_vqmodel": ["--images", "{images}"],
-    "vq_diffusion.train_transformer": ["--images", "{images}"],
-    "glide.train_base": ["--images", "{images}"],
-    "glide.train_upsample": ["--images", "{images}"],
-    "glide.train_noised_clip": ["--images", "{images}"],
-    "clip_guided.train_diffusion": ["--images", "{images}"],
-    "clip_guided.train_guide": ["--epochs", "1", "--epoch-images", "4"],
-}
+MODULES = (
+    "monster.train_autoencoder", "monster.train_text_encoder", "monster.train_unet", "stable_diffusion.train",
+    "vq_diffusion.train_vqmodel", "vq_diffusion.train_transformer", "glide.train_base", "glide.train_upsample",
+    "glide.train_noised_clip", "clip_guided.train_diffusion", "clip_guided.train_guide",
+)  # fmt: skip
 # Narrower networks of the same build: where a network's class is named, and what is other than there.
 NARROW = {
     "monster.train_autoencoder.AutoencoderKL": {"block_out_channels": (8, 8, 8)},
@@ -63,16 +56,14 @@ def write_data(folder: Path) -> Path:
 
 
 def shorten(set_attribute: Callable[[Any, str, Any], None], *, processes: int = 1, previews: bool = False) -> None:
-    """Two steps of each training, of two pictures a process; with previews, one at the end, of two small steps.
+    """Narrower networks and less around each training; with previews, one at the end, of two small steps.
 
     Args:
         set_attribute: as `monkeypatch.setattr`.
     """
-    for name, more in STAGES.items():
+    for name in MODULES:
         module = import_module(f"baselines.{name}")
-        words = [word.format(images=2 * BATCH * processes) for word in more] + ["--batch-size", str(BATCH)]
-        set_attribute(module, "main", lambda argv, main=module.main, words=words: main([*argv, *words]))
-        if previews and hasattr(module, "train"):
+        if previews:
             set_attribute(module, "train", _with_a_preview(module.train))
         for constant in ("PREVIEW_PROMPTS", "PREVIEW_IMAGES", "PREVIEWS", "PREVIEW_STEPS"):
             if hasattr(module, constant):
@@ -120,9 +111,20 @@ def _in_two_steps(sample: Callable) -> Callable:
     return lambda *args, **options: sample(*args, **{**options, "steps": 2})
 
 
-def run(model: str, data: Path, runs: Path, set_attribute: Callable[[Any, str, Any], None], *hardware: str) -> Path:
-    """All trainings of one of `MODELS` with the options `hardware`; the folder of what they made."""
-    common = ["--data", str(data), *hardware]
+def run(
+    model: str,
+    data: Path,
+    runs: Path,
+    set_attribute: Callable[[Any, str, Any], None],
+    *,
+    processes: int = 1,
+    **hardware: str,
+) -> Path:
+    """Two steps of two pictures a process of all trainings of one of `MODELS`; the folder of what they made.
+
+    Args:
+        hardware: `device` and `precision`.
+    """
     out = runs / "model"
     if model == "backbones":
         embedded = import_module("scorer.networks.embedded")
@@ -130,11 +132,23 @@ def run(model: str, data: Path, runs: Path, set_attribute: Callable[[Any, str, A
         set_attribute(embedded, "WEIGHTS", out)
         set_attribute(embedded, "LABELS_FILE", out / "classifier.json")
         import_module("scorer.train").main(["--data", str(data), "--out", str(runs)])
-    elif model == "stable":
-        import_module("baselines.stable_diffusion.train").main([*common, "--out", str(runs), "--model", str(out)])
-    else:
-        folder = {"vq": "vq_diffusion", "clip-guided": "clip_guided"}.get(model, model)
-        size = ["--size", "16"] if model == "clip-guided" else []
-        command = [*common, *size, "--runs", str(runs), "--out", str(out)]
-        import_module(f"baselines.{folder}.train").main(command)
-    return out
+        return out
+    folder = {"stable": "stable_diffusion", "vq": "vq_diffusion", "clip-guided": "clip_guided"}.get(model, model)
+    module = import_module(f"baselines.{folder}.train")
+    preset = module.PRESETS["bestiary"]
+    stages = {
+        name: replace(stage, **_short(stage, processes))
+        for name, stage in vars(preset).items()
+        if isinstance(stage, TrainingOptions)
+    }
+    places = {"out": runs, "model": out} if model == "stable" else {"runs": runs, "out": out}
+    size = {"size": 16} if model == "clip-guided" else {}
+    options = replace(preset, data=data, **stages, **places, **size, **hardware)
+    trained = getattr(module, f"train_{model.replace('-', '_')}")
+    return trained(replace(options, **_short(options, processes)))
+
+
+def _short(options: TrainingOptions, processes: int) -> dict[str, int]:
+    images = 2 * BATCH * processes
+    short = {"images": images, "decoder_images": images, "batch_size": BATCH, "epochs": 1, "epoch_images": images}
+    return {name: value for name, value in short.items() if hasattr(options, name)}

@@ -21,11 +21,12 @@ from accelerate.state import AcceleratorState, GradientState
 from tiny_trainings import BATCH, MODELS, run, shorten
 
 from baselines.monster import train_autoencoder
+from baselines.monster.train_autoencoder import AutoencoderOptions
 from baselines.stable_diffusion import pipeline
 from scorer import train as backbones
 
 assert all((diffusers, transformers, pipeline, backbones))
-HARDWARE = ("--device", "cpu", "--precision", "float32")
+HARDWARE = {"device": "cpu", "precision": "float32"}
 
 
 def in_processes(count: int, work: Callable[[], None]) -> None:
@@ -64,8 +65,7 @@ def in_processes(count: int, work: Callable[[], None]) -> None:
 def all_trainings(data: Path, runs: Path) -> None:
     shorten(setattr, processes=2)
     for model in MODELS:
-        hardware = () if model == "backbones" else HARDWARE
-        run(model, data, runs / model, setattr, *hardware)
+        run(model, data, runs / model, setattr, processes=2, **HARDWARE)
         AcceleratorState._reset_state(reset_partial_state=False)  # the next one decides its precision anew
         GradientState._reset_state()
 
@@ -77,8 +77,10 @@ def decoder(data: Path, out: Path, batch_size: int) -> None:
     fixed.register_to_config(scaling_factor=1.0)
     train_autoencoder.first_part = lambda *args: fixed
     train_autoencoder.LATENT_NOISE = 0.0
-    words = ["--data", str(data), "--out", str(out), "--decoder-images", str(6 * BATCH), *HARDWARE]
-    train_autoencoder.main([*words, "--batch-size", str(batch_size)])
+    options = AutoencoderOptions(
+        data=data, out=out, images=6 * BATCH, decoder_images=6 * BATCH, batch_size=batch_size, **HARDWARE
+    )
+    train_autoencoder.train_autoencoder(options)
 
 
 if __name__ == "__main__":

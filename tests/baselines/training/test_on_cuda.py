@@ -27,9 +27,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_training(model: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch.setattr, previews=True)
-    hardware = () if model == "backbones" else ("--device", "cuda", "--precision", "float32")
     with pretended_cuda(capability=(7, 5)) as cuda:  # without bfloat16, which a CPU computes slowly
-        out = run(model, data, tmp_path / "runs", monkeypatch.setattr, *hardware)
+        out = run(model, data, tmp_path / "runs", monkeypatch.setattr, device="cuda", precision="float32")
         assert cuda.memory.touched == {0}
     files = list(out.rglob("*.safetensors"))
     assert len(files) == PARTS[model]

@@ -61,17 +61,17 @@ def test_a_model_is_trained_resumed_assembled_and_drawn_from(training_set: Path,
     )
 
 
-def test_pictures_are_disturbed_as_the_schedule_says():
+def test_codes_are_noised_as_the_schedule_says():
     scheduler = train_transformer.noise_schedule(4)
     draws, t = 40_000, 40
     codes = torch.full((1, draws), 2)
-    x = train_transformer.disturbed(codes, torch.tensor([t]), scheduler, torch.Generator().manual_seed(0))
-    shares = x.flatten().bincount(minlength=5) / draws
+    x = train_transformer.q_sample(codes, torch.tensor([t]), scheduler, torch.Generator().manual_seed(0))
+    frequencies = x.flatten().bincount(minlength=5) / draws
     kept, any_code, masked = (
         table[t].exp() for table in (scheduler.log_cumprod_at, scheduler.log_cumprod_bt, scheduler.log_cumprod_ct)
     )
     expected = torch.stack([any_code, any_code, kept + any_code, any_code, masked])
-    assert torch.allclose(shares, expected, atol=0.012)
+    assert torch.allclose(frequencies, expected, atol=0.012)
 
 
 def test_in_the_end_nine_of_ten_places_are_masked():
