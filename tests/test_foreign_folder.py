@@ -67,6 +67,15 @@ def test_a_room_imports_nothing_of_it_either(hostile_folder: Path, room: str, sa
     assert done.returncode in (3, 4), done.stderr
 
 
+@pytest.mark.parametrize("module", ["competitions.coco2014.prepare", "experiments.sweep"])
+def test_a_module_of_a_room_without_a_command_imports_nothing_of_it(hostile_folder: Path, module: str) -> None:
+    for name in BEFORE_US | {"submission", "competitions", "experiments"}:
+        (hostile_folder / f"{name}.py").unlink(missing_ok=True)
+    done = _run(hostile_folder, sys.executable, "-m", module, "--help")
+    assert not (hostile_folder.parent / "imported").exists(), (hostile_folder.parent / "imported").read_text()
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_the_make_targets_run_imports_nothing_of_it(hostile_folder: Path) -> None:
     (words,) = targets.WORDS["validate"](targets.Variables({"SUBMISSION": "."}))
     done = subprocess.run(words, cwd=hostile_folder, env=child_process.environment(), capture_output=True, text=True)
