@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float32
+from jaxtyping import Float
 from torch import Tensor
 
 from scorer.cosines import cosines
@@ -15,6 +15,6 @@ class ClipI(PerImage):
     names = ("clip_i",)
     higher_is_better = True
 
-    def update(self, clip: Float32[Tensor, "b e"], reference_clip: Float32[Tensor, "b e"]) -> None:
+    def update(self, clip: Float[Tensor, "b e"], reference_clip: Float[Tensor, "b e"]) -> None:
         """Add the embeddings of images and of their references."""
         self.values.append(cosines(clip, reference_clip))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from scorer.cosines import cosines_with_prompts
@@ -30,10 +30,10 @@ class ClipT(PerImage):
 
     def update(
         self,
-        clip: Float32[Tensor, "b e"],
-        text: Float32[Tensor, "t e"],
+        clip: Float[Tensor, "b e"],
+        text: Float[Tensor, "t e"],
         text_rows: Int[Tensor, " b"] | None = None,
-        reference_clip: Float32[Tensor, "b e"] | None = None,
+        reference_clip: Float[Tensor, "b e"] | None = None,
     ) -> None:
         """Add the embeddings of images, and of their prompts: those in `text_rows` of `text`, by default one each."""
         rows = torch.arange(len(clip), device=text.device) if text_rows is None else text_rows

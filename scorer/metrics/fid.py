@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from scorer.confidence import jackknife
@@ -47,9 +47,7 @@ class FID(OfFeatures):
         """Against the competition's statistics, or its references'."""
         return cls(measured.statistics, measured.moments, paired=not measured.unpaired, sync_on_compute=False)
 
-    def update(
-        self, inception: Float32[Tensor, "b d"], reference_inception: Float32[Tensor, "b d"] | None = None
-    ) -> None:
+    def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"] | None = None) -> None:
         """Add features of images, and of references."""
         self.inception.append(inception)
         if reference_inception is not None:

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from leaderboard import board
-from scorer import score
+from scorer import Scorer, score
 from scorer.__main__ import main
+from scorer.networks import embedded
 from submission import Competition, Scorecard
 from submission.errors import run
 
@@ -155,3 +156,16 @@ def test_the_row_is_added_though_the_reader_leaves_at_once(competition, tiny_sub
         assert process.wait() == 0, told
     assert "Error" not in told
     assert [row.name for row in board.read(tmp_path / "board.csv")] == ["blobs"]
+
+
+def test_one_scorer_reads_the_networks_once_for_many_submissions(
+    tiny_competition: Callable, tiny_submission: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    competition = tiny_competition()
+    entries = [tiny_submission(competition), tiny_submission(competition, seed=5, name="other")]
+    alone = [score(entry, competition, "cpu", cache=False, progress=False) for entry in entries]
+    load, loaded = embedded.load_classifier, []
+    monkeypatch.setattr(embedded, "load_classifier", lambda device: loaded.append(device) or load(device))
+    scorer = Scorer(competition, "cpu", cache=False, progress=False)
+    assert [scorer.score(entry).card for entry in entries] == alone
+    assert len(loaded) == 1

@@ -18,7 +18,7 @@ from PIL import Image
 
 from leaderboard import board
 from scorer import score
-from scorer.frechet import moments
+from scorer.frechet import feature_statistics, frechet_distance, moments
 from scorer.parallel import ALONE, Processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,11 +66,15 @@ SUM = """
 import numpy as np, torch
 from scorer import parallel
 from scorer.frechet import moments
+from scorer.metrics.fid import FID
 processes = parallel.start()
 features = torch.from_numpy(np.load({features!r}))
 shard = processes.shard(len(features))
 whole = moments(features[shard.start : shard.stop], processes.total)
-np.savez({sums!r} + f"-{{processes.rank}}.npz", n=whole.n, mean=whole.mean, scatter=whole.scatter)
+fid = FID()
+fid.update(features[shard.start : shard.stop], features[shard.start : shard.stop].flip(1))
+sums = {sums!r} + f"-{{processes.rank}}.npz"
+np.savez(sums, n=whole.n, mean=whole.mean, scatter=whole.scatter, fid=fid.compute())
 parallel.stop()
 """
 
@@ -82,10 +86,12 @@ def test_sums_over_two_processes_are_those_of_one(tmp_path: Path, forked: Callab
     for process in forked(SUM.format(features=str(tmp_path / "features.npy"), sums=str(tmp_path / "sums"))):
         assert process.returncode == 0, process.stderr
     alone = moments(torch.from_numpy(features))
+    distance = frechet_distance(features, *feature_statistics(features[:, ::-1].copy()))
     for rank in range(2):
         together = np.load(tmp_path / f"sums-{rank}.npz")
         assert together["n"] == alone.n == 1063
         np.testing.assert_allclose(together["mean"], alone.mean, rtol=1e-9)
+        np.testing.assert_allclose(together["fid"], distance, rtol=1e-9)  # as torchmetrics joins the states
         np.testing.assert_allclose(together["scatter"], alone.scatter, rtol=1e-9, atol=1e-9)
 
 
