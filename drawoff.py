@@ -50,7 +50,9 @@ def trainers() -> dict[str, str]:
     """What can be trained -> the module whose `main` trains it."""
     from baselines.registry import MODELS
 
-    return {name: model.trainer for name, model in MODELS.items() if model.trainer} | {"backbones": "scorer.train"}
+    return {name: model.trainer for name, model in MODELS.items() if model.trainer} | {
+        "backbones": "experiments.backbones"
+    }
 
 
 def usage() -> str:

@@ -181,8 +181,7 @@ def train(v: Variables) -> Commands:
     if v["MODEL"] not in known:
         raise UsageError(f"make train knows how to train {' '.join(known)}, not {v['MODEL']}.")
     yield from data(v)
-    hardware = v.hardware if v["MODEL"] != "backbones" else []
-    yield module(known[v["MODEL"]], *hardware, *v.words("ARGS"))
+    yield module(known[v["MODEL"]], *v.hardware, *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Commands:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from submission.errors import UsageError
-from submission.processor import bfloat16_units
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,13 +66,6 @@ def exact_float32() -> Iterator[None]:
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
-
-
-def training_precision() -> str:
-    """accelerate's name of the arithmetic to train in: bfloat16 where this machine has units for it, else float32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "no"
-    return "bf16" if bfloat16_units() else "no"
 
 
 PRECISIONS = ("exact", "fast")

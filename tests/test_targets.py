@@ -173,7 +173,7 @@ def test_arithmetic_and_device_go_to_what_draws() -> None:
     assert "--precision=float32" not in score  # the scorer's means something else
     *_, train = commands("train", MODEL="stable", DEVICE="cpu", PRECISION="float32")
     assert train == ["baselines.stable_diffusion.train", "--device=cpu", "--precision=float32"]
-    assert commands("train", MODEL="backbones")[-1] == ["scorer.train"]
+    assert commands("train", MODEL="backbones")[-1] == ["experiments.backbones"]
 
 
 def test_the_board_is_of_all_competitions_unless_one_is_named() -> None:
@@ -205,7 +205,7 @@ def test_a_competition_of_ones_own_is_prepared_by_its_own_script(tmp_path) -> No
 
 
 def test_training_makes_its_data_first() -> None:
-    assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["scorer.train"]]
+    assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["experiments.backbones"]]
     with pytest.raises(UsageError, match=r"knows how to train monster glide .*, not noise"):
         commands("train", MODEL="noise")
 

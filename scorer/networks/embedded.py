@@ -1,7 +1,7 @@
 """The bestiary's own backbones: a classifier in Inception's part and a small CLIP, both trained by this project.
 
-Their weights are shipped in scorer/weights (see the card there); `python -m scorer.train` makes them again. Neither
-shares weights, seed or shape with a generator's text encoder.
+Their weights are shipped in scorer/weights (see the card there); `python -m experiments.backbones` makes them again.
+Neither shares weights, seed or shape with a generator's text encoder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def weights_file(part: str) -> Path:
         raise MissingPart(
             f"the bestiary's {part} is not there",
             looked_for=path,
-            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "scorer.train"),
+            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "experiments.backbones"),
         )
     return path
 
@@ -115,7 +115,7 @@ def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
         raise MissingPart(
             f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})",
             looked_for=weights_file(part),
-            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "scorer.train"),
+            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "experiments.backbones"),
         )
 
 

@@ -55,7 +55,7 @@ def write_data(folder: Path) -> Path:
     return folder
 
 
-def shorten(set_attribute: Callable[[Any, str, Any], None], *, processes: int = 1, previews: bool = False) -> None:
+def shorten(set_attribute: Callable[[Any, str, Any], None], *, previews: bool = False) -> None:
     """Narrower networks and less around each training; with previews, one at the end, of two small steps.
 
     Args:
@@ -85,9 +85,6 @@ def shorten(set_attribute: Callable[[Any, str, Any], None], *, processes: int = 
     base = import_module("baselines.glide.train_base")
     spaced = base.diffusion_of
     set_attribute(base, "diffusion_of", lambda config, steps=None: spaced(config, "2") if steps else spaced(config))
-    backbones = import_module("scorer.train")
-    presets = {part: (2 * BATCH * processes, BATCH, *rest) for part, (_, _, *rest) in backbones.PRESETS.items()}
-    set_attribute(backbones, "PRESETS", presets)
 
 
 def _with(network: Callable, other: dict[str, Any]) -> Callable:
@@ -131,7 +128,13 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
         set_attribute(embedded, "WEIGHTS", out)
         set_attribute(embedded, "LABELS_FILE", out / "classifier.json")
-        import_module("scorer.train").main(["--data", str(data), "--out", str(runs)])
+        backbones = import_module("experiments.backbones")
+        for part, schedule in list(backbones.PRESETS.items()):
+            set_attribute(backbones, "PRESETS", {**backbones.PRESETS, part: replace(schedule, batch_size=BATCH)})
+            options = backbones.BackboneOptions(
+                part=part, data=data, out=runs, images=2 * BATCH * processes, **hardware
+            )
+            backbones.train_backbone(options)
         return out
     folder = {"stable": "stable_diffusion", "vq": "vq_diffusion", "clip-guided": "clip_guided"}.get(model, model)
     module = import_module(f"baselines.{folder}.train")

@@ -23,7 +23,7 @@ from tiny_trainings import BATCH, MODELS, run, shorten
 from baselines.monster import train_autoencoder
 from baselines.monster.train_autoencoder import AutoencoderOptions
 from baselines.stable_diffusion import pipeline
-from scorer import train as backbones
+from experiments import backbones
 
 assert all((diffusers, transformers, pipeline, backbones))
 HARDWARE = {"device": "cpu", "precision": "float32"}
@@ -63,7 +63,7 @@ def in_processes(count: int, work: Callable[[], None]) -> None:
 
 
 def all_trainings(data: Path, runs: Path) -> None:
-    shorten(setattr, processes=2)
+    shorten(setattr)
     for model in MODELS:
         run(model, data, runs / model, setattr, processes=2, **HARDWARE)
         AcceleratorState._reset_state(reset_partial_state=False)  # the next one decides its precision anew
