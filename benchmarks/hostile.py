@@ -2,7 +2,7 @@
 
 Each case of tests/support/hostile_inputs is judged in a process of its own that begins with everything imported; its
 memory is counted beyond that of an honest submission. `--budget` judges whole submissions to the bestiary (1063 images)
-in which every image is as expensive as it may be.
+in which every image is as expensive as it may be. Both by `submission validate`, or by the scorer, with `--scorer`.
 """
 
 from __future__ import annotations
@@ -59,24 +59,31 @@ def cost(words: Sequence[str], cwd: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
 
 
-def of_case(case: Case) -> Cost:
-    """The cost of a case of the table."""
+def judging(words: Sequence[str], scorer: bool) -> list[str] | None:
+    """The words of `submission validate` or, in their place, of the scorer, which has none for another command."""
+    if not scorer:
+        return list(words)
+    return ["scorer", *words[2:], "--no-leaderboard", "--device", "cpu"] if words[1] == "validate" else None
+
+
+def of_case(case: Case, scorer: bool) -> Cost | None:
+    """The cost of a case of the table; None for one that is no submission's, where the scorer is asked."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         hostile_inputs.competition(root)
         hostile_inputs.honest(root)
         words = case.make(root) or ["submission", "validate", "drawn", "--competition", "tiny"]
-        return cost(words, root)
+        asked = judging(words, scorer)
+        return None if asked is None else cost(asked, root)
 
 
-def table() -> None:
+def table(scorer: bool) -> None:
     """All cases, the most expensive first."""
-    importlib.import_module("scorer.score")
-    importlib.import_module("leaderboard.__main__")
-    nothing = {}
+    nothing: dict[str, Cost] = {}
     costs: dict[str, Cost] = {}
     for case in hostile_inputs.CASES:
-        found = of_case(case)
+        if (found := of_case(case, scorer)) is None:
+            continue
         costs[str(case)] = found
         if case.name == "honest" or case.kind not in nothing:
             nothing[case.kind] = found
@@ -134,8 +141,8 @@ BUDGET: dict[str, Callable[[Path, list[str]], None]] = {
 }
 
 
-def budget() -> None:
-    """What `validate` takes for whole submissions to the bestiary."""
+def budget(scorer: bool) -> None:
+    """What judging whole submissions to the bestiary takes."""
     names = [prompt.image_name for prompt in Competition.load("bestiary").prompts]
     honest = None
     print(f"{'seconds':>8} {'MB more':>8}  exit")
@@ -151,7 +158,8 @@ def budget() -> None:
                         for path in target.iterdir():
                             archive.write(path, path.name)
                     target = root / "drawn.zip"
-                found = cost(["submission", "validate", str(target), "--competition", "bestiary"], root)
+                words = judging(["submission", "validate", str(target), "--competition", "bestiary"], scorer)
+                found = cost(words or [], root)
             honest = honest or found
             more = found.megabytes - honest.megabytes
             print(f"{found.seconds:8.2f} {more:8.1f}  {found.code}  {what}{', zipped' * packed}", flush=True)
@@ -161,7 +169,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("--budget", action="store_true", help="whole submissions to the bestiary")
-    budget() if parser.parse_args(argv).budget else table()
+    parser.add_argument("--scorer", action="store_true", help="measure them, in place of checking them")
+    arguments = parser.parse_args(argv)
+    for module in ("scorer.score", "scorer.__main__", "leaderboard.__main__", "submission.__main__"):
+        importlib.import_module(module)
+    (budget if arguments.budget else table)(arguments.scorer)
     return 0
 
 

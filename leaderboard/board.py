@@ -61,11 +61,16 @@ class NotAdded:
 
 @dataclass(frozen=True)
 class Content:
-    """A board as it lies on the disk: its `columns` and `lines` (each ended by a line feed), and what they say."""
+    """A board as it lies on the disk: its `columns` and, in `data`, its lines; and what they say."""
 
     columns: list[str]
-    lines: bytes
+    data: bytes
     rows: pd.DataFrame
+
+    @property
+    def lines(self) -> bytes:
+        """The lines after the header, each ended by a line feed."""
+        return self.data.partition(b"\n")[2]
 
 
 def read(path: str | os.PathLike[str]) -> list[Row]:
@@ -132,9 +137,8 @@ def parse(data: bytes, path: Path) -> Content:
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
             raise reading.BrokenLine(data.count(b"\n") + 1, "cut off: there is no line end")
-        first, lines = data.split(b"\n", 1)
-        columns = reading.header(first)
-        return Content(columns, lines, reading.parse(lines, columns))
+        columns = reading.header(data[: data.index(b"\n")])
+        return Content(columns, data, reading.parse(data, columns))
     except reading.BrokenLine as broken:
         mend = "mend or delete that line"
         if broken.line == 1:

@@ -49,7 +49,7 @@ def cells(make_card: MakeCard) -> list[list[str]]:
 
 def strictly(text: str) -> pd.DataFrame:
     header, *lines = text.encode().removesuffix(b"\n").split(b"\n")
-    return frame_of(reading._strictly(enumerate(lines), reading.header(header)))
+    return frame_of(reading._strictly(enumerate(lines, 2), reading.header(header)))
 
 
 def by_vectors(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[pd.DataFrame, int]:
@@ -64,8 +64,8 @@ def by_vectors(text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[pd.DataFrame
 
     with monkeypatch.context() as patched:
         patched.setattr(reading, "_strictly", watched)
-        header, lines = text.encode().split(b"\n", 1)
-        return reading.parse(lines, reading.header(header)), len(left)
+        header = text.encode().split(b"\n", 1)[0]
+        return reading.parse(text.encode(), reading.header(header)), len(left)
 
 
 def test_vectors_read_what_the_strict_reader_reads(cells, monkeypatch) -> None:
