@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from submission import atomic, commands
@@ -25,6 +25,8 @@ from submission.safe_read import NotReadable
 from submission.sheet import Ranking, draw_sheet, sheet_bytes, worst
 from submission.submission import Submission, read_manifest
 
+_Add = Callable[..., argparse.Action]
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -36,76 +38,56 @@ def _parser() -> argparse.ArgumentParser:
     shipped = ", ".join(Competition.names())
     where = f"a shipped competition ({shipped}), or the path of a competition.toml or of its folder"
 
-    def command(name: str, text: str, *aliases: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, *aliases: str, files: bool = True) -> _Add:
         made = subcommands.add_parser(name, help=text, description=text, aliases=aliases)
-        made.add_argument("submission", metavar="DIR", type=Path, help="the folder of images, or a zip of it")
-        return made
+        if files:
+            made.add_argument("submission", metavar="DIR", type=Path, help="the folder of images, or a zip of it")
+        return made.add_argument
+
+    def output(add: _Add, name: str, what: str = "file") -> None:
+        add("--out", "-o", type=Path, default=Path(name), help=f"the {what} to write (default: %(default)s)")
 
     # `check` is its old name: `make check` and `python -m leaderboard check` are the gate, which is another thing.
-    validate = command("validate", "report every problem of a submission at once", "check")
-    validate.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+    add = command("validate", "report every problem of a submission at once", "check")
+    add("--competition", "-c", required=True, metavar="C", help=where)
 
     text = "make a valid submission of pictures drawn elsewhere; each change is said, what is ambiguous is refused"
     importing = subcommands.add_parser("import", help=text, description=text)
-    importing.add_argument("source", metavar="DIR", type=Path, help="the folder of pictures, or a zip of it")
-    importing.add_argument("--competition", "-c", required=True, metavar="C", help=where)
-    importing.add_argument("--out", "-o", type=Path, required=True, metavar="DIR2", help="the folder to make")
-    way = importing.add_mutually_exclusive_group()
-    way.add_argument(
-        "--mapping", type=Path, metavar="FILE", help="a CSV with a picture's file and its image name (or prompt) a row"
-    )
-    way.add_argument("--order", choices=["name"], help="the pictures, sorted by name, are in the order of the prompts")
-    importing.add_argument(
-        "--fit",
-        choices=FITS,
-        help="what becomes of another shape: crop keeps the largest part in the middle (default: it is refused)",
-    )
+    add = importing.add_argument
+    add("source", metavar="DIR", type=Path, help="the folder of pictures, or a zip of it")
+    add("--competition", "-c", required=True, metavar="C", help=where)
+    add("--out", "-o", type=Path, required=True, metavar="DIR2", help="the folder to make")
+    way = importing.add_mutually_exclusive_group().add_argument
+    way("--mapping", type=Path, metavar="FILE", help="a CSV with a picture's file and its image name (or prompt) a row")
+    way("--order", choices=["name"], help="the pictures, sorted by name, are in the order of the prompts")
+    text = "what becomes of another shape: crop keeps the largest part in the middle (default: it is refused)"
+    add("--fit", choices=FITS, help=text)
 
-    pack = command("pack", "write a submission as a zip; equal images give equal bytes")
-    pack.add_argument(
-        "--out", "-o", type=Path, default=Path("submission.zip"), help="the zip to write (default: %(default)s)"
-    )
-    pack.add_argument("--competition", "-c", metavar="C", help=f"check the submission first; {where}")
-    pack.add_argument("--overwrite", action="store_true", help="replace --out when it exists")
+    add = command("pack", "write a submission as a zip; equal images give equal bytes")
+    output(add, "submission.zip", "zip")
+    add("--competition", "-c", metavar="C", help=f"check the submission first; {where}")
+    add("--overwrite", action="store_true", help="replace --out when it exists")
 
-    sheet = command("sheet", "draw a contact sheet: images, references and prompts on one page")
-    sheet.add_argument("--competition", "-c", required=True, metavar="C", help=where)
-    sheet.add_argument(
-        "--out", "-o", type=Path, default=Path("sheet.png"), help="the PNG to write (default: %(default)s)"
-    )
-    sheet.add_argument(
-        "--n", type=_positive, default=64, help="how many images, spread over the prompts (default: %(default)s)"
-    )
-    sheet.add_argument(
-        "--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)"
-    )
-    sheet.add_argument("--no-references", dest="references", action="store_false", help="leave the references out")
-    sheet.add_argument("--name", help="the title (default: the manifest's model, or the folder's name)")
-    sheet.add_argument(
-        "--worst",
-        nargs=2,
-        metavar=("METRIC", "N"),
-        help="only the N images with the worst values of METRIC, such as clip_t, the worst first",
-    )
-    sheet.add_argument(
-        "--per-image",
-        type=Path,
-        metavar="FILE",
-        help=f"for --worst: the values of each image, as `{commands.module('scorer')} … --csv FILE` writes them "
-        "(default: DIR.per-image.csv)",
-    )
-    sheet.add_argument("--small", action="store_true", help="in 256 colours, a third of the size: for a README")
+    add = command("sheet", "draw a contact sheet: images, references and prompts on one page")
+    add("--competition", "-c", required=True, metavar="C", help=where)
+    output(add, "sheet.png", "PNG")
+    add("--n", type=_positive, default=64, help="how many images, spread over the prompts (default: %(default)s)")
+    add("--columns", type=_positive, default=None, help="images per row (default: chosen for a wide page)")
+    add("--no-references", dest="references", action="store_false", help="leave the references out")
+    add("--name", help="the title (default: the manifest's model, or the folder's name)")
+    text = "only the N images with the worst values of METRIC, such as clip_t, the worst first"
+    add("--worst", nargs=2, metavar=("METRIC", "N"), help=text)
+    text = f"for --worst: the values of each image, as `{commands.module('scorer')} … --csv FILE` writes them "
+    add("--per-image", type=Path, metavar="FILE", help=f"{text}(default: DIR.per-image.csv)")
+    add("--small", action="store_true", help="in 256 colours, a third of the size: for a README")
 
-    text = "say what of a competition's data is on this machine, and how to get the rest"
-    data = subcommands.add_parser("data", help=text, description=text)
-    data.add_argument("--competition", "-c", required=True, metavar="C", help=where)
+    add = command("data", "say what of a competition's data is on this machine, and how to get the rest", files=False)
+    add("--competition", "-c", required=True, metavar="C", help=where)
 
     text = "hash a folder of training images, so that a scorer knows copies of them (training_hashes of a competition)"
-    hashes = subcommands.add_parser("hashes", help=text, description=text)
-    hashes.add_argument("folder", metavar="DIR", type=Path, help="the PNG and JPEG files in it and in its folders")
-    hashes.add_argument(
-        "--out", "-o", type=Path, default=Path("training.hashes"), help="the file to write (default: %(default)s)"
-    )
+    add = command("hashes", text, files=False)
+    add("folder", metavar="DIR", type=Path, help="the PNG and JPEG files in it and in its folders")
+    output(add, "training.hashes")
     return parser
 
 
