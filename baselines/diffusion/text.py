@@ -36,3 +36,12 @@ def encode(
             pooled.append(output.pooler_output)
             shown.advance(len(batch))
     return torch.cat(hidden), torch.cat(pooled)
+
+
+def encode_normalised(
+    model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str], *, progress: bool = False
+) -> Float32[Tensor, "n l d"]:
+    """`encode`'s hidden states, each of length 1 (as Gu et al.'s code and diffusers' VQ-Diffusion have them)."""
+    hidden, _ = encode(model, tokenizer, prompts, progress=progress)
+    length: Tensor = hidden.norm(dim=-1, keepdim=True)
+    return hidden / length

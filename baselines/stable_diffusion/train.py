@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.schedules import SCALED_LINEAR
 from baselines.diffusion.text import encode
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import WEIGHTS, load_network
@@ -39,14 +40,7 @@ from submission.hashes import file_sha256
 
 SAMPLING = {"steps": 20, "guidance_scale": 4.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
-# Stable Diffusion v1's noise schedule.
-NOISE_SCHEDULE = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "epsilon",
-}
+NOISE_SCHEDULE = SCALED_LINEAR | {"prediction_type": "epsilon"}
 
 
 @dataclass(frozen=True, kw_only=True)

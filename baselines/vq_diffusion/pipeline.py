@@ -17,12 +17,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import seeded_generators
+from baselines.diffusion.text import encode_normalised
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays
 from baselines.pretrained import Pretrained, chosen
-from baselines.vq_diffusion.decoding import decode
-from baselines.vq_diffusion.sampling import sample
-from baselines.vq_diffusion.text import encode
+from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.transformer import load_transformer, with_time_per_image
 from submission import Competition
 from submission.errors import UsageError
@@ -82,7 +81,7 @@ class VQDiffusion:
         if learned.learnable:
             self._null = learned.embeddings.detach().to(self._device)
         else:
-            self._null = encode(self._text_encoder, self._tokenizer, [""])[0]
+            self._null = encode_normalised(self._text_encoder, self._tokenizer, [""])[0]
         self.settings = {
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
@@ -96,7 +95,7 @@ class VQDiffusion:
         return in_fixed_batches(self._fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        text = encode(self._text_encoder, self._tokenizer, prompts)
+        text = encode_normalised(self._text_encoder, self._tokenizer, prompts)
         with self._hardware.autocast():
             codes = sample(
                 self._transformer,

@@ -1,4 +1,4 @@
-"""How VQ-Diffusion draws: from a canvas of masks to codes, in as many steps as it was trained with, or in fewer."""
+"""How VQ-Diffusion draws: from masks to codes, in as many steps as it was trained with or in fewer, and to pixels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from diffusers import Transformer2DModel, VQDiffusionScheduler
-from jaxtyping import Float, Int
+from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from baselines.diffusion.guidance import classifier_free
+from baselines.pixels import to_pixels
 from baselines.vq_diffusion.transformer import logits
 
 
@@ -55,6 +56,13 @@ def sample(
         x0 = draw_truncated(probability, truncation_rate, uniform[0])
         codes = x0 if next_time is None else draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:])
     return codes
+
+
+def decode(vqvae: VQModel, codes: Int[Tensor, "b l"]) -> UInt8[Tensor, "b 3 h w"]:
+    """The picture of each row of codes, which go through it line by line; any picture is square."""
+    size = round(codes.shape[1] ** 0.5)
+    quantized = vqvae.quantize.embedding(codes.view(-1, size, size)).permute(0, 3, 1, 2)
+    return to_pixels(vqvae.decode(quantized, force_not_quantize=True).sample)
 
 
 def draw_last(

@@ -24,6 +24,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.noise import seeded_generators
+from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
 from baselines.pretrained import WEIGHTS, load_network
 from baselines.training.batches import Examples, to_device
@@ -32,9 +33,7 @@ from baselines.training.options import RunOptions, option, parsed
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
-from baselines.vq_diffusion.decoding import decode
-from baselines.vq_diffusion.sampling import sample
-from baselines.vq_diffusion.text import encode
+from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
 from submission.errors import run
@@ -150,7 +149,7 @@ def train_transformer(options: TransformerOptions) -> Path:
 
     def encode_all() -> dict[str, Tensor]:
         codes = encode_pictures(vqvae, pictures.images, accelerator)
-        hidden = encode(text_model, tokenizer, pictures.distinct_captions, progress=True)
+        hidden = encode_normalised(text_model, tokenizer, pictures.distinct_captions, progress=True)
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
     encoded = encoded_once(options.out / "encoded.safetensors", encode_all, accelerator)
@@ -159,7 +158,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
-    shown_text = encode(text_model, tokenizer, shown)
+    shown_text = encode_normalised(text_model, tokenizer, shown)
 
     def preview(model: nn.Module, path: Path) -> None:
         with accelerator.autocast():

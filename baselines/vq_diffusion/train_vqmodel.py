@@ -28,7 +28,7 @@ from baselines.training.options import RunOptions, option, parsed
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
-from baselines.vq_diffusion.decoding import decode
+from baselines.vq_diffusion.sampling import decode
 from submission.errors import run
 
 CODES, CODE_WIDTH = 512, 8

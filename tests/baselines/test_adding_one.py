@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import grimp
 import pytest
 from project_copy import project_copy, run
+
+from baselines.registry import MODELS
 
 ROW = """    "stripes": Model(
         "baselines.stripes.pipeline",
@@ -82,3 +85,17 @@ def test_a_folder_and_a_row_are_all(project: Path) -> None:
     assert (manifest["model"], manifest["settings"]["steps"]) == ("stripes", 8)
     run(project, "-m", "baselines", "stripes", "--steps", "2", "--limit", "1", "--out", "two")
     assert json.loads((project / "two" / "submission.json").read_bytes())["settings"]["steps"] == 2
+
+
+def test_no_model_imports_anothers_folder() -> None:
+    graph = grimp.build_graph("baselines", cache_dir=None)
+    folders = {model.target.partition(":")[0].rpartition(".")[0] for model in MODELS.values()}
+    assert len(folders) > 5
+    for folder in folders:
+        for module in {folder, *graph.find_descendants(folder)}:
+            others = {
+                f"{module} -> {imported}"
+                for imported in graph.find_modules_directly_imported_by(module)
+                if any(imported == other or imported.startswith(f"{other}.") for other in folders - {folder})
+            }
+            assert not others
