@@ -10,6 +10,7 @@ import random
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,7 +119,7 @@ class ClassifierLoss:
         self.worn = Examples(torch.tensor(worn), device)
 
     def __call__(
-        self, model: embedded.BestiaryClassifier, indices: Tensor, generator: torch.Generator, done: float
+        self, model: Any, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         targets = {head: column[indices] for head, column in self.targets.items()}
         with self.accelerator.autocast():
@@ -174,7 +175,7 @@ class ClipLoss:
         return embedded.build_clip(self.known)
 
 
-LOSSES = {"classifier": ClassifierLoss, "clip": ClipLoss}
+LOSSES: dict[str, type[ClassifierLoss] | type[ClipLoss]] = {"classifier": ClassifierLoss, "clip": ClipLoss}
 
 
 def train_backbone(options: BackboneOptions) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def _of_training_set(folder: Path) -> list[Item]:
     return items
 
 
-def _label(attributes: dict) -> str:
+def _label(attributes: dict[str, Any]) -> str:
     name = f"{attributes['colours'][0]} {attributes['body']}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 

@@ -61,9 +61,9 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
     distances = _distances(x, y)
     distance = torch.stack([distances[kind.split()[1]][k] for k, kind in enumerate(kinds)])
     images = _colours(background)
-    for colour, edge in ((main, distance), (second, distance + 0.28)):
+    for painted, edge in ((main, distance), (second, distance + 0.28)):
         cover = (0.5 - edge * unit).clamp(0, 1)[:, None]
-        images = images * (1 - cover) + _colours(colour) * cover
+        images = images * (1 - cover) + _colours(painted) * cover
     return Shapes(images / 127.5 - 1, captions)
 
 

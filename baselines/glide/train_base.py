@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 from jaxtyping import Float32
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.diffusion.noise import seeded_generators
@@ -118,7 +118,7 @@ def train_base(options: BaseOptions) -> Path:
         kept["init"] = file_sha256(options.init)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
-    def preview(model: nn.Module, path: Path) -> None:
+    def preview(model: UNet, path: Path) -> None:
         process = diffusion_of(model.config, "20")
         generators = seeded_generators(range(len(shown)))
         tokenizer = data.text_tokenizer

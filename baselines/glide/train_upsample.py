@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.diffusion.noise import seeded_generators
@@ -113,7 +113,7 @@ def train_upsample(options: UpsampleOptions) -> Path:
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
-    def preview(model: nn.Module, path: Path) -> None:
+    def preview(model: UNet, path: Path) -> None:
         large = data.images[shown].float() / 127.5 - 1
         small = rounded(F.avg_pool2d(large, 2))
         prompts = [data.captions[data.captions_of[index][0]] for index in shown]

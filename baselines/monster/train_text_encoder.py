@@ -90,9 +90,14 @@ class Contrast(nn.Module):
         return *normed, self.words(text).float()
 
 
+def parts_of(ids: list[int]) -> set[int | tuple[int, int]]:
+    """The words of a caption, as token ids, and its pairs of neighbours."""
+    return {*ids, *pairwise(ids)}
+
+
 def words_and_pairs(captions: list[list[int]]) -> dict[int | tuple[int, int], int]:
     """Captions as token ids -> the words and pairs of neighbours that are not rare, numbered."""
-    counts = Counter(part for ids in captions for part in {*ids, *pairwise(ids)})
+    counts = Counter(part for ids in captions for part in parts_of(ids))
     return {part: k for k, part in enumerate(sorted((p for p, n in counts.items() if n >= RARE), key=str))}
 
 
@@ -135,7 +140,7 @@ class TextLoss:
         wanted = torch.zeros(len(indices), len(self.number))
         for row, entry in enumerate(entries):
             ids = self.ids[rng.choice(captions[entry])]
-            wanted[row, [self.number[part] for part in {*ids, *pairwise(ids)} if part in self.number]] = 1.0
+            wanted[row, [self.number[part] for part in parts_of(ids) if part in self.number]] = 1.0
         with self.accelerator.autocast():
             ids, mask = (to_device(tokens[name], device) for name in ("input_ids", "attention_mask"))
             image, text, words = model(images, ids, mask)

@@ -132,12 +132,12 @@ def train_stable(options: StableOptions) -> Path:
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)[0]
     solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
-    sampler = {"steps": int(SAMPLING["steps"]), "guidance_scale": SAMPLING["guidance_scale"]}
+    steps, scale = int(SAMPLING["steps"]), SAMPLING["guidance_scale"]
 
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = denoise(model, solver, noise, shown_text, empty, **sampler)
+            z = denoise(model, solver, noise, shown_text, empty, steps=steps, guidance_scale=scale)
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 

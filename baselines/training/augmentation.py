@@ -21,4 +21,5 @@ def augmented(images: UInt8[Tensor, "b 3 h w"], generator: torch.Generator) -> F
     x = images.float() / 127.5 - 1
     grid = functional.affine_grid(affine, list(x.shape), align_corners=False)
     x = functional.grid_sample(x - 1, grid, align_corners=False) + 1  # outside is white, which is 1
-    return (x * (1 + contrast.view(-1, 1, 1, 1)) + light.view(-1, 1, 1, 1)).clamp(-1, 1)
+    x = x * (1 + contrast.view(-1, 1, 1, 1)) + light.view(-1, 1, 1, 1)
+    return torch.clamp(x, -1, 1)

@@ -52,7 +52,7 @@ class Encoded:
     def to(self, device: torch.device) -> Encoded:
         """All of it on a device, which must have room for it."""
         tables = {name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")}
-        return replace(self, **tables, empty=tuple(table.to(device) for table in self.empty))
+        return replace(self, **tables, empty=(self.empty[0].to(device), self.empty[1].to(device)))
 
     def pick(
         self, indices: Int64[Tensor, " b"], generator: torch.Generator, *, at_random: bool = True

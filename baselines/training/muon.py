@@ -94,4 +94,5 @@ def orthogonal(matrices: Float[Tensor, "k rows columns"], steps: int = 5) -> Flo
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    found: Tensor = x.mT if tall else x
+    return found.to(matrices.dtype)

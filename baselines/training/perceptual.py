@@ -103,7 +103,8 @@ class PerceptualNetwork(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b words"]:
         """The logits of each word."""
         assert self.head is not None, "made without words"
-        return self.head(self.features(images)[-1].mean(dim=(2, 3)))
+        logits: Tensor = self.head(self.features(images)[-1].mean(dim=(2, 3)))
+        return logits
 
 
 def _block(before: int, after: int, stride: int) -> nn.Sequential:

@@ -20,11 +20,10 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from diffusers.training_utils import EMAModel
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
+from baselines.training.average import Average
 from baselines.training.log import Log, Numbers
 from baselines.training.muon import Muon
 from baselines.training.schedule import Schedule, indices
@@ -32,13 +31,13 @@ from submission import atomic
 from submission.errors import UsageError
 from submission.progress import Progress
 
-T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
+M_contra = TypeVar("M_contra", bound=nn.Module, contravariant=True)
 LOG_STEPS = 100  # in a row of the log
-Validate = Callable[[nn.Module], dict[str, float]]  # "loss", which decides, and other numbers to log
 
 
 @runtime_checkable
-class Loss(Protocol):
+class Loss(Protocol[M_contra]):
     """What a model is trained on.
 
     Args:
@@ -52,15 +51,15 @@ class Loss(Protocol):
     """
 
     def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
+        self, model: M_contra, indices: Tensor, generator: torch.Generator, done: float
     ) -> tuple[Tensor, Numbers]: ...
 
 
 @runtime_checkable
-class Preview(Protocol):
+class Preview(Protocol[M_contra]):
     """A picture at `path` of what the averaged model draws."""
 
-    def __call__(self, model: nn.Module, path: Path) -> None: ...
+    def __call__(self, model: M_contra, path: Path) -> None: ...
 
 
 def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
@@ -71,58 +70,6 @@ def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
             f"{out} holds a run with other options (see its options.json); give another --out or remove it"
         )
     return asked
-
-
-class Average:
-    """The exponential moving average of a model's parameters; the parameters themselves where the decay is 0."""
-
-    def __init__(self, model: nn.Module, schedule: Schedule, accelerator: Accelerator) -> None:
-        self.model, self.schedule, self.device = model, schedule, accelerator.device
-        self.ema = None
-        if schedule.ema_decay:
-            on_cuda = accelerator.device.type == "cuda"
-            self.ema = EMAModel(model.parameters(), decay=schedule.ema_decay, foreach=on_cuda)
-            self.ema.to(accelerator.device)
-            accelerator.register_for_checkpointing(self.ema)
-
-    def resumed(self) -> None:
-        """To be called when a state was loaded: accelerate loads what is registered with it to the CPU."""
-        if self.ema is not None:
-            self.ema.to(self.device)
-
-    def follow(self, moves: int) -> None:
-        """After so many steps of the optimizer, counted from where the average begins."""
-        if self.ema is not None:
-            # A young average must forget its random start: the warm-up of TensorFlow's ExponentialMovingAverage.
-            self.ema.decay = min(self.schedule.ema_decay, (1 + moves) / (10 + moves)) if moves > 0 else 0.0
-            self.ema.min_decay = self.ema.decay
-            self.ema.step(self.model.parameters())
-
-    def used(self, use: Callable[[nn.Module], T]) -> T:
-        """`use` of the model with the averaged weights, as for drawing."""
-        parameters = list(self.model.parameters()) if self.ema is not None else []
-        kept = [parameter.detach().clone() for parameter in parameters]
-        if self.ema is not None:
-            self.ema.copy_to(parameters)
-        self.model.eval()
-        with torch.no_grad():
-            result = use(self.model)
-            for parameter, before in zip(parameters, kept, strict=True):
-                parameter.copy_(before)
-        self.model.train()
-        return result
-
-    def write(self, path: Path) -> None:
-        """The averaged parameters and the model's buffers as safetensors, float32."""
-        shadows = list(self.model.parameters()) if self.ema is None else self.ema.shadow_params
-        named = zip((name for name, _ in self.model.named_parameters()), shadows, strict=True)
-        tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in named}
-        tensors |= {
-            name: buffer.detach().cpu().contiguous()
-            for name, buffer in self.model.named_buffers()
-            if buffer.is_floating_point()
-        }
-        atomic.write_bytes(path, save(tensors))
 
 
 def optimizer_of(model: nn.Module, schedule: Schedule, *, fused: bool) -> torch.optim.Optimizer:
@@ -151,15 +98,15 @@ def compile_in_place(model: nn.Module) -> None:
 
 
 def train(
-    model: nn.Module,
-    loss: Loss,
+    model: M,
+    loss: Loss[M],
     examples: int,
     schedule: Schedule,
     out: Path,
     *,
     accelerator: Accelerator,
-    preview: Preview | None = None,
-    validate: Validate | None = None,
+    preview: Preview[M] | None = None,
+    validate: Callable[[M], dict[str, float]] | None = None,
     options: dict[str, object] | None = None,
     compiled: bool = False,
     stop_at: float = 1.0,
@@ -174,8 +121,8 @@ def train(
         accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
             Gradients are accumulated here, so it must not be told of accumulation.
         preview: called with the averaged model and a path for a picture.
-        validate: called with the averaged model, also before the first step: weights that training only spoils are
-            kept as they were. Where the schedule asks for it.
+        validate: measures the averaged model: its "loss", which decides, and other numbers to log. Called where the
+            schedule asks for it, also before the first step: weights that training only spoils are kept as they were.
         options: further options that make the run what it is; kept in options.json.
         compiled: whether the model is compiled first: minutes, then faster.
         stop_at: leave after this fraction of the training, resumable (for tests and time limits); the path that is
@@ -200,7 +147,7 @@ def train(
     model = model.to(memory_format=training_memory_format(accelerator.device.type)).to(accelerator.device)
     fused = accelerator.device.type == "cuda" and accelerator.scaler is None  # float16's gradients are scaled
     model, optimizer = accelerator.prepare(model, optimizer_of(model, schedule, fused=fused))
-    bare = accelerator.unwrap_model(model)
+    bare: M = accelerator.unwrap_model(model)
     if compiled:
         compile_in_place(bare)
     trained = [parameter for parameter in bare.parameters() if parameter.requires_grad]
@@ -208,7 +155,8 @@ def train(
 
     per_step = schedule.batch_size * accelerator.num_processes
     steps = max(1, schedule.images // per_step)
-    begun, history = 0, []  # steps done, and the loss of each validation
+    begun = 0  # steps
+    history: list[float] = []  # the loss of each validation
     last = atomic.latest_folder(state)
     if last and (last / "progress.json").exists():
         progress_so_far = json.loads((last / "progress.json").read_text())

@@ -160,7 +160,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode_normalised(text_model, tokenizer, shown)
 
-    def preview(model: nn.Module, path: Path) -> None:
+    def preview(model: Denoiser, path: Path) -> None:
         with accelerator.autocast():
             drawn = sample(
                 model.transformer,

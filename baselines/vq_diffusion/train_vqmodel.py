@@ -80,6 +80,9 @@ def codes_of(vqvae: VQModel, images: Tensor) -> Tensor:
 class Codebook(nn.Module):
     """A VQModel in training, with the running number and sum of the encodings assigned to each of its codes."""
 
+    count: Tensor
+    total: Tensor
+
     def __init__(self, vqvae: VQModel) -> None:
         super().__init__()
         self.vqvae = vqvae
