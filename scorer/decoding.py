@@ -125,39 +125,44 @@ def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int
 
 
 def batches(pairs: Iterable[Pair], batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """The pairs in batches of one shape each. With one shape, the order is kept; with many, memory stays bounded."""
-    waiting: dict[tuple[int, ...], list[Pair]] = {}
+    """The pairs in batches of one shape each."""
+    for group in by_shape(pairs, lambda pair: pair.image, batch_size):
+        references = [pair.reference for pair in group if pair.reference is not None]
+        reference_hashes = [pair.reference_hashes for pair in group if pair.reference_hashes is not None]
+        yield Batch(
+            torch.tensor([pair.row for pair in group]),
+            on_device([pair.image for pair in group], device),
+            on_device(references, device) if references else None,
+            torch.from_numpy(np.stack([pair.hashes for pair in group])),
+            torch.from_numpy(np.stack(reference_hashes)) if references else None,
+        )
+
+
+def by_shape(
+    items: Iterable[Item], image_of: Callable[[Item], np.ndarray], batch_size: int
+) -> Iterator[Sequence[Item]]:
+    """Groups whose images have one shape each. With one shape, the order is kept; with many, memory stays bounded."""
+    waiting: dict[tuple[int, ...], list[Item]] = {}
     count = held = 0
-    for pair in pairs:
-        group = waiting.setdefault(pair.image.shape, [])
-        group.append(pair)
+    for item in items:
+        group = waiting.setdefault(image_of(item).shape, [])
+        group.append(item)
         count += 1
-        held += pair.image.nbytes
+        held += image_of(item).nbytes
         if len(group) < batch_size and (count >= 8 * batch_size or held > WAITING_BYTES):
             group = max(waiting.values(), key=len)
         elif len(group) < batch_size:
             continue
         count -= len(group)
-        held -= sum(member.image.nbytes for member in group)
-        yield _stack(waiting.pop(group[0].image.shape), device)
-    for group in waiting.values():
-        yield _stack(group, device)
+        held -= sum(image_of(member).nbytes for member in group)
+        yield waiting.pop(image_of(group[0]).shape)
+    yield from waiting.values()
 
 
-def _stack(pairs: Sequence[Pair], device: torch.device) -> Batch:
-    def to_device(arrays: Sequence[np.ndarray]) -> Tensor:
-        batch = torch.from_numpy(np.stack(arrays))
-        if device.type == "cuda":
-            with torch.cuda.device(device):  # pinned memory is the current GPU's, which need not be ours
-                batch = batch.pin_memory()  # so that the copy does not wait for the kernels that run
-        return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
-
-    references = [pair.reference for pair in pairs if pair.reference is not None]
-    reference_hashes = [pair.reference_hashes for pair in pairs if pair.reference_hashes is not None]
-    return Batch(
-        torch.tensor([pair.row for pair in pairs]),
-        to_device([pair.image for pair in pairs]),
-        to_device(references) if references else None,
-        torch.from_numpy(np.stack([pair.hashes for pair in pairs])),
-        torch.from_numpy(np.stack(reference_hashes)) if references else None,
-    )
+def on_device(images: Sequence[UInt8[np.ndarray, "h w 3"]], device: torch.device) -> UInt8[Tensor, "b 3 h w"]:
+    """Images of one shape as a batch on the device; nothing waits for the copy."""
+    batch = torch.from_numpy(np.stack(images))
+    if device.type == "cuda":
+        with torch.cuda.device(device):  # pinned memory is the current GPU's, which need not be ours
+            batch = batch.pin_memory()  # so that the copy does not wait for the kernels that run
+    return batch.to(device, non_blocking=True).permute(0, 3, 1, 2).contiguous()

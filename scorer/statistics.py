@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scorer.decoding import ahead
+from scorer.decoding import ahead, by_shape, on_device
 from scorer.device import exact_float32, pick_device
 from scorer.frechet import feature_statistics
 from scorer.measure import Rows
@@ -80,11 +80,11 @@ def make_statistics(
     rows = Rows(len(images))
     decoded = track(ahead(_read, images, 2 * batch_size), "measuring images", total=len(images))
     with torch.inference_mode(), exact_float32():
-        for numbers, pixels in _batches(decoded, batch_size, problems):
+        for group in by_shape(_readable(decoded, problems), lambda item: item[1], batch_size):
             if problems:
                 continue  # only to hear of every bad file
-            batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().to(where)
-            rows.add("features", torch.tensor(numbers), inception.features(batch))
+            batch = on_device([image for _, image in group], where)
+            rows.add("features", torch.tensor([number for number, _ in group]), inception.features(batch))
         if problems:
             raise CompetitionError(f"{folder}: some files are not images to measure", problems)
         features = rows.tensors()["features"]
@@ -94,28 +94,13 @@ def make_statistics(
     return Statistics(mean, covariance, len(images), protocol, backbone.sha256)
 
 
-def _batches(
-    decoded: Iterator[np.ndarray | Problem], batch_size: int, problems: list[Problem]
-) -> Iterator[tuple[list[int], list[np.ndarray]]]:
-    """The images in batches of one shape each, with their numbers; what is no image is added to `problems`."""
-    waiting: dict[tuple[int, ...], tuple[list[int], list[np.ndarray]]] = {}
-    held = 0
+def _readable(decoded: Iterator[np.ndarray | Problem], problems: list[Problem]) -> Iterator[tuple[int, np.ndarray]]:
+    """The images with their numbers; what is no image is added to `problems`."""
     for number, image in enumerate(decoded):
         if isinstance(image, Problem):
             problems.append(image)
-            continue
-        numbers, images = waiting.setdefault(image.shape, ([], []))
-        numbers.append(number)
-        images.append(image)
-        held += 1
-        if len(images) == batch_size:
-            held -= batch_size
-            yield waiting.pop(image.shape)
-        elif held >= 4 * batch_size:  # of many shapes: the fullest goes, so that memory stays bounded
-            fullest = max(waiting, key=lambda shape: len(waiting[shape][0]))
-            held -= len(waiting[fullest][0])
-            yield waiting.pop(fullest)
-    yield from waiting.values()
+        else:
+            yield number, image
 
 
 def _images(folder: Path) -> list[tuple[str, Callable[[], bytes]]]:

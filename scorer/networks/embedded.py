@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -76,7 +76,7 @@ class BestiaryClassifier(nn.Module):
         self.trunk = nn.Sequential(*(Block(*step) for step in plan))
         self.heads = nn.ModuleDict({head: nn.Linear(FEATURE_DIM, len(names)) for head, names in labels.items()})
 
-    def features(self, images: UInt8[Tensor, "b 3 64 64"] | Float32[Tensor, "b 3 64 64"]) -> Float32[Tensor, "b 176"]:
+    def features(self, images: UInt8[Tensor, "b 3 64 64"] | Float32[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 176"]:
         """Features for FID: the last feature map's mean over its 4 x 4 places."""
         maps: Tensor = self.trunk(images.float() / 127.5 - 1)
         return maps.mean(dim=(2, 3))
