@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -25,7 +25,7 @@ class ClassTokenBlock(nn.Module):
         super().__init__()
         self.block: Any = block
 
-    def forward(self, x: Float32[Tensor, "b tokens d"], attn_mask: Tensor | None = None) -> Float32[Tensor, "b 1 d"]:
+    def forward(self, x: Float[Tensor, "b tokens d"], attn_mask: Tensor | None = None) -> Float[Tensor, "b 1 d"]:
         block, every = self.block, self.block.ln_1(x)
         attended = block.attn(every[:, :1], every, every, need_weights=False, attn_mask=attn_mask)[0]
         first: Tensor = x[:, :1] + block.ls_1(attended)
@@ -73,7 +73,7 @@ def _fuse_quick_gelu(mlp: Any) -> None:
     mlp.gelu = nn.SiLU(inplace=True)
 
 
-def encode_text(model: Any, tokens: Int[Tensor, "n context"]) -> Float32[Tensor, "n d"]:
+def encode_text(model: Any, tokens: Int[Tensor, "n context"]) -> Float[Tensor, "n d"]:
     """`model.encode_text`, without the positions behind the longest text where those cannot matter.
 
     CLIP reads a text from left to right and takes what it knows at the end token, so what is padded behind it is

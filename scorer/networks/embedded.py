@@ -143,7 +143,7 @@ class CompactEmbedding(nn.Module):
         self.register_buffer("row_of", row_of, persistent=False)
         self.weight = nn.Parameter(torch.randn(len(ids), width) * 0.02)
 
-    def forward(self, tokens: Int64[Tensor, "b length"]) -> Float32[Tensor, "b length width"]:
+    def forward(self, tokens: Int64[Tensor, "b length"]) -> Float[Tensor, "b length width"]:
         zero = self.weight.new_zeros(1, self.weight.shape[1])
         return nn.functional.embedding(self.row_of[tokens], torch.cat([zero, self.weight]))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -157,7 +157,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.convolution = convolution
 
-    def forward(self, x: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b k i j"]:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k i j"]:
         return torch.relu_(self.convolution(x))
 
 
