@@ -6,7 +6,6 @@ none.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from baselines import registry
-from submission import MissingPart, atomic, commands
+from submission import MissingPart, atomic, commands, strict_json
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.library_messages import quiet_libraries
@@ -80,7 +81,7 @@ class Pretrained:
         _, variant = self.weights_of(part, pickles=pickles)
         try:
             return load_network(kind, self.part(part), more=more, variant=variant, **options).eval()
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise self._broken(part, error) from error
 
     def load(self, part: str, kind: Any) -> Any:
@@ -125,12 +126,9 @@ class Pretrained:
         path = self.path / SAMPLING_FILE
         if defaults is not None and not path.is_file():
             return dict(defaults)
-        try:
-            own = json.loads(self.file(SAMPLING_FILE).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UsageError(f"{readable(path)} cannot be read: {error}") from None
-        if not isinstance(own, dict) or (defaults is not None and not own.keys() <= defaults.keys()):
-            raise UsageError(f"{readable(path)}: must be one object with some of {', '.join(defaults or needs)}")
+        own = read_object(self.file(SAMPLING_FILE))
+        if defaults is not None and not own.keys() <= defaults.keys():
+            raise UsageError(f"{readable(path)}: must be one object with some of {', '.join(defaults)}")
         if lacking := [name for name in needs if name not in own]:
             raise UsageError(f"{readable(path)} does not say {', '.join(lacking)}")
         for name in _COUNTS:
@@ -145,13 +143,21 @@ class Pretrained:
         train = f"train them ({commands.make(f'train MODEL={self.model}', trainer)}), or " if trainer else ""
         return f"{train}name a folder or a hub id that has them with --weights"
 
-    def _broken(self, part: str, error: OSError) -> MissingPart:
+    def _broken(self, part: str, error: Exception) -> MissingPart:
         what = f"the weights of {self.model} are not complete: {part} does not load ({str(error).splitlines()[0]})"
         return MissingPart(what, looked_for=readable(self.part(part)), get_it=self._how_to_get)
 
     def _missing(self, name: str) -> MissingPart:
         what = f"the weights of {self.model} are not complete: no {name}"
         return MissingPart(what, looked_for=readable(self.path / name), get_it=self._how_to_get)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises UsageError when that is not what it holds."""
+    value, problems = strict_json.parse(path.read_bytes())
+    if problems or not isinstance(value, dict):
+        raise UsageError(f"{readable(path)} {problems[0] if problems else 'must be one object'}")
+    return value
 
 
 def chosen(defaults: Mapping[str, Any], **asked: Any) -> dict[str, Any]:
@@ -240,7 +246,9 @@ def homes(folder: Path, parts: Sequence[str]) -> dict[str, Path]:
     described = folder / PARTS_FILE
     if not described.is_file():
         return found
-    table = json.loads(described.read_text(encoding="utf-8"))
+    table = read_object(described)
+    if not isinstance(table.get("folder"), str) or not isinstance(table.get("sha256"), dict):
+        raise UsageError(f"{readable(described)}: must have a folder, and the sha256 of each file by its name")
     elsewhere = Path(os.path.normpath(folder / table["folder"]))
     for name, expected in table["sha256"].items():
         part = name.split("/")[0]

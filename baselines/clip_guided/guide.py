@@ -6,7 +6,6 @@ for something and is that image's own.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,11 +15,15 @@ from typing import Any
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.clip_guided.words import FIRST_WORD, PAD, UNKNOWN, WordTokenizer
+from baselines.pretrained import read_object
+from submission.errors import UsageError
+from submission.paths import readable
 
 MAX_LOGIT_SCALE = math.log(100)  # Radford et al., section 2.5
 
@@ -144,9 +147,14 @@ class Guide(nn.Module):
 
 
 def load(config: Path, weights: Path) -> Guide:
-    """The guide of two files, in float32. Raises OSError, ValueError or RuntimeError when they are not a guide's."""
-    guide = Guide(GuideConfig.from_json(json.loads(config.read_text(encoding="utf-8"))))
-    guide.load_state_dict(load_file(weights))
+    """The guide of two files, in float32. Raises UsageError when they are not a guide's."""
+    fields = read_object(config)
+    try:
+        guide = Guide(GuideConfig.from_json(fields))
+        guide.load_state_dict(load_file(weights))
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{readable(config)} and {readable(weights)} are not of a guide: {reason}") from None
     return guide.float().eval()
 
 

@@ -6,7 +6,6 @@ Whole, it is what `StableDiffusionPipeline.save_pretrained` writes. One that sha
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import pretrained
 from baselines.diffusion.solver import dpm_solver
-from baselines.pretrained import Pretrained
+from baselines.pretrained import Pretrained, read_object
 from submission import atomic
 from submission.errors import UsageError
 from submission.paths import readable
@@ -60,7 +59,7 @@ def load_parts(weights: str | None, dtype: torch.dtype) -> Parts:
             that it was made for.
     """
     index = Pretrained("stable", weights).file("model_index.json")
-    kind = json.loads(index.read_text(encoding="utf-8")).get("_class_name")
+    kind = read_object(index).get("_class_name")
     if kind != MODEL_INDEX["_class_name"]:
         raise UsageError(f"{readable(index)} is of a {kind}, not of a {MODEL_INDEX['_class_name']}")
     folder = Pretrained("stable", weights, (*MODELS, "tokenizer", "scheduler"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from hostile_inputs.weights import FILES
 
+import baselines
 from baselines.pretrained import WEIGHTS, Pretrained, chosen, find
 from baselines.registry import MODELS
-from submission import MissingPart
+from submission import Competition, MissingPart
 from submission.errors import UsageError
 
 DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "batch_size": 8, "fixed_batch": None}
@@ -32,8 +35,9 @@ def test_the_file_goes_over_the_defaults_and_what_was_asked_over_both(tmp_path: 
 @pytest.mark.parametrize(
     ("sampling", "complaint"),
     [
-        ("{", "cannot be read"),
-        ("[]", "one object with some of steps, guidance_scale"),
+        ("{", "is not JSON"),
+        ("[]", "must be one object"),
+        ('{"guidance_scale": NaN}', "NaN"),
         ('{"stepz": 3}', "one object with some of steps, guidance_scale"),
         ('{"steps": 0}', "steps is 0"),
         ('{"steps": "3"}', "steps is '3'"),
@@ -60,6 +64,24 @@ def test_what_is_not_there_says_where_it_was_looked_for(tmp_path: Path) -> None:
         Pretrained("monster", str(tmp_path / "nothing"))
     with pytest.raises(MissingPart, match=r"hf download owner/no-such-model"):
         find("owner/no-such-model")
+
+
+@pytest.mark.parametrize("parts", ["{", "[]", '{"folder": 3, "sha256": {}}', '{"folder": "..", "sha256": []}'])
+def test_a_wrong_list_of_shared_parts_is_refused(parts: str, tmp_path: Path) -> None:
+    (tmp_path / "parts.json").write_text(parts, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"parts\.json"):
+        Pretrained("monster", str(tmp_path), ("vae",))
+
+
+@pytest.mark.parametrize("data", [data for suffix, data in FILES.values() if suffix == "safetensors"])
+@pytest.mark.parametrize("model", ["monster", "clip-guided"])
+def test_a_broken_file_of_weights_is_no_bug(model: str, data: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / model
+    shutil.copytree(WEIGHTS / model, folder)
+    (file,) = (folder / {"monster": "text_encoder", "clip-guided": "guides"}[model]).glob("[mn]o*.safetensors")
+    file.write_bytes(data)
+    with pytest.raises((UsageError, MissingPart), match=r"does not load|not of a guide|not those of the network"):
+        baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(folder))
 
 
 def test_the_shipped_folder_and_the_hash_of_a_file() -> None:
