@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from baselines.clip_guided.data import Labelled
 from submission.errors import CompetitionError
 
 HELD_OUT = 0.06  # share of the groups of pictures that say when to stop
-LABEL_SHARE = 0.4  # how often a picture that has captions is called by its label
+LABEL_FRACTION = 0.4  # how often a picture that has captions is called by its label
 SHIFT = 2  # pixels at most, each way
 
 
@@ -43,19 +44,28 @@ class ShapesSource:
 
 @dataclass(frozen=True)
 class LabelledSource:
-    """Labelled pictures; a batch holds one picture of each label, or of as many labels as fit.
+    """Labelled pictures; a batch holds one picture of each label, or of as many labels as fit; or several of each.
+
+    One picture of each label asks for no more than what labels tell apart. Several of each, called by their captions,
+    ask for the rest.
 
     Attributes:
         training, validation: label -> pictures with it, without the labels that have none.
+        of_each: pictures of a label in a batch, where there are so many.
+        label_fraction: how often a picture that has captions is called by its label.
     """
 
     pictures: Labelled
     batch_size: int
     training: dict[int, Tensor]
     validation: dict[int, Tensor]
+    of_each: int = 1
+    label_fraction: float = LABEL_FRACTION
 
     @classmethod
-    def of(cls, pictures: Labelled, batch_size: int) -> LabelledSource:
+    def of(
+        cls, pictures: Labelled, batch_size: int, *, of_each: int = 1, label_fraction: float = LABEL_FRACTION
+    ) -> LabelledSource:
         """Some groups of pictures, always the same, are held out. Raises CompetitionError for fewer than 2 labels."""
         groups = int(pictures.group.max()) + 1
         order = torch.randperm(groups, generator=torch.Generator().manual_seed(0))
@@ -72,23 +82,29 @@ class LabelledSource:
                 f"contrastive training needs two different labels to train on and two that are held out, there are "
                 f"{len(training)} and {len(validation)}; {groups} folders or pictures are too few"
             )
-        return cls(pictures, min(batch_size, len(training)), training, validation)
+        return cls(pictures, min(batch_size, of_each * len(training)), training, validation, of_each, label_fraction)
 
     def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
         """A function of the generator alone. Pictures to train on are moved a little, held-out ones are not."""
         part = self.validation if held_out else self.training
         labels = list(part)
-        chosen = [labels[k] for k in torch.randperm(len(labels), generator=generator)[: self.batch_size]]
+        order = torch.randperm(len(labels), generator=generator)
+        chosen = [labels[k] for k in order[: math.ceil(self.batch_size / self.of_each)]]
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        indices = [int(part[label][rng.randrange(len(part[label]))]) for label in chosen]
+        indices = [index for label in chosen for index in self._some(part[label], rng)][: self.batch_size]
         images = self.pictures.images[indices].float() / 127.5 - 1
         if not held_out:
             images = _moved(images, rng)
         return Batch(images, [self._text(index, rng) for index in indices])
 
+    def _some(self, pictures: Tensor, rng: random.Random) -> list[int]:
+        if self.of_each == 1:
+            return [int(pictures[rng.randrange(len(pictures))])]
+        return rng.sample(pictures.tolist(), min(self.of_each, len(pictures)))
+
     def _text(self, index: int, rng: random.Random) -> str:
         captions = self.pictures.captions[index]
-        if not captions or rng.random() < LABEL_SHARE:
+        if not captions or rng.random() < self.label_fraction:
             return self.pictures.labels[int(self.pictures.label[index])]
         return rng.choice(captions)
 

@@ -48,7 +48,8 @@ class DiffusionOptions(RunOptions, PictureOptions):
     """The diffusion's training."""
 
     out: Path = Path("runs/clip-guided/diffusion")
-    images: int = 180_000
+    images: int = 4_100_000
+    batch_size: int = 256
     accumulation: int = option(1, "batches added up for one step of the optimizer")
 
 
@@ -92,8 +93,8 @@ def train_diffusion(options: DiffusionOptions) -> Path:
         options.batch_size,
         options.accumulation,
         options.learning_rate,
-        ema_decay=0.998,
-        preview_images=20_000,
+        ema_decay=0.9995,
+        preview_images=500_000,
         seed=31,
     )
     weights = train(

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def build(image_size: int) -> UNet2DModel:
-    """1.1 million parameters, 0.25 GFLOP for an image of 32 pixels.
+    """1.9 million parameters, 0.25 GFLOP for an image of 32 pixels.
 
     A block of 2 x 2 pixels goes in as one position with 12 channels: the same pixels and the same noise, at a quarter
     of the positions, which a CPU computes several times faster.
@@ -20,9 +20,9 @@ def build(image_size: int) -> UNet2DModel:
         sample_size=image_size // 2,
         in_channels=12,
         out_channels=12,
-        block_out_channels=(64, 64),
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 96),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
         norm_num_groups=8,
         attention_head_dim=32,

@@ -132,6 +132,7 @@ class Sampling:
     Attributes:
         steps: of the base model.
         sampler: of the base model.
+        clip_sampler: of the base model where CLIP guides: its gradient drives DDIM away from images in few steps.
         guidance_scale: classifier-free, equation 4 of the paper; 1 is no guidance.
         clip_scale: of the CLIP gradient, equation 6.
         clip_guidance_scale: classifier-free guidance where CLIP guides too; 1 is CLIP alone.
@@ -147,6 +148,7 @@ class Sampling:
 
     steps: PositiveInt = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
+    clip_sampler: Literal["ancestral", "ddim"] = "ancestral"
     guidance_scale: float = 3.0
     clip_scale: float = 3.0
     clip_guidance_scale: float = 1.0

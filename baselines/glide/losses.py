@@ -12,6 +12,7 @@ from torch import Tensor
 from baselines.diffusion.process import Diffusion
 
 SNR_GAMMA = 5.0
+LEAST_WEIGHT, MOST_WEIGHT = 0.3, 8.0  # of a velocity's error; of the noise's, in the noisiest times
 VARIANCE_WEIGHT = 0.1  # of the bound beside the squared error of x_0, which is as much smaller than that of eps
 _HALF_BIN = 1 / 255  # of an 8-bit value in -1 … 1
 
@@ -28,9 +29,11 @@ def hybrid_loss(
 
     λ = 1/1000 and L_vlb, the sum over all timesteps, is estimated by `len(diffusion)` times that of one. It trains the
     variance alone: the mean is detached in it, as there. L_simple is weighted by min-SNR-5 (Hang et al., arXiv
-    2303.09556, section 3.4, for eps), which makes short trainings spend less on the last, hardly noisy steps.
+    2303.09556, section 3.4, for eps), which makes short trainings spend less on the last, hardly noisy steps; but no
+    time by less than 0.3 of what the error of the velocity would count: the colours are settled where little is to be
+    seen but noise, and there the error of the noise hardly shows them.
     """
-    weight = diffusion.at(_min_snr_weight(diffusion), t).flatten()
+    weight = diffusion.at(simple_weight(diffusion), t).flatten()
     squared = (output[:, :3] - noise).square().mean(dim=(1, 2, 3))
     simple = (weight * squared).mean() / weight.mean()
     bound = len(diffusion) / 1000 * variational_bound(diffusion, output, x0, x, t).mean()
@@ -89,6 +92,8 @@ def discretised_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Te
     return (upper - lower).clamp(min=1e-12).log()
 
 
-def _min_snr_weight(diffusion: Diffusion) -> np.ndarray:
+def simple_weight(diffusion: Diffusion) -> np.ndarray:
+    """What the squared error of eps counts at each timestep."""
     snr = diffusion.alphas_cumprod / (1 - diffusion.alphas_cumprod)
-    return np.minimum(snr, SNR_GAMMA) / snr
+    # The velocity's squared error is (1 + snr) times x_0's, that of eps snr times.
+    return np.minimum(np.maximum(np.minimum(snr, SNR_GAMMA), LEAST_WEIGHT * (1 + snr)) / snr, MOST_WEIGHT)

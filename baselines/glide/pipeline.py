@@ -66,6 +66,7 @@ class Glide:
         default_scale = defaults.clip_scale if by_clip else defaults.guidance_scale
         scale = float(default_scale if guidance_scale is None else guidance_scale)
         self._classifier_free_scale = defaults.clip_guidance_scale if by_clip else scale
+        self._sampler = defaults.clip_sampler if by_clip else defaults.sampler
         self._clip_scale = scale if by_clip else 0.0
         self._diffusion = diffusion_of(folder.unet_config("base"), str(self._steps))
         self._upsample_diffusion = diffusion_of(folder.unet_config("upsample"), defaults.upsample_respacing)
@@ -81,7 +82,7 @@ class Glide:
             "steps": self._steps,
             "guidance": guidance,
             "guidance_scale": scale,
-            "sampler": defaults.sampler,
+            "sampler": self._sampler,
             "upsampler": f"ddim {defaults.upsample_respacing}",
         }
         if by_clip:
@@ -104,7 +105,7 @@ class Glide:
             prompts,
             generators,
             self._diffusion,
-            sampler=self._defaults.sampler,
+            sampler=self._sampler,
             guidance_scale=self._classifier_free_scale,
             gradient=self._gradient(prompts),
         )

@@ -37,8 +37,8 @@ class NoisedClipOptions(RunOptions):
     """The noised CLIP's training."""
 
     out: Path = Path("runs/glide-noised-clip")
-    images: int = 64_000
-    batch_size: int = 64
+    images: int = 1_920_000
+    batch_size: int = 256
 
 
 def config(vocab_size: int, logit_scale: float = 1 / 0.07) -> NoisedClipConfig:
@@ -102,7 +102,7 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
         model,
         NoisedContrastiveLoss(data, model.clip.config, accelerator),
         len(data.images),
-        Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.995),
+        Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998),
         options.out,
         accelerator=accelerator,
         options={"config": str(model.clip.config)},

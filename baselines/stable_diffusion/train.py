@@ -38,7 +38,7 @@ from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256
 
-SAMPLING = {"steps": 20, "guidance_scale": 4.0, "batch_size": 32, "fixed_batch": 32}
+SAMPLING = {"steps": 20, "guidance_scale": 3.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
 NOISE_SCHEDULE = SCALED_LINEAR | {"prediction_type": "epsilon"}
 
@@ -48,7 +48,8 @@ class StableOptions(RunOptions, SharedParts):
     """The UNet's training."""
 
     out: Path = Path("runs/stable")
-    images: int = 75_000
+    images: int = 2_355_000
+    batch_size: int = 256
     parts: Path = option(WEIGHTS / "monster", "folder with vae/, text_encoder/ and tokenizer/")
     model: Path | None = option(None, "the finished folder (default: OUT/model)")
 
@@ -151,7 +152,7 @@ def train_stable(options: StableOptions) -> Path:
             options.batch_size,
             learning_rate=options.learning_rate,
             ema_decay=0.0,  # the weights as they are
-            preview_images=10_000,
+            preview_images=250_000,
         ),
         options.out,
         accelerator=accelerator,

@@ -31,7 +31,9 @@ PARTS = ("vqvae", "text_encoder", "tokenizer", "transformer", "scheduler", EMBED
 # Where the folder has no sampling.json: what Tang et al. (arXiv 2205.16007) draw the hub's model with.
 # The networks are given `fixed_batch` prompts at a time, whatever the batch: codes are drawn, and a rounding that turns
 # one draw changes the picture.
-DEFAULTS = {"steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "batch_size": 8, "fixed_batch": 8}
+DEFAULTS = {
+    "steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "purity": 0.0, "batch_size": 8, "fixed_batch": 8
+}  # fmt: skip
 
 
 class VQDiffusion:
@@ -64,6 +66,7 @@ class VQDiffusion:
         self._steps = min(defaults["steps"], trained)
         self._guidance_scale = defaults["guidance_scale"]
         self._truncation_rate = defaults["truncation_rate"]
+        self._purity = defaults["purity"]
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
@@ -86,7 +89,7 @@ class VQDiffusion:
             "steps": self._steps,
             "guidance_scale": self._guidance_scale,
             "truncation_rate": self._truncation_rate,
-        }
+        } | ({"purity": self._purity} if self._purity else {})
         self.weights = folder.sha256
 
     @torch.inference_mode()
@@ -106,5 +109,6 @@ class VQDiffusion:
                 steps=self._steps,
                 guidance_scale=self._guidance_scale,
                 truncation_rate=self._truncation_rate,
+                purity=self._purity,
             )
             return to_arrays(decode(self._vqvae, codes))

@@ -25,6 +25,7 @@ def sample(
     steps: int,
     guidance_scale: float,
     truncation_rate: float,
+    purity: float = 0.0,
 ) -> Int[Tensor, "b l"]:
     """The codes of one picture per prompt.
 
@@ -38,6 +39,8 @@ def sample(
             s (log p(x0 | prompt) - log p(x0 | none)) (Tang et al., Improved VQ-Diffusion, arXiv 2205.16007).
         truncation_rate: in (0, 1]: of each place's codes only the most likely ones that make up this probability (Gu
             et al., arXiv 2111.14822).
+        purity: how much rather than any other masked place one that the transformer is sure of leaves the mask first,
+            at least 0 (Tang et al., section 3.2: the exponent of the purity prior); 0: all are as likely (Gu et al.).
     """
 
     def network(codes: Tensor, t: Tensor, text: Tensor) -> Tensor:
@@ -52,10 +55,37 @@ def sample(
     for time, next_time in pairwise(times):
         t = torch.full((len(text),), time, device=device)
         probability = outcome(codes, t).softmax(-1)
-        uniform = torch.stack([torch.rand(3, places, generator=generator) for generator in generators], 1).to(device)
+        rows = 4 if purity else 3
+        uniform = torch.stack([torch.rand(rows, places, generator=generator) for generator in generators], 1).to(device)
         x0 = draw_truncated(probability, truncation_rate, uniform[0])
-        codes = x0 if next_time is None else draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:])
+        if next_time is None:
+            return x0
+        earlier = draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:3])
+        if purity:
+            log_weight = purity * probability.amax(-1).log()
+            earlier = unmask_purest(codes, earlier, x0, log_weight, uniform[3], scheduler.mask_class)
+        codes = earlier
     return codes
+
+
+def unmask_purest(
+    codes: Int[Tensor, "b l"],
+    earlier: Int[Tensor, "b l"],
+    x0: Int[Tensor, "b l"],
+    log_weight: Float[Tensor, "b l"],
+    uniform: Float[Tensor, "b l"],
+    mask: int,
+) -> Int[Tensor, "b l"]:
+    """`earlier` with as many places out of the mask, but others, which become x0.
+
+    They are drawn without replacement by their weights: those with the largest sums of log weight and Gumbel noise
+    (Kool et al., arXiv 1903.06059), which is made of a uniform number in [0, 1) each.
+    """
+    masked = codes == mask
+    leaving = (masked & (earlier != mask)).sum(-1, keepdim=True)
+    gumbel = -(-uniform.clamp(1e-20, 1 - 2**-24).log()).log()
+    rank = (log_weight + gumbel).masked_fill(~masked, -torch.inf).argsort(-1, descending=True).argsort(-1)
+    return torch.where(masked, torch.where(rank < leaving, x0, codes), earlier)
 
 
 def decode(vqvae: VQModel, codes: Int[Tensor, "b l"]) -> UInt8[Tensor, "b 3 h w"]:

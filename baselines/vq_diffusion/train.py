@@ -26,8 +26,10 @@ from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from submission import atomic, commands
 from submission.errors import run
 
-# Of the guidance scales 2 and 4, the latter shows more of what 64 validation prompts ask for, at the same FID.
-SAMPLING = {"steps": 32, "guidance_scale": 4.0, "truncation_rate": 0.9, "batch_size": 32, "fixed_batch": 8}
+# On the 256 validation prompts a guidance scale of 2 is better than 1.5, 2.5 and 3 in FID, and purity 2 than 0 and 1.
+SAMPLING = {
+    "steps": 25, "guidance_scale": 2.0, "truncation_rate": 0.9, "purity": 2.0, "batch_size": 32, "fixed_batch": 8
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,8 @@ class TransformerOptions(RunOptions):
     """The transformer's training."""
 
     out: Path = Path("runs/vq_transformer")
+    images: int = 3_000_000
+    batch_size: int = 128
     learning_rate: float = 1.5e-3
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
     text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
@@ -64,10 +66,10 @@ class Denoiser(nn.Module):
 
 
 def build(codes: int, size: int, text_width: int) -> Transformer2DModel:
-    """0.9 million parameters, for `codes` codes and the mask on size x size places."""
+    """1.7 million parameters, for `codes` codes and the mask on size x size places."""
     model = Transformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=48,
+        num_attention_heads=4,
+        attention_head_dim=32,
         num_layers=4,
         num_vector_embeds=codes + 1,
         sample_size=size,
@@ -184,9 +186,9 @@ def train_transformer(options: TransformerOptions) -> Path:
         options.images,
         options.batch_size,
         learning_rate=options.learning_rate,
-        ema_decay=0.998,
+        ema_decay=0.999,
         save_minutes=2,
-        preview_images=20_000,
+        preview_images=250_000,
     )
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (

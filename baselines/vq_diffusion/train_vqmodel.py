@@ -31,7 +31,7 @@ from baselines.training.trainer import train
 from baselines.vq_diffusion.sampling import decode
 from submission.errors import run
 
-CODES, CODE_WIDTH = 512, 8
+CODES, CODE_WIDTH = 1024, 8
 COMMITMENT = 0.1  # weight of the encodings' distance to their codes, beside the picture's error
 MEMORY = 0.99  # of the running means, per step
 DEAD_FRACTION = 0.15  # of the frequency that a code would have if all were equally frequent
@@ -44,22 +44,22 @@ class VQModelOptions(RunOptions):
     """The VQModel's training."""
 
     out: Path = Path("runs/vqmodel")
-    images: int = option(50_000, "training images (crops) in all")
-    batch_size: int = 16
+    images: int = option(580_000, "training images (crops) in all")
+    batch_size: int = 96
     learning_rate: float = 2e-3
 
 
 def build() -> VQModel:
-    """The architecture: 64 x 64 x 3 <-> 16 x 16 codes, 0.3 million parameters."""
+    """The architecture: 64 x 64 x 3 <-> 16 x 16 codes, 0.8 million parameters."""
     return VQModel(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(16, 32, 40),
+        block_out_channels=(32, 48, 64),
         layers_per_block=1,
         latent_channels=CODE_WIDTH,
         vq_embed_dim=CODE_WIDTH,
         num_vq_embeddings=CODES,
-        norm_num_groups=4,
+        norm_num_groups=8,
         sample_size=64,
         mid_block_add_attention=False,
     )

@@ -97,3 +97,14 @@ def test_a_batch_holds_one_picture_of_each_label(cars: Path) -> None:
             assert (image[0, 7, 8] > image[2, 7, 8]) == ("red" in text)
     again = source.batch(torch.Generator().manual_seed(4))
     assert torch.equal(again.images, batch.images)
+
+
+def test_a_batch_may_hold_several_pictures_of_a_label(cars: Path) -> None:
+    pictures = data.read(cars, 16, cars.parent / "cars.txt")
+    source = LabelledSource.of(pictures, 100, of_each=2)
+    batch = source.batch(torch.Generator().manual_seed(0))
+    held = {pictures.labels[label]: min(2, len(there)) for label, there in source.training.items()}
+    assert {text: batch.texts.count(text) for text in batch.texts} == held
+    assert max(held.values()) == 2
+    assert len(batch.images.flatten(1).unique(dim=0)) == len(batch.images)
+    assert len(LabelledSource.of(pictures, 3, of_each=2).batch(torch.Generator().manual_seed(0)).texts) <= 3

@@ -78,15 +78,18 @@ def test_the_bound_trains_the_variance_alone(diffusion: Diffusion, noised: tuple
     assert all((gradient != 0).any() for gradient in output.grad[:, 3:])
 
 
-def test_the_noise_is_weighted_by_min_snr(diffusion: Diffusion, noised: tuple[Tensor, ...]) -> None:
+def test_the_noise_is_weighted_by_min_snr_and_where_hardly_anything_else_is_seen(diffusion: Diffusion, noised: tuple[Tensor, ...]) -> None:
     x0, noise, x, t = noised
     output = torch.randn(4, 6, 8, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
     loss, numbers = hybrid_loss(diffusion, output, x0, noise, x, t)
     loss.backward()
     alphas = torch.from_numpy(diffusion.alphas_cumprod)[t]
-    weight = (5 * (1 - alphas) / alphas).clamp(max=1)
-    assert (weight[:2] < 0.05).all()
-    assert (weight[2:] == 1).all()
+    # Of the error of x_0: min(snr, 5), but no less than 0.3 of the velocity's; at most 8 of the noise's.
+    snr = alphas / (1 - alphas)
+    weight = (torch.maximum(snr.clamp(max=5), 0.3 * (1 + snr)) / snr).clamp(max=8)
+    torch.testing.assert_close(weight[:2], 0.3 / alphas[:2])
+    assert weight[2] == 1
+    assert weight[3] == 8
     squared = (output.detach()[:, :3] - noise).square().mean(dim=(1, 2, 3))
     simple = (weight * squared).sum() / weight.sum()
     bound = variational_bound(diffusion, output.detach(), x0, x, t).mean()

@@ -7,7 +7,7 @@ import torch
 from diffusers import Transformer2DModel, VQDiffusionPipeline, VQDiffusionScheduler
 
 from baselines.diffusion.noise import seeded_generators
-from baselines.vq_diffusion.sampling import draw_earlier, draw_last, draw_truncated, sample
+from baselines.vq_diffusion.sampling import draw_earlier, draw_last, draw_truncated, sample, unmask_purest
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
 
 CODES, TIMESTEPS, DRAWS = 5, 10, 40_000
@@ -47,6 +47,25 @@ def test_many_steps_at_once_are_as_many_after_one_another(schedule):
         at_once = draw_earlier(scheduler, 8, 3, at_once, x0, *torch.rand(2, 1, DRAWS, generator=generator))
         shares = [drawn.flatten().bincount(minlength=CODES + 1) / DRAWS for drawn in (at_once, by_steps)]
         assert torch.allclose(*shares, atol=0.017)
+
+
+def test_purity_unmasks_as_many_places_and_rather_the_sure_ones():
+    places, mask, draws = 6, CODES, 4000
+    generator = torch.Generator().manual_seed(5)
+    codes = torch.tensor([mask, mask, mask, mask, 1, 2]).expand(draws, places)
+    earlier = codes.clone()
+    earlier[:, 0] = 3  # one place leaves the mask ...
+    earlier[:, 5] = 4  # ... and one that had is replaced
+    x0 = torch.arange(places).expand(draws, places) % CODES
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0, 9.0, 9.0])
+    drawn = unmask_purest(
+        codes, earlier, x0, weight.log().expand(draws, -1), torch.rand(draws, places, generator=generator), mask
+    )
+    assert ((drawn != mask).sum(1) == 3).all()
+    assert (drawn[:, 4:] == torch.tensor([1, 4])).all()
+    left = drawn[:, :4] != mask
+    assert torch.equal(drawn[:, :4][left], x0[:, :4][left])
+    assert torch.allclose(left.float().mean(0), weight[:4] / 10, atol=0.04)  # five standard deviations of a half
 
 
 def test_the_canvas_starts_with_the_schedules_share_of_masks():
