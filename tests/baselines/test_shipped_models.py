@@ -42,7 +42,7 @@ def bestiary() -> Competition:
 
 
 @pytest.mark.parametrize(
-    ("folder", "megabytes"), [("monster", 13), ("stable", 4.1), ("glide", 6), ("vq", 4), ("clip-guided", 4)]
+    ("folder", "megabytes"), [("monster", 12), ("stable", 4.1), ("glide", 7.5), ("vq", 5.1), ("clip-guided", 5.6)]
 )
 def test_weights_are_small(folder: str, megabytes: float) -> None:
     files = [file for file in (repo_root() / "baselines" / "weights" / folder).rglob("*") if file.is_file()]
