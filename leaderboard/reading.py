@@ -202,7 +202,11 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
         for kind, run in groupby(enumerate(columns), lambda column: _kind(column[1])):
             places, names = zip(*run, strict=True)
             starts, ends = edges[places[0]] + 1, edges[places[-1] + 1]
-            if kind != "unknown" and (starts < ends).any():
+            if kind == "unknown" or (starts == ends).all():
+                continue
+            if kind == "repeated" and (same := _same(text, starts, ends)):
+                frame |= {name: np.repeat(values, count) for name, values in _repeated([same], names).items()}
+            else:
                 cells = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
                 frame |= _READERS.get(kind, _distinct)(cells, names)
         for column in COLUMNS:
@@ -220,6 +224,15 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
             raise _OddError
     # With its type, or text would be looked through for what it is.
     return pd.DataFrame({column: pd.Series(array, dtype=array.dtype, copy=False) for column, array in frame.items()})
+
+
+def _same(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bytes:
+    """What is between all of the places alike, or nothing."""
+    first = text[starts[0] : ends[0]]
+    if not first or (ends - starts != len(first)).any():
+        return b""
+    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(text, np.uint8), len(first))
+    return first if (windows[starts] == windows[starts[0]]).all() else b""
 
 
 def _kind(column: str) -> str:
