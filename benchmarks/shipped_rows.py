@@ -42,6 +42,7 @@ ROWS = {
     "nearest": ("nearest",),
     "mean-image": ("mean-image",),
     "noise": ("noise",),
+    "monster 20 steps": ("monster", "--steps", "20"),
     "monster": ("monster",),
 }
 
