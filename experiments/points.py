@@ -9,19 +9,22 @@ from baselines.draw import Request, draw
 from submission import Scorecard, Submission, atomic
 
 
-def measured(request: Request, study: Path, name: str, *, overwrite: bool = False) -> tuple[Submission, Scorecard]:
+def measured(
+    request: Request, study: Path, name: str, *, overwrite: bool = False, extra: bool = False
+) -> tuple[Submission, Scorecard]:
     """What a request draws, in `study`/drawings/`name`, and its scorecard, in `study`/scorecards/`name`.json.
 
-    What is there already is neither drawn nor scored again. Raises UsageError when there is another drawing.
+    What is there already is neither drawn nor scored again; `extra` asks for more scores, precision among them. Raises
+    UsageError when there is another drawing.
     """
     folder, file = study / "drawings" / name, study / "scorecards" / f"{name}.json"
     draw(request, folder, overwrite=overwrite)
     drawn = Submission.open(folder, request.competition, verify=False)
     if file.exists():
         kept = Scorecard.from_json(file.read_text(encoding="utf-8"))
-        if kept.submission == drawn.sha256:
+        if kept.submission == drawn.sha256 and (kept.extra or not extra):
             return drawn, kept
-    scorecard = scorer.score(drawn, request.competition, request.device, limit=request.limit)
+    scorecard = scorer.score(drawn, request.competition, request.device, limit=request.limit, extra=extra)
     file.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(file, scorecard.to_json())
     return drawn, scorecard

@@ -1,9 +1,10 @@
 """python -m experiments.sweep MODEL: draw and score the validation prompts at each of several guidance scales.
 
-The figure of GLIDE (arXiv 2112.10741, figure 6) on our data: what guidance gains in agreement with the prompt and in
-Inception score, and what it costs in FID, for a model and its variant that a CLIP guides, where there is one. For GLIDE
-it also notes what the noised CLIP that guides thinks of the images: a gradient can please the CLIP that it comes from
-without showing more of the prompt, and the scorer's CLIP then sees nothing of it (adversarial examples, section 5).
+The figure of GLIDE (arXiv 2112.10741, figure 6) on our data: precision against recall, Inception score against FID, and
+agreement with the prompt against FID as guidance grows, for a model and its variant that a CLIP guides, where there is
+one. For GLIDE it also notes what the noised CLIP that guides thinks of the images: a gradient can please the CLIP that
+it comes from without showing more of the prompt, and the scorer's CLIP then sees nothing of it (adversarial examples,
+section 5).
 
 Everything is kept in one folder: a sweep that was interrupted goes on where it was, one with more scales draws those
 only.
@@ -28,7 +29,13 @@ from submission.errors import UsageError, run
 from submission.paths import data_home
 
 METRICS = ("fid", "clip_t", "clip_i", "is")
-COLUMNS = ("model", "guidance_scale", *METRICS, "own_clip", "n")
+EXTRA = ("precision", "recall")  # of nearest neighbours' manifolds (Kynkäänniemi et al., arXiv 1904.06991)
+COLUMNS = ("model", "guidance_scale", *METRICS, *EXTRA, "own_clip", "n")
+PANELS = (
+    (("clip_t", "CLIP-T →"), ("fid", "← FID")),
+    (("fid", "← FID"), ("is", "IS →")),
+    (("recall", "recall →"), ("precision", "precision →")),
+)
 
 Row = dict[str, Any]
 
@@ -46,8 +53,9 @@ def point(request: Request, study: Path, *, overwrite: bool = False) -> Row:
     Raises UsageError when `study` holds another drawing of its name.
     """
     model, scale = request.recipe.model, request.recipe.options["guidance_scale"]
-    drawn, scorecard = measured(request, study, f"{model}-{scale:g}", overwrite=overwrite)
-    scores = {metric: scorecard.scores[metric].value for metric in METRICS}
+    drawn, scorecard = measured(request, study, f"{model}-{scale:g}", overwrite=overwrite, extra=True)
+    found = scorecard.scores | (scorecard.extra or {})
+    scores = {metric: found[metric].value for metric in (*METRICS, *EXTRA)}
     own_clip = _own_clip(request, drawn)
     return {"model": model, "guidance_scale": scale, **scores, "own_clip": own_clip, "n": scorecard.n}
 
@@ -74,18 +82,13 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def figure(rows: Sequence[Row], title: str) -> bytes:
-    """Two panels, FID against CLIP-T and IS against FID, a curve for each model, each point with its scale: a PNG."""
+    """A panel for each of `PANELS`, a curve for each model, each point with its scale: a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    page = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
+    page = Figure(figsize=(14, 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(page)
-    for axes, (x, x_label), (y, y_label) in zip(
-        page.subplots(1, 2),
-        (("clip_t", "CLIP-T →"), ("fid", "← FID")),
-        (("fid", "← FID"), ("is", "IS →")),
-        strict=True,
-    ):
+    for axes, ((x, x_label), (y, y_label)) in zip(page.subplots(1, len(PANELS)), PANELS, strict=True):
         for model in dict.fromkeys(row["model"] for row in rows):
             curve = [row for row in rows if row["model"] == model and row[x] is not None and row[y] is not None]
             axes.plot([row[x] for row in curve], [row[y] for row in curve], marker="o", label=model)

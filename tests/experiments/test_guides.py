@@ -34,7 +34,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     from baselines.clip_guided import pipeline
 
-    monkeypatch.setattr(pipeline, "load", Noise)
+    monkeypatch.setattr(pipeline, "ClipGuided", Noise)
     model = registry.MODELS["clip-guided"]
     monkeypatch.setitem(registry.MODELS, "clip-guided", replace(model, files=()))
     folders: list[str] = []

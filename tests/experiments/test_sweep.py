@@ -45,11 +45,13 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setitem(registry.MODELS, name, model)
     folders: list[str] = []
 
-    def score(drawn: Submission, competition: Competition, device: str, *, limit: int | None) -> Scorecard:
+    def score(drawn: Submission, competition: Competition, device: str, *, limit: int | None, extra: bool) -> Scorecard:
         folders.append(drawn.path.name)
         level = float(drawn.read(competition.prompts[0].image_name)[1].mean())
         scores = {name: Score(level + index) for index, name in enumerate(sweep.METRICS)}
-        return Scorecard("tiny", drawn.sha256, "grey", 2, scores, [], {})
+        assert extra
+        more = {"precision": Score(0.5), "recall": Score(0.25)}
+        return Scorecard("tiny", drawn.sha256, "grey", 2, scores, [], {}, extra=more)
 
     monkeypatch.setattr(scorer, "score", score)
     return folders
@@ -78,11 +80,12 @@ def test_every_scale_of_both_guidances_is_a_row(scored: list[str], run: Callable
         ("grey-clip", "3"),
     ]
     assert [row["fid"] for row in rows] == ["30", "60", "30", "60"]
+    assert {(row["precision"], row["recall"]) for row in rows} == {("0.5", "0.25")}
     assert rows[0]["clip_t"] == "31"
     assert rows[0]["own_clip"] == ""  # that column is GLIDE's
     assert rows[0]["n"] == "2"
     with Image.open(tmp_path / "sweep" / "sweep.png") as picture:
-        assert picture.size == (1500, 630)
+        assert picture.size == (2100, 630)
         assert np.asarray(picture.convert("RGB")).std() > 10
 
 
