@@ -39,7 +39,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setitem(registry.MODELS, "clip-guided", replace(model, files=()))
     folders: list[str] = []
 
-    def score(drawn: Submission, competition: Competition, device: str, *, limit: int | None) -> Scorecard:
+    def score(drawn: Submission, competition: Competition, device: str, *, limit: int | None, extra: bool) -> Scorecard:
         folders.append(drawn.path.name)
         scores = {"clip_t": Score(0.31234), "fid": Score(None)}
         return Scorecard("tiny", drawn.sha256, "noise", limit or 2, scores, [], {}, accuracy={"body": 0.5})

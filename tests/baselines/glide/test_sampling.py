@@ -41,12 +41,14 @@ def recorded(noise: Tensor) -> Callable[[], Tensor]:
     return lambda: next(steps)
 
 
-def compare(steps: Iterable[Step], samples: Tensor, pred_x0: Tensor, model: UNet) -> None:
-    """Each step adds the rounding of its network to that of the steps before."""
-    steps = list(steps)
+def compare(steps: Iterable[Step], name: str, data: dict[str, Tensor], model: UNet) -> None:
+    """With the steps of the reference that are kept; each adds the rounding of its network to that of those before."""
+    steps, samples, pred_x0 = list(steps), data[f"{name}samples"], data[f"{name}pred_xstart"]
+    kept = [steps[index] for index in data["kept"].tolist()]
+    assert kept[-1] is steps[-1]
     atol = len(steps) * tolerance(terms_of(model), samples.abs().max().item())
-    assert_close(torch.stack([step.sample for step in steps]), samples, atol=atol, rtol=0)
-    assert_close(torch.stack([step.pred_x0 for step in steps]), pred_x0, atol=atol, rtol=0)
+    assert_close(torch.stack([step.sample for step in kept]), samples, atol=atol, rtol=0)
+    assert_close(torch.stack([step.pred_x0 for step in kept]), pred_x0, atol=atol, rtol=0)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_a_trajectory_is_the_references(name: str, base: UNet, prompted: Denoise
         "ddim": lambda: ddim(diffusion, predict, data["x_T"]),
         "ddim_eta0.5": lambda: ddim(diffusion, predict, data["x_T"], noise, eta=0.5),
     }[name]()
-    compare(steps, data[f"{name}.samples"], data[f"{name}.pred_xstart"], base)
+    compare(steps, f"{name}.", data, base)
 
 
 @pytest.mark.parametrize("name", ["p", "ddim"])
@@ -87,7 +89,7 @@ def test_classifier_free_guidance_is_the_references(
     sampler = {"p": ancestral, "ddim": ddim}[name]
     diffusion = diffusion_of(base.config, "10")
     steps = sampler(diffusion, with_learned_variance(diffusion, guided), data["x_T"], recorded(data["noise"]))
-    compare(steps, data[f"cfg_{name}.samples"], data[f"cfg_{name}.pred_xstart"], base)
+    compare(steps, f"cfg_{name}.", data, base)
 
 
 def test_clip_guided_ancestral_sampling_is_the_references(
@@ -95,7 +97,7 @@ def test_clip_guided_ancestral_sampling_is_the_references(
 ) -> None:
     diffusion, noise = diffusion_of(base.config, "10"), recorded(data["noise"])
     steps = ancestral(diffusion, with_learned_variance(diffusion, prompted), data["x_T"], noise, gradient=gradient)
-    compare(steps, data["clip_p.samples"], data["clip_p.pred_xstart"], base)
+    compare(steps, "clip_p.", data, base)
 
 
 def test_clip_guided_ddim_is_the_references(
@@ -160,7 +162,7 @@ def test_upsampling_is_the_references(reference_unet: Callable, golden: Callable
     text, diffusion = model.encode_text(data["tokens"], data["mask"]), diffusion_of(model.config, "fast27")
     predict = with_learned_variance(diffusion, denoiser_of(model, text, text, 1, low_res=low_res))
     steps = ddim(diffusion, predict, 0.997 * data["x_T"])
-    compare(steps, data["samples"], data["pred_xstart"], model)
+    compare(steps, "", data, model)
 
 
 @pytest.mark.parametrize("sampler", [ancestral, ddim])
