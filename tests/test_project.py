@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from baselines.registry import MODELS
 from submission import paths
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +104,7 @@ def test_the_rooms_import_as_the_architecture_says() -> None:
         ("submission", "import competitions"),
         ("competitions/bestiary", "import scorer"),
         ("competitions", "import torch"),
+        ("baselines/monster", "import baselines.glide"),
     ],
 )
 def test_a_forbidden_import_is_caught(tmp_path: Path, room: str, line: str) -> None:
@@ -112,6 +114,9 @@ def test_a_forbidden_import_is_caught(tmp_path: Path, room: str, line: str) -> N
     (tmp_path / "competitions" / "bestiary").mkdir()
     for name in ("__init__", "artist"):
         (tmp_path / "competitions" / "bestiary" / f"{name}.py").write_text("")
+    for model in {row.target.split(".")[1] for row in MODELS.values()}:
+        (tmp_path / "baselines" / model).mkdir()
+        (tmp_path / "baselines" / model / "__init__.py").write_text("")
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
