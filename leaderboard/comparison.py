@@ -7,7 +7,7 @@ from submission.metrics import METRICS, Metric
 from submission.scorecard import Score
 
 
-def than(row: Row, last: Row) -> str:
+def with_last(row: Row, last: Row) -> str:
     """Such as "Than your last (2026-11-25): FID better by 2.10 (81.20 -> 79.10), CLIP-T worse by 0.0100 (…)"."""
     parts = [
         sentence

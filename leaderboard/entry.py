@@ -174,11 +174,11 @@ def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> 
         if code == 130:
             raise KeyboardInterrupt
         try:
-            told = json.loads(problems.read_bytes())
+            refusal = json.loads(problems.read_bytes())
         except FileNotFoundError:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise NotMeasured(code if code in _REFUSALS else 4, f"the scorer {how} and measured nothing") from None
-        raise NotMeasured(told["exit_code"], told["message"], told["problems"])
+        raise NotMeasured(refusal["exit_code"], refusal["message"], refusal["problems"])
 
 
 def run_scorer(arguments: Sequence[str]) -> int:

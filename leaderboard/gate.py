@@ -113,7 +113,7 @@ def evaluate(competition: Competition, tier: Tier, entry: Entry) -> GateResult:
     Who breaks one of the competition's rules does not beat the gate, whatever the scores; nor does an entry that does
     not rank, however many images were scored.
     """
-    checks = judged(tier, entry.scores)
+    checks = checks_of(tier, entry.scores)
     verdict, reason = _with_rules(*summary(checks), entry.rules)
     full = len(competition.prompts)
     if entry.n != full or not entry.ranks:
@@ -126,7 +126,7 @@ def evaluate(competition: Competition, tier: Tier, entry: Entry) -> GateResult:
     )  # fmt: skip
 
 
-def judged(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:
+def checks_of(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:
     """Each threshold of `tier` with what `scores` say to it."""
     return [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from leaderboard.gate import Verdict, judged, summary
+from leaderboard.gate import Verdict, checks_of, summary
 from leaderboard.ranking import Group, Ranked
 from leaderboard.row import Row
 from submission.competition import Competition
@@ -74,7 +74,7 @@ def _gate(competition: Competition | None) -> Tier | None:
 def _otherwise(group: Group, groups: Sequence[Group], competition: Competition | None) -> str:
     """What a table differs in from the competition as it is now or, where it is not at hand, from its first table."""
     first = next(other for other in groups if other.competition == group.competition)
-    then, now = ({**one.measured_by, "n": one.n} for one in (group, first))
+    then, now = ({**table.measured_by, "n": table.n} for table in (group, first))
     if competition is not None:
         now |= {"inception": competition.backbones.inception, "clip": competition.backbones.clip}
         with contextlib.suppress(CompetitionError, MissingPart):
@@ -185,7 +185,7 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
 def _verdict(entry: Ranked, gate: Tier) -> Verdict:
     if entry.unranked:
         return Verdict.FAILS
-    return summary(judged(gate, {metric: entry.row.score(metric) for metric in METRICS}))[0]
+    return summary(checks_of(gate, {metric: entry.row.score(metric) for metric in METRICS}))[0]
 
 
 def _value(row: Row, metric: Metric) -> float | None:

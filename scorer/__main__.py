@@ -140,7 +140,7 @@ def _to_board(path: Path, card: Scorecard) -> list[str]:
     lines += [f"{show.ALIKE} {entry.words}: the board says so on both" for entry in added.alike[:ALIKE_SHOWN]]
     if len(added.alike) > ALIKE_SHOWN:
         lines.append(f"{show.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
-    return lines + ([comparison.than(added.row, added.last)] if added.last is not None else [])
+    return lines + ([comparison.with_last(added.row, added.last)] if added.last is not None else [])
 
 
 def _kept(arguments: argparse.Namespace, competition: Competition) -> dict[str, Path | None]:

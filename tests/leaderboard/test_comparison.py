@@ -28,7 +28,7 @@ def add(tmp_path: Path, make_card: Callable[..., Scorecard]) -> Callable[..., Ad
 def test_each_metric_with_its_direction(add) -> None:
     assert add(0).last is None
     found = add(1, fid=75.5, clip_i=0.79, ssim=None, psnr=10.001)
-    assert comparison.than(found.row, found.last) == (
+    assert comparison.with_last(found.row, found.last) == (
         "Better than your last of 2026-01-31 12:00 UTC: FID better by 4.50 (80.00 -> 75.50); "
         "CLIP-I worse by 0.0100 (0.8000 -> 0.7900); CLIP-T the same (0.3000); IS the same (4.00); PSNR the same (10.00)"
     )
@@ -37,13 +37,13 @@ def test_each_metric_with_its_direction(add) -> None:
 def test_a_tier_counts_more_than_fid(add) -> None:
     add(0, fid=80.0)
     lost = add(1, fid=70.0, clip_t=0.1)  # no longer the baseline's
-    assert comparison.than(lost.row, lost.last).startswith("Not better than your last")
+    assert comparison.with_last(lost.row, lost.last).startswith("Not better than your last")
 
 
 def test_what_cannot_be_told_is_said(add) -> None:
     add(0, fid=80.0, fid_interval=(75.0, 85.0))
     close = add(1, fid=79.0, fid_interval=(74.0, 84.0))
-    assert "FID better by 1.00 within the 95 % interval (80.00 -> 79.00)" in comparison.than(close.row, close.last)
+    assert "FID better by 1.00 within the 95 % interval (80.00 -> 79.00)" in comparison.with_last(close.row, close.last)
 
 
 def test_only_what_was_measured_alike_under_the_same_name_is_compared(add) -> None:
