@@ -73,10 +73,10 @@ def assemble(runs: Path, out: Path, sampling: dict[str, object]) -> None:
 def train_clip_guided(options: ClipGuidedOptions) -> Path:
     """Trains the diffusion and the guides and returns the finished folder."""
     pictures = {"labels": options.labels, "size": options.size}
-    diffusion = options.stage(options.diffusion, out=options.runs / "diffusion", images=options.images, **pictures)
+    diffusion = options.for_stage(options.diffusion, out=options.runs / "diffusion", images=options.images, **pictures)
     train_diffusion(diffusion)
     # The precision is the diffusion's: guides are trained in float32 alone.
-    guide = options.stage(options.guide, runs=options.runs, epochs=options.epochs, precision="auto", **pictures)
+    guide = options.for_stage(options.guide, runs=options.runs, epochs=options.epochs, precision="auto", **pictures)
     for name in GUIDES:
         train_guide(replace(guide, guide=name))
 

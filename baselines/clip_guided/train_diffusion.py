@@ -97,6 +97,7 @@ def train_diffusion(options: DiffusionOptions) -> Path:
         preview_images=500_000,
         seed=31,
     )
+    torch.manual_seed(schedule.seed)
     weights = train(
         PixelUNet(build(options.size)),
         VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator),

@@ -101,6 +101,8 @@ def train_guide(options: GuideOptions) -> Path:
         raise UsageError(f"--size {options.size}: must be a multiple of 8")
     out = options.runs / options.guide
     kept: dict[str, object] = {"guide": options.guide, "size": options.size}
+    seed = 41 + GUIDES.index(options.guide)
+    torch.manual_seed(seed)
     source: ShapesSource | LabelledSource
     if options.guide == "pretrained":
         source = ShapesSource(options.size, min(options.batch_size, len(plain_shapes.KINDS)))
@@ -122,7 +124,7 @@ def train_guide(options: GuideOptions) -> Path:
         warmup=max(1, steps // 2) / (options.epochs * steps),
         validate_images=steps * batch,
         patience=options.patience,
-        seed=41 + GUIDES.index(options.guide),
+        seed=seed,
     )
     accelerator = options.accelerator(("float32",))
     loss = GuideLoss(source, model, accelerator.device)

@@ -84,9 +84,9 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
 def train_glide(options: GlideOptions) -> Path:
     """Trains all three models and returns the finished folder."""
     runs = options.runs
-    train_base.train_base(options.stage(options.base, out=runs / "glide-base"))
-    train_upsample.train_upsample(options.stage(options.upsample, out=runs / "glide-upsample"))
-    train_noised_clip.train_noised_clip(options.stage(options.noised_clip, out=runs / "glide-noised-clip"))
+    train_base.train_base(options.for_stage(options.base, out=runs / "glide-base"))
+    train_upsample.train_upsample(options.for_stage(options.upsample, out=runs / "glide-upsample"))
+    train_noised_clip.train_noised_clip(options.for_stage(options.noised_clip, out=runs / "glide-noised-clip"))
 
     def finish() -> None:
         assemble(runs, options.out, training_set.load(options.data).vocabulary, SAMPLING)

@@ -111,6 +111,10 @@ def train_base(options: BaseOptions) -> Path:
     """Trains the base model and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
+    schedule = Schedule(
+        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.999, preview_images=250_000
+    )
+    torch.manual_seed(schedule.seed)
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"captions": len(data.captions), "config": str(model.config)}
     if options.init:
@@ -125,9 +129,6 @@ def train_base(options: BaseOptions) -> Path:
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.999, preview_images=250_000
-    )
     weights = train(
         model,
         BaseLoss(data, model.config, accelerator),

@@ -97,12 +97,14 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     """Trains the noised CLIP and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
+    schedule = Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998)
+    torch.manual_seed(schedule.seed)
     model = ClipInTraining(config(data.vocab_size))
     weights = train(
         model,
         NoisedContrastiveLoss(data, model.clip.config, accelerator),
         len(data.images),
-        Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998),
+        schedule,
         options.out,
         accelerator=accelerator,
         options={"config": str(model.clip.config)},

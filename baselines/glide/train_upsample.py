@@ -110,6 +110,10 @@ def train_upsample(options: UpsampleOptions) -> Path:
     """Trains the upsampler and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
+    schedule = Schedule(
+        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998, preview_images=2_000
+    )
+    torch.manual_seed(schedule.seed)
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
@@ -123,9 +127,6 @@ def train_upsample(options: UpsampleOptions) -> Path:
         images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998, preview_images=2_000
-    )
     weights = train(
         model,
         UpsampleLoss(data, model.config, accelerator),

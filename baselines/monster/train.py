@@ -55,10 +55,10 @@ def assemble(runs: Path, out: Path, unet_weights: Path, sampling: dict[str, floa
 
 def train_monster(options: MonsterOptions) -> Path:
     """Trains all three parts and returns the finished folder."""
-    autoencoder = train_autoencoder(options.stage(options.autoencoder, out=options.runs / "autoencoder"))
-    text_encoder = train_text_encoder(options.stage(options.text_encoder, out=options.runs / "text_encoder"))
+    autoencoder = train_autoencoder(options.for_stage(options.autoencoder, out=options.runs / "autoencoder"))
+    text_encoder = train_text_encoder(options.for_stage(options.text_encoder, out=options.runs / "text_encoder"))
     parts = {"autoencoder": autoencoder, "text_encoder": text_encoder}
-    weights = train_unet(options.stage(options.unet, out=options.runs / "unet", **parts))
+    weights = train_unet(options.for_stage(options.unet, out=options.runs / "unet", **parts))
 
     def finish() -> None:
         assemble(options.runs, options.out, weights, SAMPLING)

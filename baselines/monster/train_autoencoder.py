@@ -130,6 +130,7 @@ def first_part(options: AutoencoderOptions, images: Examples, some: Tensor, acce
     schedule = Schedule(
         options.images, options.batch_size, learning_rate=options.learning_rate, weight_decay=1e-4, ema_decay=0.999
     )
+    torch.manual_seed(schedule.seed)
     model = load_network(AutoencoderKL, options.init).float() if options.init else build()
     loss = ReconstructionLoss(images, accelerator)
     weights = train(model, loss, len(images), schedule, options.out, accelerator=accelerator, compiled=options.compile)

@@ -157,7 +157,6 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
     accelerator = options.accelerator()
     loss = TextLoss(pictures, tokenizer, accelerator)
-    model = Contrast(build_text_model(tokenizer), len(loss.number))
     schedule = Schedule(
         options.images,
         options.batch_size,
@@ -166,6 +165,8 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
         ema_decay=0.995,
         seed=11,
     )
+    torch.manual_seed(schedule.seed)
+    model = Contrast(build_text_model(tokenizer), len(loss.number))
     weights = train(
         model,
         loss,

@@ -163,9 +163,6 @@ def train_unet(options: UNetOptions) -> Path:
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    model = build(latents.shape[1], latents.shape[2], encoded["pooled"].shape[1])
-    if options.init:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
     schedule = Schedule(
         options.images,
         options.batch_size,
@@ -175,6 +172,10 @@ def train_unet(options: UNetOptions) -> Path:
         preview_images=20_000,
         keep_at=(0.1,),
     )
+    torch.manual_seed(schedule.seed)
+    model = build(latents.shape[1], latents.shape[2], encoded["pooled"].shape[1])
+    if options.init:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (
         options.autoencoder / "diffusion_pytorch_model.safetensors",

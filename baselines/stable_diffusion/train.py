@@ -128,8 +128,8 @@ def train_stable(options: StableOptions) -> Path:
     )["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
-    schedule = DDPMScheduler(**NOISE_SCHEDULE)
-    loss = NoiseLoss(pictures, Examples(latents, device), Examples(hidden, device), empty, schedule, accelerator)
+    noising = DDPMScheduler(**NOISE_SCHEDULE)
+    loss = NoiseLoss(pictures, Examples(latents, device), Examples(hidden, device), empty, noising, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     shown_text = encode(text_model, tokenizer, shown)[0]
     solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
@@ -142,18 +142,19 @@ def train_stable(options: StableOptions) -> Path:
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    model = build(latents.shape[1], latents.shape[2], hidden.shape[2])
+    schedule = Schedule(
+        options.images,
+        options.batch_size,
+        learning_rate=options.learning_rate,
+        ema_decay=0.0,  # the weights as they are
+        preview_images=250_000,
+    )
+    torch.manual_seed(schedule.seed)
     weights = train(
-        model,
+        build(latents.shape[1], latents.shape[2], hidden.shape[2]),
         loss,
         len(latents),
-        Schedule(
-            options.images,
-            options.batch_size,
-            learning_rate=options.learning_rate,
-            ema_decay=0.0,  # the weights as they are
-            preview_images=250_000,
-        ),
+        schedule,
         options.out,
         accelerator=accelerator,
         preview=preview,

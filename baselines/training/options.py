@@ -46,7 +46,7 @@ class TrainingOptions:
         print_cost(hardware)
         return hardware.accelerator()
 
-    def stage(self, stage: S, **changes: Any) -> S:
+    def for_stage(self, stage: S, **changes: Any) -> S:
         """A stage's options with the data and the hardware of these, and `changes`."""
         common = {name: getattr(self, name) for name in ("data", "device", "precision", "compile")}
         return replace(stage, **{**common, **changes})

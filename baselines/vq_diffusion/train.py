@@ -71,9 +71,9 @@ def assemble(vqmodel: Path, text: Path, transformer_weights: Path, out: Path, *,
 def train_vq(options: VQOptions) -> Path:
     """Trains both parts and returns the finished folder."""
     text, runs = options.text_encoder, options.runs
-    first = options.stage(options.vqmodel, out=runs / "vqmodel")
+    first = options.for_stage(options.vqmodel, out=runs / "vqmodel")
     vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
-    second = options.stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
+    second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
     weights = train_transformer(replace(second, images=options.transformer_images or second.images))
 
     def finish() -> None:

@@ -176,12 +176,6 @@ def train_transformer(options: TransformerOptions) -> Path:
             )
             save_grid(decode(vqvae, drawn), path)
 
-    model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
-    if device.type == "cpu":
-        for block in model.transformer.transformer_blocks:
-            for attention in (block.attn1, block.attn2):
-                # The fused attention's backward pass takes a third of the time there, in bfloat16.
-                attention.set_processor(AttnProcessor())
     schedule = Schedule(
         options.images,
         options.batch_size,
@@ -190,6 +184,13 @@ def train_transformer(options: TransformerOptions) -> Path:
         save_minutes=2,
         preview_images=250_000,
     )
+    torch.manual_seed(schedule.seed)
+    model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
+    if device.type == "cpu":
+        for block in model.transformer.transformer_blocks:
+            for attention in (block.attn1, block.attn2):
+                # The fused attention's backward pass takes a third of the time there, in bfloat16.
+                attention.set_processor(AttnProcessor())
     # What the pictures and captions were encoded with: a run must not be resumed with another.
     parts = (
         options.vqmodel / "diffusion_pytorch_model.safetensors",

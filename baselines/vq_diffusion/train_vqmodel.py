@@ -175,6 +175,7 @@ def train_vqmodel(options: VQModelOptions) -> Path:
         ema_decay=0.998,
         save_minutes=2,
     )
+    torch.manual_seed(schedule.seed)
     codebook = Codebook(build())
     loss = CodebookLoss(Examples(pictures.images, accelerator.device), accelerator)
     weights = train(

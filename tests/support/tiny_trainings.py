@@ -92,7 +92,7 @@ def _with(network: Callable, other: dict[str, Any]) -> Callable:
 
 
 def _narrow(config: Callable) -> Callable:
-    other = {"channel_mult": (1, 1), "num_head_channels": 16, "text_width": 32, "text_layers": 1, "text_heads": 2}
+    other = {"channel_mult": (1, 1), "num_head_channels": 8, "text_width": 32, "text_layers": 1, "text_heads": 2}
     return lambda vocab_size: replace(config(vocab_size), **other)
 
 

@@ -1,9 +1,11 @@
-"""Two steps of every training on a pretended GPU, with a preview, up to a finished folder; runs resumed there."""
+"""Two steps of every training on a pretended GPU, with a preview, up to a folder that draws; runs resumed there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pretended_cuda import pretended_cuda
@@ -11,9 +13,11 @@ from safetensors.torch import load_file
 from tiny_trainings import MODELS, run, shorten, write_data
 from torch import Tensor, nn
 
+import baselines
 from baselines.hardware import Hardware
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
+from submission import Competition
 
 # Parts that each model's folder holds as weights.
 PARTS = {"monster": 3, "stable": 3, "vq": 4, "glide": 4, "clip-guided": 4, "backbones": 2}
@@ -25,7 +29,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_training(model: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training(
+    model: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_competition: Callable[..., Competition],
+) -> None:
     shorten(monkeypatch.setattr, previews=True)
     with pretended_cuda(capability=(7, 5)) as cuda:  # without bfloat16, which a CPU computes slowly
         out = run(model, data, tmp_path / "runs", monkeypatch.setattr, device="cuda", precision="float32")
@@ -36,6 +46,11 @@ def test_a_training(model: str, data: Path, tmp_path: Path, monkeypatch: pytest.
         assert all(torch.isfinite(tensor).all() for tensor in load_file(file).values() if tensor.is_floating_point())
     previews = list((tmp_path / "runs").rglob("previews/*.png"))
     assert len(previews) == {"monster": 1, "stable": 1, "vq": 1, "glide": 2, "clip-guided": 1, "backbones": 0}[model]
+    if model != "backbones":  # draws for nobody
+        generator = baselines.load(model, tiny_competition(n=2), "cpu", weights=str(out), steps=2)
+        images = generator.generate(["red slime", "blue bat"], [1, 2])
+        side = 16 if model == "clip-guided" else 64
+        assert (images.shape, images.dtype) == ((2, side, side, 3), np.uint8)
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler")

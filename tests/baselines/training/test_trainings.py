@@ -1,0 +1,68 @@
+"""What all trainings share beside the loop: their options, and seeds; and the training of the scorer's backbones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_trainings import run, shorten, write_data
+
+from baselines.clip_guided.train_diffusion import DiffusionOptions, train_diffusion
+from baselines.training.options import ModelOptions, TrainingOptions, option, parsed
+from scorer.networks import embedded
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data") / "tiny")
+
+
+def test_the_seed_decides_the_weights(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a network begins with too, whatever was drawn before."""
+    shorten(monkeypatch.setattr)
+    weights = []
+    for name in ("one", "other"):
+        torch.rand(5)
+        options = DiffusionOptions(data=data, out=tmp_path / name, size=16, images=4, batch_size=2, device="cpu")
+        weights.append(load_file(train_diffusion(replace(options, precision="float32"))))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_the_backbones_are_trained_into_the_scorers_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("backbones", data, tmp_path / "runs", monkeypatch.setattr, device="cpu", precision="float32")
+    classifier = embedded.load_classifier("cpu")
+    assert classifier.labels["colour"] == ["blue", "green", "red"]
+    clip, tokenize = embedded.load_clip("cpu")
+    assert clip.encode_text(tokenize(["Red slime."])).isfinite().all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(TrainingOptions):
+    images: int = option(10, "in all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(ModelOptions):
+    out: Path = Path("other")
+    init: Path | None = option(None, "weights to begin with")
+    stage: Stage = field(default_factory=Stage)
+
+
+def test_options_are_a_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    presets = {"small": Whole(), "large": Whole(stage=Stage(images=1000))}
+    assert parsed("A training.", presets, []) == presets["small"]
+    asked = parsed("A training.", presets, ["--preset", "large", "--init", "w", "--compile", "--device", "cpu"])
+    assert (asked.init, asked.compile, asked.out) == (Path("w"), True, Path("other"))
+    assert asked.for_stage(asked.stage) == Stage(device="cpu", compile=True, images=1000, data=asked.data)
+    for words in (["--stage", "x"], ["--precision", "int8"], ["--preset", "none"]):
+        with pytest.raises(SystemExit):
+            parsed("A training.", presets, words)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        parsed("A training.", presets, ["--help"])
+    assert "the finished model, for --weights (default: other)" in capsys.readouterr().out
