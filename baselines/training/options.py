@@ -160,22 +160,3 @@ def accelerator_of(args: argparse.Namespace, tolerates: Sequence[str] = PRECISIO
     hardware = decide(args.device, args.precision, tolerates)
     print_cost(hardware)
     return hardware.accelerator()
-
-
-def hardware_arguments(args: argparse.Namespace) -> list[str]:
-    """The same `--device` and `--precision` for the command of one stage."""
-    return [text for name in ("device", "precision") for text in (flag(name), getattr(args, name))]
-
-
-def add_model(parser: argparse.ArgumentParser, runs: str, out: str) -> None:
-    """`--runs` and `--out` of a command that does several trainings and puts their results together."""
-    parser.add_argument("--runs", type=Path, default=Path(runs), help="where the runs' folders go")
-    parser.add_argument("--out", type=Path, default=Path(out), help="the finished model, for --weights")
-    add_hardware(parser)
-
-
-def add_share(parser: argparse.ArgumentParser) -> None:
-    """`--share` of a command whose finished folder has parts that were trained before (`baselines.pretrained`)."""
-    parser.add_argument(
-        "--share", action="store_true", help="let the finished folder name such parts instead of holding copies"
-    )
