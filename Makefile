@@ -49,11 +49,11 @@ override python    := .venv/bin/python
 override pip       := $(python) -m pip --disable-pip-version-check
 override run       := $(python) targets.py
 
-.PHONY: help env data submission score check validate leaderboard table pack train sweep bench lint test clean
+.PHONY: help env data submission score check validate leaderboard table pack train sweep bench lint test test-fast clean
 
 help:  ## show this list
 	@echo "Drawoff: a text-to-image competition in a box"; echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo; echo "Variables, with their values now:"
 	@printf '  %-12s %s\n' \
 	    MODEL "$$MODEL" COMPETITION "$$COMPETITION" \
@@ -134,6 +134,9 @@ lint: $(installed)  ## ruff, formatting, who may import whom, and types
 
 test: $(installed)  ## run the tests
 	@$(run) test
+
+test-fast: $(installed)  ## run the cheaper tests: a minute on two cores
+	@$(run) test-fast
 
 clean:  ## remove caches (never .venv, data, submissions or the board)
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info

@@ -7,9 +7,11 @@ stranger's submission.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import dirname
+from pathlib import Path
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path[0] = dirname(__file__)
@@ -43,6 +45,7 @@ COMMANDS = {
     "statistics": Command("scorer.__main__", ("statistics",), "make the statistics that FID is measured against"),
     "sweep": Command("experiments.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
+    "completion": Command("", (), "print what lets a shell complete these commands: bash, zsh or tcsh"),
 }
 
 
@@ -72,20 +75,21 @@ def usage() -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the subcommand in `argv`; the exit code. Raises UsageError."""
+def called_by(words: Sequence[str]) -> tuple[Callable[[list[str]], int | None], list[str]]:
+    """The `main` that a command line is for, of the one room that is then imported, and what it is given.
+
+    Raises UsageError.
+    """
     from importlib import import_module
 
     from submission.errors import UsageError, shown
 
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0
     name, *rest = words
     command = COMMANDS.get(name)
     if command is None:
         raise UsageError(f"drawoff has no command {shown(name)!r}\n\n{usage()}")
+    if name == "completion":
+        return completion, rest
     module = command.module
     if name == "train":
         known = trainers()
@@ -93,7 +97,70 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"train what? One of {', '.join(known)}")
         model, *rest = rest
         module = known[model]
-    return int(import_module(module).main([*command.words, *rest]) or 0)
+    return import_module(module).main, [*command.words, *rest]
+
+
+def completion(argv: Sequence[str]) -> int:
+    """Print the completion of a shell for all commands and their options, which imports every room.
+
+    Raises:
+        UsageError: no such shell.
+    """
+    import shtab
+
+    from submission.errors import UsageError
+
+    if len(argv) != 1 or argv[0] not in shtab.SUPPORTED_SHELLS:
+        raise UsageError(f"completion for which shell? One of {', '.join(shtab.SUPPORTED_SHELLS)}")
+    whole = ArgumentParser(prog="drawoff")
+    commands = whole.add_subparsers()
+    for name, command in COMMANDS.items():
+        if name == "train":
+            models = commands.add_parser(name, help=command.help).add_subparsers()
+            for model in trainers():
+                models.add_parser(model, parents=[parser_of(name, model)], add_help=False)
+        elif name == "completion":
+            commands.add_parser(name, help=command.help).add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+        else:
+            commands.add_parser(name, parents=[parser_of(name)], add_help=False, help=command.help)
+    print(shtab.complete(whole, argv[0]))
+    return 0
+
+
+def parser_of(*words: str) -> ArgumentParser:
+    """The parser of a command: the one that would answer its --help, whichever function makes it. Paths complete."""
+    import shtab
+
+    class Found(Exception):
+        """Carries the parser out of the command."""
+
+    def find(parser: ArgumentParser, file: object = None) -> None:
+        raise Found(parser)
+
+    main, rest = called_by(words)
+    print_help = ArgumentParser.print_help
+    ArgumentParser.print_help = find  # type: ignore[method-assign, assignment]
+    try:
+        main([*rest, "--help"])
+    except Found as found:
+        parser = found.args[0]
+    finally:
+        ArgumentParser.print_help = print_help  # type: ignore[method-assign]
+    assert isinstance(parser, ArgumentParser)
+    for action in parser._actions:
+        if action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the subcommand in `argv`; the exit code. Raises UsageError."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    run, rest = called_by(words)
+    return int(run(rest) or 0)
 
 
 def command() -> int:

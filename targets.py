@@ -194,10 +194,14 @@ def bench(v: Variables) -> Commands:
     yield module("benchmarks.scorer", *v.words("ARGS"))
 
 
-def test(v: Variables) -> Commands:
+def test(v: Variables, *options: str) -> Commands:
     # A process for each core, each with one thread: most tests keep no more than one busy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    yield [sys.executable, "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", *v.words("ARGS")]
+    yield [sys.executable, "-m", "pytest", "--numprocesses=auto", "--dist=worksteal", *options, *v.words("ARGS")]
+
+
+def test_fast(v: Variables) -> Commands:
+    yield from test(v, "--fast")
 
 
 WORDS: dict[str, Callable[[Variables], Commands]] = {
@@ -213,6 +217,7 @@ WORDS: dict[str, Callable[[Variables], Commands]] = {
     "sweep": sweep,
     "bench": bench,
     "test": test,
+    "test-fast": test_fast,
 }
 
 

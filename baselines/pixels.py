@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 
-def to_pixels(images: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
+def to_pixels(images: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
     """-1 … 1 to 0 … 255, clipped, rounded in float32; stays on its device."""
     return (images.float().clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
 

@@ -161,7 +161,7 @@ def shared(study: Study) -> Shared:
     tokenizer = CLIPTokenizer.from_pretrained(PARTS / "tokenizer", local_files_only=True)
     text_encoder = load_network(CLIPTextModel, PARTS / "text_encoder").float().to(device).eval()
     files = ("vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors")
-    keys = (pictures.sha256, *(file_sha256(PARTS / file) for file in files))
+    keys = (pictures.sha256, file_sha256(PARTS / files[0]), file_sha256(PARTS / files[1]))
     data = encode_all(pictures, autoencoder, (tokenizer, text_encoder), keys).to(device)
     return Shared(pictures, data, autoencoder, (tokenizer, text_encoder))
 
@@ -196,7 +196,7 @@ def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
         optimizer=arm.optimizer,
         seed=seed,
     )
-    options = {"objective": asdict(objective)}
+    options: dict[str, object] = {"objective": asdict(objective)}
     return train(
         model,
         loss,
@@ -271,7 +271,8 @@ def run_arm(study: Study, name: str, seed: int) -> dict[str, Any]:
     arm, folder = ARMS[name], study.out / f"{name}-{seed}"
     kept = folder / "result.json"
     if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
+        row: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return row
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(min(torch.get_num_threads(), study.threads))
     begun = monotonic()

@@ -16,6 +16,8 @@ from PIL import Image
 
 from submission import Competition, Manifest, SubmissionWriter
 
+pytest_plugins = ("costs",)
+
 _TOML = """
 [competition]
 name = "tiny"

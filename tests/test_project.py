@@ -185,7 +185,7 @@ def targets() -> set[str]:
 
 
 def test_every_target_explains_itself() -> None:
-    listed = set(re.findall(r"^  make (\w+) ", make().stdout, re.MULTILINE))
+    listed = set(re.findall(r"^  make ([\w-]+) ", make().stdout, re.MULTILINE))
     assert listed == targets()
     assert {"env", "data", "submission", "score", "check", "leaderboard", "pack", "train", "lint", "test"} <= listed
 
@@ -208,6 +208,18 @@ def test_continuous_integration_runs_what_a_person_runs() -> None:
     assert "make test" in script
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     assert any(step.get("run") == ".ci/run" for job in workflow["jobs"].values() for step in job["steps"])
+
+
+def test_what_is_committed_is_linted_as_make_does() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert lint is not None
+
+    def program(command: str) -> str:
+        """Without options and paths, which pre-commit adds."""
+        return " ".join(word for word in command.strip("\t@").split() if not word.startswith("-") and word != ".")
+
+    assert [program(hook["entry"]) for hook in hooks] == [program(line) for line in lint[1].splitlines()]
 
 
 @pytest.mark.parametrize("file", ["ci.yml", "gate.yml"])
