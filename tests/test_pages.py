@@ -120,7 +120,7 @@ def test_the_programs_run_one_after_the_other(tmp_path: Path) -> None:
 # --- Commands, options, variables, links.
 
 
-@pytest.mark.parametrize(("page", "line"), of_all_pages(r"python -m ([^#`\n]+)"))
+@pytest.mark.parametrize(("page", "line"), of_all_pages(rf"python -m ((?:{ROOMS})\b[^#`\n]*)"))
 def test_a_command_has_the_options_that_are_given_to_it(
     page: str, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
