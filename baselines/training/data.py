@@ -1,4 +1,7 @@
-"""The training set of a competition, read strictly: `train_info.json` and `train/{monster}_{action}_{frame}.png`."""
+"""The training set of a competition, read strictly.
+
+The course's layout, `train_info.json` and `train/{monster}_{action}_{frame}.png`, or a CSV and images.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from baselines.training import csv_data
 from submission import commands, strict_json
 from submission.errors import CompetitionError, MissingPart, Problem, shown
 from submission.images import ImageProblem, read_image
@@ -19,13 +23,13 @@ FIELDS = {"original_name", "given_description", "action_description", "num_frame
 
 @dataclass(frozen=True)
 class TrainingEntry:
-    """One monster in one action: several captions, several frames; any caption describes any frame.
+    """One monster in one action: several captions, several frames; any caption describes any frame. Or one image.
 
     Attributes:
-        key: `{monster}_{action}`, for instance `12_attack1`.
+        key: `{monster}_{action}`, for instance `12_attack1`; of a CSV's image its name.
         captions: complete captions in the order of the file: description, a space, the action's sentence when there
             is one; at least one, none empty.
-        frames: the PNG files ordered by frame number; at least one. Frame numbers may have gaps.
+        frames: the files ordered by frame number; at least one. Frame numbers may have gaps.
     """
 
     key: str
@@ -34,17 +38,35 @@ class TrainingEntry:
 
 
 def read_training_data(folder: Path | str) -> list[TrainingEntry]:
-    """Read the training set in `folder`, in the order of its `train_info.json`.
+    """Read the training set in `folder`, in the order of its `train_info.json` or CSV.
 
     The frames themselves are found but not decoded. `num_frames` is not compared with the files: in the course's own
     data it counts frames that are not there.
 
     Raises:
-        MissingPart: `train_info.json` or `train/` is not there.
+        MissingPart: `train_info.json` or `train/` is not there, and no CSV either.
         CompetitionError: anything in them is not as described; all problems at once.
     """
-    folder = Path(folder)
+    entries, problems = find_training_data(Path(folder))
+    if problems:
+        raise invalid(folder, problems)
+    return entries
+
+
+def find_training_data(folder: Path, caption: str | None = None) -> tuple[list[TrainingEntry], list[Problem]]:
+    """What of the training set in `folder` is as described, and everything that is not.
+
+    Args:
+        caption: how a CSV's captions are made of its columns (`baselines.training.csv_data`).
+
+    Raises:
+        MissingPart: as `read_training_data`.
+    """
     info_path, frames_path = folder / "train_info.json", folder / "train"
+    if not info_path.is_file() and (table := csv_data.find(folder)) is not None:
+        captions, images, problems = csv_data.read(table, caption)
+        entries = [TrainingEntry(name, tuple(texts), (images[name],)) for name, texts in captions.items()]
+        return entries, problems
     for part, there in ((info_path, info_path.is_file()), (frames_path, frames_path.is_dir())):
         if not there:
             raise MissingPart(
@@ -55,23 +77,26 @@ def read_training_data(folder: Path | str) -> list[TrainingEntry]:
     info, wrong = strict_json.parse(info_path.read_bytes())
     problems = [Problem("train_info.json", what) for what in wrong]
     if not isinstance(info, dict) or not info:
-        problems.append(Problem("train_info.json", "must be one object with an entry per monster and action"))
-        raise CompetitionError(f"{folder}: the training data is not valid", problems)
+        return [], [*problems, Problem("train_info.json", "must be one object with an entry per monster and action")]
     frames = _find_frames(frames_path, problems)
     entries = []
     for key, value in info.items():
-        captions = _captions(key, value, problems)
+        captions_of = _captions(key, value, problems)
         of_key = frames.pop(key, {})
         if not of_key:
             problems.append(Problem(key, "has no image train/<key>_<frame>.png"))
-        entries.append(TrainingEntry(key, captions, tuple(of_key[number] for number in sorted(of_key))))
+        elif captions_of:
+            entries.append(TrainingEntry(key, captions_of, tuple(of_key[number] for number in sorted(of_key))))
     for orphans in frames.values():
         problems += [
             Problem(f"train/{path.name}", "belongs to no entry of train_info.json") for path in orphans.values()
         ]
-    if problems:
-        raise CompetitionError(f"{folder}: the training data is not valid", problems)
-    return entries
+    return entries, problems
+
+
+def invalid(folder: Path | str, problems: list[Problem]) -> CompetitionError:
+    """The error for all that is wrong in a training set."""
+    return CompetitionError(f"{folder}: the training data is not valid", problems)
 
 
 def read_training_image(path: Path, image_size: int | None) -> np.ndarray:
@@ -86,7 +111,7 @@ def _how_to_get(folder: Path) -> str:
     """A folder's name is somebody's choice: only what may be a competition's is repeated in a command."""
     name = folder.resolve().name
     named = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name)
-    return commands.data(name) if named else f"put train_info.json and train/ into {shown(str(folder))}"
+    return commands.data(name) if named else f"put train_info.json and train/ into {shown(str(folder))}, or a CSV"
 
 
 def _find_frames(folder: Path, problems: list[Problem]) -> dict[str, dict[int, Path]]:

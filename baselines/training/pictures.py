@@ -1,42 +1,40 @@
-"""The training pictures and captions of a competition as tensors in memory, and what trainings draw from them."""
+"""The training pictures and captions of a competition, in memory or in their files, and what trainings draw from them.
+
+Every file is decoded before a training begins: what is wrong is said then, all at once, or left out where asked.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Int64, UInt8
-from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from baselines.processes import in_the_first
-from baselines.training.data import read_training_data
+from baselines.training.data import find_training_data, invalid, read_training_image
 from submission import atomic
+from submission.errors import Problem, listing, say
+from submission.images import ImageProblem, max_file_bytes, read_image
 from submission.progress import track
+from submission.safe_read import NotReadable, read_regular
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """`images`: uint8 (N, 3, H, W); `captions[entry[i]]` are the captions of image i, and entry is int64 (N,)."""
+class Captioned:
+    """The captions of a training set: `captions[entry[i]]` are those of image i, and entry is int64 (n,)."""
 
-    images: Tensor
     entry: Tensor
     captions: list[list[str]]
-
-    @cached_property
-    def sha256(self) -> str:
-        """The hash of the images' shape and pixels, in hexadecimal."""
-        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        digest.update(np.ascontiguousarray(self.images.numpy()).data)
-        return digest.hexdigest()
 
     @cached_property
     def distinct_captions(self) -> list[str]:
@@ -60,20 +58,125 @@ class Pictures:
         return captions[:: max(1, len(captions) // count)][:count]
 
 
-def load_pictures(folder: Path) -> Pictures:
-    """All training pictures of a data folder (train_info.json and train/), decoded.
+@dataclass(frozen=True)
+class Pictures(Captioned):
+    """In memory: `images` is uint8 (N, 3, H, W)."""
+
+    images: Tensor
+    entry: Tensor
+    captions: list[list[str]]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the images' shape and pixels, in hexadecimal."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(np.ascontiguousarray(self.images.numpy()).data)
+        return digest.hexdigest()
+
+
+class Frames:
+    """Image files that are decoded when they are asked for, by several threads. Each is RGB, `size` pixels a side."""
+
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
+        self.paths, self.size = paths, size
+        self._threads = ThreadPoolExecutor(os.cpu_count())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
+        pixels = list(self._threads.map(self._read, indices.tolist()))
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+
+    def _read(self, index: int) -> np.ndarray:
+        return read_training_image(self.paths[index], self.size)
+
+
+@dataclass(frozen=True)
+class PictureFiles(Captioned):
+    """In their files. `sha256` is that of all files' bytes, in hexadecimal."""
+
+    images: Frames
+    entry: Tensor
+    captions: list[list[str]]
+    sha256: str
+
+    def first(self, count: int) -> PictureFiles:
+        """The first so many alone, to try out."""
+        some = Frames(self.images.paths[:count], self.images.size)
+        entry = self.entry[:count]
+        return PictureFiles(some, entry, self.captions[: int(entry.max()) + 1], f"{self.sha256}, first {count}")
+
+
+def open_pictures(
+    folder: Path, size: int | None = None, *, caption: str | None = None, skip_bad: bool = False
+) -> PictureFiles:
+    """All training pictures of a data folder, in the course's layout or a CSV's, each decoded once to check it.
+
+    Args:
+        size: pixels a side; None: the first picture's.
+        caption: how a CSV's captions are made of its columns.
+        skip_bad: leave out what is wrong, and say how much on stderr.
 
     Raises:
-        MissingPart, CompetitionError: as `read_training_data`.
+        MissingPart: there is no training set.
+        CompetitionError: anything is not as described, all of it at once; with `skip_bad` when nothing is left.
     """
-    entries = read_training_data(folder)
-    paths = [(number, path) for number, entry in enumerate(entries) for path in entry.frames]
-    images = [np.asarray(Image.open(path).convert("RGB")) for _, path in track(paths, "reading pictures")]
-    return Pictures(
-        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
-        torch.tensor([number for number, _ in paths]),
-        [list(entry.captions) for entry in entries],
-    )
+    return _checked(folder, size, caption, skip_bad, None)
+
+
+def load_pictures(folder: Path, *, caption: str | None = None, skip_bad: bool = False) -> Pictures:
+    """As `open_pictures`, decoded."""
+    pixels: dict[Path, np.ndarray] = {}
+    files = _checked(folder, None, caption, skip_bad, pixels)
+    images = torch.from_numpy(np.stack([pixels[path] for path in files.images.paths]))
+    return Pictures(images.permute(0, 3, 1, 2).contiguous(), files.entry, files.captions)
+
+
+def _checked(
+    folder: Path, size: int | None, caption: str | None, skip_bad: bool, pixels: dict[Path, np.ndarray] | None
+) -> PictureFiles:
+    """`open_pictures`; `pixels` gets what was decoded, where it is given."""
+    entries, problems = find_training_data(folder, caption)
+    paths = [path for entry in entries for path in entry.frames]
+    digests: dict[Path, bytes] = {}
+
+    def check(path: Path, size: int | None) -> int | Problem:
+        """The side of a picture, or what is wrong with it."""
+        name = path.relative_to(folder).as_posix()
+        try:
+            data = read_regular(path, max_file_bytes(size), follow=True)
+            image = read_image(data, size)
+        except NotReadable as error:
+            return Problem(name, str(error))
+        except ImageProblem as error:
+            return error.problem(name)
+        height, width, _ = image.shape
+        if height != width:
+            return Problem(name, f"is {width}×{height} pixels, expected a square")
+        digests[path] = hashlib.sha256(data).digest()
+        if pixels is not None:
+            pixels[path] = image
+        return height
+
+    if size is None:
+        size = next((side for side in (check(path, None) for path in paths) if isinstance(side, int)), None)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = track(threads.map(partial(check, size=size), paths), "checking pictures", total=len(paths))
+        problems += [problem for problem in found if isinstance(problem, Problem)]
+    good = [(entry, [path for path in entry.frames if path in digests]) for entry in entries]
+    good = [(entry, frames) for entry, frames in good if frames]
+    left = [path for _, frames in good for path in frames]
+    if not left and not problems:
+        problems.append(Problem("", "there are no pictures in it"))
+    if size is None or not left or (problems and not skip_bad):
+        raise invalid(folder, problems)
+    if problems:
+        say(f"{folder}: {len(left)} pictures are trained on; left out:\n{listing(problems)}")
+    numbers = [number for number, (_, frames) in enumerate(good) for _ in frames]
+    sha256 = hashlib.sha256(b"".join([str(size).encode(), *(digests[path] for path in left)])).hexdigest()
+    captions = [list(entry.captions) for entry, _ in good]
+    return PictureFiles(Frames(left, size), torch.tensor(numbers), captions, sha256)
 
 
 def cropped_and_flipped(

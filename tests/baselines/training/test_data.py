@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from baselines.training.data import read_training_data, read_training_image
+from baselines.training.data import find_training_data, read_training_data, read_training_image
 from competitions.bestiary import dataset
 from competitions.bestiary.artist.world import ACTION_TEXT, frame_numbers
 from submission import CompetitionError, MissingPart
+from submission.errors import UsageError
 
 
 def test_entries_in_the_files_order_with_frames_by_number(training_set) -> None:
@@ -99,3 +101,48 @@ def test_the_bestiarys_own_training_set_is_read(tmp_path) -> None:
         numbers = frame_numbers(source.monster, source.action_key)
         assert [path.name for path in entry.frames] == [f"{entry.key}_{number}.png" for number in numbers]
     assert read_training_image(entries[0].frames[0], 64).shape == (64, 64, 3)
+
+
+# A CSV and images
+
+
+def write_csv(folder: Path, text: str, *names: str) -> Path:
+    (folder / "train").mkdir(parents=True)
+    (folder / "train.csv").write_text(text, encoding="utf-8")
+    for name in names:
+        Image.new("RGB", (64, 64), (len(name), 0, 0)).save(folder / "train" / name)
+    return folder
+
+
+def test_brainrots_columns_make_its_prompts(tmp_path: Path) -> None:
+    text = "id,animal,object\n000001.png,shark,sneaker\n2,otter,apple\n"
+    entries = read_training_data(write_csv(tmp_path, text, "000001.png", "2.png"))
+    assert [(entry.key, entry.captions) for entry in entries] == [
+        ("000001.png", ("a shark and a sneaker",)),
+        ("2.png", ("an otter and an apple",)),
+    ]
+    assert entries[1].frames == (tmp_path / "train" / "2.png",)
+
+
+def test_a_column_of_captions_or_a_caption_of_columns(tmp_path: Path) -> None:
+    text = "file_name;caption;colour\n1.png;a owl;red\n1.png;bird;red\n"
+    folder = write_csv(tmp_path, text, "1.png")
+    assert read_training_data(folder)[0].captions == ("a owl", "bird")  # as it is written
+    entries, problems = find_training_data(folder, "{colour} {caption}")
+    assert (entries[0].captions, problems) == (("red a owl", "red bird"), [])
+    with pytest.raises(UsageError, match="does not fit the columns file_name, caption, colour"):
+        find_training_data(folder, "{animal}")
+
+
+def test_all_that_is_wrong_with_a_csv_at_once(tmp_path: Path) -> None:
+    text = "id,prompt\n1.png,\n../2.png,x\n3.png,x\n4.png,x,y\n"
+    with pytest.raises(CompetitionError) as caught:
+        read_training_data(write_csv(tmp_path, text, "1.png", "5.png"))
+    for part in (
+        "1.png: has no caption",
+        "line 3",
+        "3.png: is in train.csv but not in train/",
+        "line 5",
+        "train/5.png",
+    ):
+        assert part in str(caught.value)
