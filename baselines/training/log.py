@@ -1,4 +1,4 @@
-"""A run's log: means of what its steps measure, a row of `stats.jsonl` at a time."""
+"""A run's log: means of what its steps measure, a row of `stats.jsonl` at a time, and the same for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
+from tensorboardX import SummaryWriter
 from torch import Tensor
 
 from submission import atomic
@@ -21,7 +22,7 @@ class Log:
     reading a number waits for all that a GPU has still to do.
 
     Args:
-        path: of the file; None for a process that writes none.
+        path: of the file, beside which TensorBoard's go; None for a process that writes none.
         images: training images shown so far. Rows past them are dropped: a resumed run goes that way again.
     """
 
@@ -37,11 +38,13 @@ class Log:
                 kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= self._begun]
                 atomic.write_text(self._path, "".join(f"{row}\n" for row in kept))
             self._file = open(self._path, "a", encoding="utf-8")
+            self._events = SummaryWriter(str(self._path.parent), purge_step=self._begun + 1)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._path is not None:
             self._file.close()
+            self._events.close()
 
     def add(self, numbers: Numbers) -> None:
         """What one step measured."""
@@ -60,6 +63,10 @@ class Log:
         if self._path is not None:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
+            for name, value in row.items():
+                if name != "images":
+                    self._events.add_scalar(name, value, images)
+            self._events.flush()
         self._added, self.count, self._since = {}, 0, time.monotonic()
         return row
 
