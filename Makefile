@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 # Variables, each settable on the command line (make score MODEL=noise) or in the environment; empty: not given.
 # Whatever their text is, it reaches the commands through the environment alone: neither make nor a shell expands it.
 override VARIABLES := MODEL COMPETITION SUBMISSION NAME SEED DEVICE PRECISION LIMIT BATCH_SIZE ARGS SCORER_ARGS CHECK_ARGS \
-    GUIDANCE CAPTIONS IMAGES N FORMAT PYTHON TORCH_INDEX CONSTRAINTS
+    GUIDANCE CAPTIONS IMAGES N FORMAT PRESET DATA DRY_RUN PYTHON TORCH_INDEX CONSTRAINTS
 
 # Windows' Linux puts the computer's name there, which is nobody's entry.
 ifneq ($(and $(value WSL_DISTRO_NAME),$(filter environment,$(origin NAME))),)
@@ -35,6 +35,9 @@ CAPTIONS    ?=
 IMAGES      ?=
 N           ?= 10000
 FORMAT      ?= markdown
+PRESET      ?=
+DATA        ?=
+DRY_RUN     ?=
 PYTHON      ?= python3
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
@@ -67,6 +70,9 @@ help:  ## show this list
 	    CAPTIONS "$${CAPTIONS:--  (for make data: the file of captions that the data are made of)}" \
 	    IMAGES "$${IMAGES:--  (for make data: the folder of their images)}" N "$$N  (for make data: how many of them)" \
 	    FORMAT "$$FORMAT  (of make table: markdown or csv)" \
+	    PRESET "$${PRESET:--  (of train MODEL=monster: bestiary or maplestory)}" \
+	    DATA "$${DATA:--  (of train: a folder with a training set of your own)}" \
+	    DRY_RUN "$${DRY_RUN:--  (of train MODEL=monster: 1 says what it would take)}" \
 	    CHECK_ARGS "$${CHECK_ARGS:--  (more options for the gate, such as --junit FILE)}" \
 	    CONSTRAINTS "$${CONSTRAINTS:--  (the newest versions that pyproject.toml allows)}" \
 	    TORCH_INDEX "$${TORCH_INDEX:--  (package index for torch, such as one with CPU wheels)}"

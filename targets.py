@@ -177,11 +177,18 @@ def pack(v: Variables) -> Commands:
 
 
 def train(v: Variables) -> Commands:
-    known = trainers()
-    if v["MODEL"] not in known:
-        raise UsageError(f"make train knows how to train {' '.join(known)}, not {v['MODEL']}.")
-    yield from data(v)
-    yield module(known[v["MODEL"]], *v.hardware, *v.words("ARGS"))
+    known, model = trainers(), v["MODEL"]
+    if model not in known:
+        raise UsageError(f"make train knows how to train {' '.join(known)}, not {model}.")
+    of_monster = [*v.option("preset", "PRESET"), *(["--dry-run"] if v["DRY_RUN"] not in ("", "0") else [])]
+    if model == "monster":
+        of_monster += v.competition
+    elif of_monster:
+        raise UsageError(f"PRESET and DRY_RUN are for MODEL=monster, not {model}.")
+    if not v["DATA"] and Competition.load(v["COMPETITION"]).prepare is not None:
+        yield from data(v)  # where it cannot be made, the training says what is missing of it
+    options = [f"--data={v.path('DATA')}"] if v["DATA"] else []
+    yield module(known[model], *of_monster, *options, *v.hardware, *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Commands:

@@ -186,8 +186,10 @@ def load_network(kind: Any, folder: Path, *, more: bool = False, **options: Any)
     return network
 
 
-def find(weights: str, get_it: str = "name a folder that exists") -> Path:
+def find(weights: str, get_it: str = "name a folder that exists", wanted: Sequence[str] = _WANTED) -> Path:
     """The folder `weights`, or the newest snapshot of the hub's model `owner/name` in the local cache.
+
+    `wanted` are the files that are needed of a repository.
 
     Raises:
         MissingPart: it is neither here nor there; says how to download it, or else `get_it`.
@@ -202,7 +204,7 @@ def find(weights: str, get_it: str = "name a folder that exists") -> Path:
     raise MissingPart(
         f"the weights {weights} are not on this machine",
         looked_for=f"the folder {weights}, and {_repository(weights)}",
-        get_it=download(weights),
+        get_it=download(weights, wanted),
     )
 
 
@@ -223,10 +225,10 @@ def is_hub_id(weights: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", weights, re.ASCII) is not None
 
 
-def download(weights: str) -> str:
+def download(weights: str, wanted: Sequence[str] = _WANTED) -> str:
     """The command that brings a model from the hub into the cache."""
-    wanted = " ".join(f"--include '{pattern}'" for pattern in _WANTED)
-    return f"{commands.script('hf')} download {weights} {wanted} --exclude 'safety_checker/*'"
+    files = " ".join(f"--include '{pattern}'" for pattern in wanted)
+    return f"{commands.script('hf')} download {weights} {files} --exclude 'safety_checker/*'"
 
 
 def _repository(weights: str) -> Path:

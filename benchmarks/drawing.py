@@ -82,7 +82,7 @@ def _networks() -> list[tuple[str, Callable[[], Any], Callable[[Any], Tensor]]]:
     from baselines.clip_guided import unet as pixels
     from baselines.glide.train_base import config
     from baselines.glide.unet import UNet
-    from baselines.monster import train_autoencoder, train_unet
+    from baselines.monster import train_autoencoder, unets
     from baselines.stable_diffusion import train as stable
     from baselines.vq_diffusion import train_vqmodel
 
@@ -92,7 +92,7 @@ def _networks() -> list[tuple[str, Callable[[], Any], Callable[[Any], Tensor]]]:
     return [
         (
             "monster's UNet",
-            lambda: train_unet.build(8, 16, 96),
+            lambda: unets.build("bestiary", 8, 16, 96),
             lambda net: net(latents, t, text, class_labels=pooled).sample,
         ),
         ("stable's UNet", lambda: stable.build(8, 16, 96), lambda net: net(latents, t, text).sample),

@@ -19,7 +19,8 @@ from submission.paths import submission_folder, submissions_home
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = [
     "MODEL", "COMPETITION", "SUBMISSION", "NAME", "SEED", "DEVICE", "PRECISION", "LIMIT", "BATCH_SIZE", "ARGS",
-    "SCORER_ARGS", "CHECK_ARGS", "GUIDANCE", "CAPTIONS", "IMAGES", "N", "FORMAT", "TORCH_INDEX", "CONSTRAINTS",
+    "SCORER_ARGS", "CHECK_ARGS", "GUIDANCE", "CAPTIONS", "IMAGES", "N", "FORMAT", "PRESET", "DATA", "DRY_RUN",
+    "TORCH_INDEX", "CONSTRAINTS",
 ]  # fmt: skip
 # Each runs something, or ends the rule early, in a shell or in make.
 HOSTILE = [
@@ -208,6 +209,23 @@ def test_training_makes_its_data_first() -> None:
     assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["experiments.backbones"]]
     with pytest.raises(UsageError, match=r"knows how to train monster glide .*, not noise"):
         commands("train", MODEL="noise")
+
+
+def test_the_monster_is_trained_by_a_preset_on_any_data() -> None:
+    variables = {"COMPETITION": "maplestory", "PRESET": "maplestory"}
+    # Nothing can make the course's data: the training itself says what is missing.
+    assert commands("train", **variables) == [
+        ["baselines.monster.train", "--preset=maplestory", "--competition=maplestory"]
+    ]
+    assert commands("train", **variables, DATA="-d", DRY_RUN="1", ARGS="--skip-bad") == [
+        [
+            "baselines.monster.train", "--preset=maplestory", "--dry-run", "--competition=maplestory", "--data=./-d",
+            "--skip-bad",
+        ]
+    ]  # fmt: skip
+    assert commands("train", MODEL="stable", DATA="mine") == [["baselines.stable_diffusion.train", "--data=mine"]]
+    with pytest.raises(UsageError, match="for MODEL=monster"):
+        commands("train", MODEL="vq", DRY_RUN="1")
 
 
 @pytest.mark.parametrize(

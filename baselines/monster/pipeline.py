@@ -9,6 +9,7 @@ a guidance scale are asked for, which are the undistilled UNet's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from baselines.hardware import Hardware
 from baselines.monster import adapter
 from baselines.monster.sampling import sample, solver
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import Pretrained, chosen
+from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen
+from baselines.training.denoising import Prediction
 from submission import Competition
+from submission.errors import UsageError
 
 DISTILLED = "distilled.safetensors"
 PARTS = ("vae", "text_encoder", "unet", "tokenizer")
@@ -55,6 +58,10 @@ class Monster:
         defaults = chosen(defaults, steps=steps, guidance_scale=guidance_scale)
         self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
         self.batch_size: int = defaults["batch_size"]
+        self._prediction: Prediction = defaults.get("prediction", "v_prediction")
+        if self._prediction not in get_args(Prediction):
+            wanted = " or ".join(get_args(Prediction))
+            raise UsageError(f"{folder.path / SAMPLING_FILE}: prediction is {self._prediction!r}; it must be {wanted}")
         self._hardware = hardware
         self._device = torch.device(hardware.device)
         self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
@@ -87,7 +94,7 @@ class Monster:
         with self._hardware.autocast():
             latents = sample(
                 self._unet,
-                solver(order=1 if self._distilled else 2),
+                solver(order=1 if self._distilled else 2, prediction=self._prediction),
                 noise,
                 text,
                 self._empty,

@@ -1,4 +1,4 @@
-"""The monster's way from noise to latents: a velocity, guided by the prompt, and DPM-Solver++."""
+"""The monster's way from noise to latents: a velocity or the noise, guided by the prompt, and DPM-Solver++."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import Tensor
 from baselines.diffusion.guidance import classifier_free
 from baselines.diffusion.schedules import SCALED_LINEAR
 from baselines.diffusion.solver import dpm_solver, solve
+from baselines.training.denoising import Prediction
 
 # With v-prediction (Salimans & Ho, arXiv 2202.00512, section 4).
 NOISE_SCHEDULE = SCALED_LINEAR | {"prediction_type": "v_prediction"}
 
 
-def solver(order: int = 2) -> DPMSolverMultistepScheduler:
+def solver(order: int = 2, prediction: Prediction = "v_prediction") -> DPMSolverMultistepScheduler:
     """DPM-Solver++(2M) on the schedule that the monster is trained on; of order 1 DDIM, as a student draws."""
-    return dpm_solver(NOISE_SCHEDULE, order)
+    return dpm_solver(NOISE_SCHEDULE | {"prediction_type": prediction}, order)
 
 
 def timesteps(steps: int) -> Int64[Tensor, " steps"]:
@@ -56,8 +57,8 @@ def sample(
         guidance_scale: 1 draws by the prompt alone.
     """
 
-    def velocity(x: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
-        v: Tensor = unet(x, t, hidden, class_labels=pooled).sample
-        return v.float()
+    def predicted(x: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
+        output: Tensor = unet(x, t, hidden, class_labels=pooled).sample
+        return output.float()
 
-    return solve(scheduler, classifier_free(velocity, text, empty, guidance_scale), noise, steps)
+    return solve(scheduler, classifier_free(predicted, text, empty, guidance_scale), noise, steps)

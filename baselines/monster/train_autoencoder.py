@@ -24,8 +24,8 @@ from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import picture_error
-from baselines.training.options import RunOptions, option, parsed
-from baselines.training.pictures import cropped_and_flipped, load_pictures
+from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.pictures import cropped_and_flipped
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -36,7 +36,7 @@ LATENT_NOISE = 0.05  # in the decoder's own training, in units of the latents
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderOptions(RunOptions):
+class AutoencoderOptions(RunOptions, ReadingOptions):
     """Both parts of the training."""
 
     out: Path = Path("runs/autoencoder")
@@ -105,7 +105,7 @@ class DecoderLoss:
 
 def train_autoencoder(options: AutoencoderOptions) -> Path:
     """Trains an autoencoder and returns its diffusers folder."""
-    pictures = load_pictures(options.data)
+    pictures = options.pictures()
     accelerator = options.accelerator()
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
     images = Examples(pictures.images, accelerator.device)

@@ -29,8 +29,8 @@ from baselines.monster.tokenizer import fitted
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import contrastive_loss
-from baselines.training.options import RunOptions, option, parsed
-from baselines.training.pictures import Pictures, load_pictures
+from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.pictures import Pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -58,7 +58,7 @@ def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextEncoderOptions(RunOptions):
+class TextEncoderOptions(RunOptions, ReadingOptions):
     """The text encoder's training."""
 
     out: Path = Path("runs/text_encoder")
@@ -153,7 +153,7 @@ class TextLoss:
 
 def train_text_encoder(options: TextEncoderOptions) -> Path:
     """Trains tokenizer and text encoder and returns the folder of both."""
-    pictures = load_pictures(options.data)
+    pictures = options.pictures()
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
     accelerator = options.accelerator()
     loss = TextLoss(pictures, tokenizer, accelerator)

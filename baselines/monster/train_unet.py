@@ -1,205 +1,294 @@
-"""python -m baselines.monster.train_unet: the network that turns noise and a caption into latents.
+"""python -m baselines.monster.train_unet: the network that turns noise and a caption into latents, by a whole recipe.
 
 A conditional latent diffusion model (Rombach et al., arXiv 2112.10752) on latents and text states that are computed
-once: squared error of the velocity, weighted by min-SNR-5 (Hang et al., arXiv 2303.09556, section 3.4) but no time by
-less than 0.3, captions dropped one time in ten for classifier-free guidance (arXiv 2207.12598), the pooled state alone
-one time in two, an exponential moving average of the weights.
+once. What it is trained on is `baselines.training.objective`, how `baselines.training.schedule`; the options name both,
+the network and its frozen parts. After each epoch the folder of the model draws as it is then.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from baselines.diffusion.text import encode
+from baselines.monster import unets
+from baselines.monster.frozen import Frozen, load_frozen
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
+from baselines.options import flag
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import load_network
-from baselines.training.batches import Examples, to_device
-from baselines.training.denoising import q_sample
-from baselines.training.latents import posterior_means
-from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.training.options import RunOptions, option, parsed
-from baselines.training.pictures import Pictures, encoded_once, load_pictures
-from baselines.training.schedule import Schedule
+from baselines.pretrained import SAMPLING_FILE
+from baselines.processes import in_the_first
+from baselines.training.dry_run import estimate, measured_batch, report
+from baselines.training.latents import Encoded, encode_all
+from baselines.training.objective import Denoiser, DenoisingLoss, Objective
+from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.perceptual import FeatureNetwork, load_perceptual
+from baselines.training.pictures import PictureFiles, open_pictures
+from baselines.training.schedule import SharedSchedule
 from baselines.training.trainer import train
-from submission.errors import run
+from submission import Competition, atomic
+from submission.errors import UsageError, run
 from submission.hashes import file_sha256
+from submission.paths import data_home
+from submission.progress import duration
 
-POOLED_DROPOUT = 0.5  # of its own, that colours be read from the tokens; what it brings was not measured apart
-SNR_GAMMA = 5.0
-LEAST_WEIGHT = 0.3  # without it the noisy times, in which what the caption names is settled, would hardly count
-PREVIEW_PROMPTS = 16
-LATENT_SIZE = 16  # of 64-pixel pictures
+PREVIEW_PROMPTS, PREVIEW_STEPS, PREVIEW_GUIDANCE = 16, 18, 2.0
+UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetOptions(RunOptions):
-    """The UNet's training."""
+class UNetOptions(RunOptions, ReadingOptions, Objective):
+    """The bestiary's recipe, 3.9 million parameters.
+
+    No time weighs less than 0.3: the noisy ones, in which what the caption names is settled, would hardly count. The
+    pooled state is dropped for its own sake, that colours be read from the tokens; what it brings was not measured.
+    """
 
     out: Path = Path("runs/unet")
-    images: int = 180_000
-    autoencoder: Path = option(Path("runs/autoencoder/model"), "diffusers folder")
-    text_encoder: Path = option(Path("runs/text_encoder/model"), "folder with text_encoder/ and tokenizer/")
-    accumulation: int = option(1, "batches added up for one step of the optimizer")
+    competition: str = option("bestiary", "whose pictures: their size, and where they lie")
+    model: Path | None = option(None, "the folder that draws, for --weights (default: OUT/model)")
+    autoencoder: str = option("runs/autoencoder/model", "the frozen one: a diffusers folder or a hub id")
+    text_encoder: str = option("runs/text_encoder/model", "the frozen one with its tokenizer: a folder or a hub id")
     init: Path | None = option(None, "a UNet's safetensors to start from (default: at random)")
+    dry_run: bool = option(False, "say what it would take, from three measured steps, and train nothing")
+    unet: str = option("bestiary", "the network", choices=tuple(unets.UNETS))
+    image_size: int | None = None  # the one that it is made for; None: any
+    perceptual: str = option("embedded", "the network of LPIPS and of alignment", choices=("lpips", "embedded"))
+    perceptual_backbone: Path | None = option(None, "torchvision's VGG-16 file (default: torch's own copy)")
+    steps: int = 20  # with these two and 32 images at once the folder draws
+    guidance_scale: float = 2.5
+    # The objective.
+    min_snr_gamma: float | None = 5.0
+    least_weight: float = 0.3
+    pooled_dropout: float = 0.5
+    flips: bool = False
+    # The schedule.
+    images: int = 180_000
+    epochs: int = option(0, "visits of each picture, where --images does not say how many")
+    accumulation: int = option(1, "batches added up for one step of the optimizer")
+    weight_decay: float = option(1e-2, "of AdamW and Muon")
+    warmup: float = option(0.03, "fraction of the training in which the rate rises from 0")
+    final_rate: float = option(0.02, "fraction of the peak at which the rate's cosine ends; 1: it stays")
+    clip_norm: float = option(1.0, "gradients' norm at most")
+    ema_decay: float = option(0.999, "of the average of the weights; 0: no average")
+    ema_from: float = option(0.0, "fraction of the training from which weights are averaged")
+    optimizer: str = option("adamw", "what moves the weights", choices=("adamw", "muon"))
+    seed: int = option(0, "of all random numbers")
+    keep_at: tuple[float, ...] = (0.1,)
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(**{each.name: getattr(self, each.name) for each in fields(Objective)})
+
+    def schedule(self, pictures: int) -> SharedSchedule:
+        """Previews and checkpoints come once an epoch. Raises UsageError for one without a step."""
+        asked = {each.name: getattr(self, each.name) for each in fields(SharedSchedule) if hasattr(self, each.name)}
+        if self.epochs and self.images in (0, UNetOptions.images):  # nobody asked for another number of images
+            asked["images"] = self.epochs * pictures
+        for counted in ("images", "batch_size", "accumulation"):
+            if asked[counted] < 1:
+                raise UsageError(f"{flag(counted)} must be at least 1")
+        return SharedSchedule(**asked, save_images=pictures, preview_images=pictures)
+
+    def open_pictures(self) -> PictureFiles:
+        """The pictures, every one of which is checked.
+
+        Raises:
+            UsageError: they have another size than the recipe is made for.
+            CompetitionError, MissingPart: as `baselines.training.pictures.open_pictures`.
+        """
+        size = Competition.load(self.competition).image_size
+        pictures = open_pictures(self.folder, size, caption=self.caption, skip_bad=self.skip_bad)
+        if self.image_size not in (None, pictures.images.size):
+            raise UsageError(
+                f"this recipe is for pictures of {self.image_size} pixels, these have {pictures.images.size}:"
+                " try --preset maplestory"
+            )
+        return pictures
+
+    @property
+    def folder(self) -> Path:
+        """The training set: the competition's own where no other is named."""
+        unnamed = self.data == data_home() / "bestiary"
+        return Competition.load(self.competition).data if unnamed else self.data
 
 
-def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionModel:
-    """3.9 million parameters; attention to the caption's tokens at half size, and to its pooled state everywhere."""
-    return UNet2DConditionModel(
-        sample_size=size,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(72, 120),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=text_width,
-        attention_head_dim=4,  # diffusers reads this as the number of heads here
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=text_width,
-    )
+def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Path:
+    """Trains and returns the path of the averaged weights; the folder of the model draws from the first epoch on.
 
-
-def withhold(
-    states: Tensor, pooled: Tensor, empty: tuple[Tensor, Tensor], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Token states (B, T, D) and pooled states (B, D) with those of no caption, (1, T, D) and (1, D), in some places.
-
-    Both in one place of ten, the pooled state alone in half of the others.
+    Args:
+        pictures: those of the options, where they were opened before.
     """
-    fractions = CAPTION_DROPOUT, POOLED_DROPOUT
-    no_caption, no_pooled = (to_device(drop_mask(len(states), f, generator), states.device) for f in fractions)
-    states = torch.where(no_caption[:, None, None], empty[0], states)
-    return states, torch.where((no_caption | no_pooled)[:, None], empty[1], pooled)
-
-
-def velocity_loss(prediction: Tensor, x0: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """Batch mean of max(min(SNR, 5) / (SNR + 1), 0.3) |v - prediction|^2; alphas_cumprod (B,), others (B, C, H, W)."""
-    a = alphas_cumprod.view(-1, 1, 1, 1)
-    v = a.sqrt() * noise - (1 - a).sqrt() * x0
-    snr = alphas_cumprod / (1 - alphas_cumprod)
-    weight = (snr.clamp(max=SNR_GAMMA) / (snr + 1)).clamp(min=LEAST_WEIGHT)
-    return (weight * (prediction - v).square().mean(dim=(1, 2, 3))).mean() / weight.mean().detach()
-
-
-@dataclass(frozen=True)
-class VelocityLoss:
-    """Of the UNet, on latents and captions that frozen networks have encoded.
-
-    Attributes:
-        latents, hidden, pooled: of each picture, scaled; of each caption, (L, D) and (D,).
-        empty: hidden and pooled states of no caption, on the device.
-        alphas_cumprod: (T,) of the schedule, on the CPU.
-    """
-
-    pictures: Pictures
-    latents: Examples
-    hidden: Examples
-    pooled: Examples
-    empty: tuple[Tensor, Tensor]
-    alphas_cumprod: Tensor
-    accelerator: Accelerator
-
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        device = self.accelerator.device
-        x0 = self.latents[indices].float()
-        picked = self.pictures.pick_captions(indices, generator)
-        states, pooled = withhold(self.hidden[picked].float(), self.pooled[picked].float(), self.empty, generator)
-        t = stratified_timesteps(len(indices), len(self.alphas_cumprod), generator)
-        noise = to_device(torch.randn(x0.shape, generator=generator), device)
-        a = to_device(self.alphas_cumprod[t], device)
-        x = q_sample(x0, noise, a)
-        with self.accelerator.autocast():
-            prediction = model(x, to_device(t, device), states, class_labels=pooled).sample
-        return velocity_loss(prediction.float(), x0, noise, a), {}
-
-
-def train_unet(options: UNetOptions) -> Path:
-    """Trains the UNet and returns the path of its averaged weights; those at a tenth of the training are beside it."""
+    pictures = pictures or options.open_pictures()
     accelerator = options.accelerator()
-    device = accelerator.device
-    pictures = load_pictures(options.data)
-    autoencoder = load_network(AutoencoderKL, options.autoencoder).to(device).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(options.text_encoder / "tokenizer")
-    text_model = load_network(CLIPTextModel, options.text_encoder / "text_encoder").to(device).float().eval()
-
-    def encode_all() -> dict[str, Tensor]:
-        hidden, pooled = encode(text_model, tokenizer, pictures.distinct_captions, progress=True)
-        latents = posterior_means(autoencoder, pictures.images, accelerator.autocast)
-        return {"latents": latents, "hidden": hidden.half().cpu(), "pooled": pooled.half().cpu()}
-
-    encoded = encoded_once(options.out / "encoded.safetensors", encode_all, accelerator)
-    latents = encoded["latents"] * autoencoder.config.scaling_factor
-    empty = encode(text_model, tokenizer, [""])
-    loss = VelocityLoss(
-        pictures,
-        Examples(latents, device),
-        Examples(encoded["hidden"], device),
-        Examples(encoded["pooled"], device),
-        empty,
-        DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
-        accelerator,
-    )
+    frozen = load_frozen(options.autoencoder, options.text_encoder, accelerator.device)
+    frozen.check_size(pictures.images.size)
+    perceptual = None
+    if options.needs_features():
+        perceptual = load_perceptual(options.perceptual, accelerator.device, options.perceptual_backbone)
+    if options.dry_run:
+        dry_run(options, pictures, frozen, perceptual, accelerator)
+        return options.out / "weights.safetensors"
+    folder, schedule = options.model or options.out / "model", options.schedule(len(pictures.images))
+    data = encoded_once(pictures, frozen, accelerator).near(accelerator.device)
+    model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
-    shown_text = encode(text_model, tokenizer, shown)
+    text = encode(frozen.text_encoder, frozen.tokenizer, shown)
 
-    def preview(model: nn.Module, path: Path) -> None:
-        noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
+    def preview(trained: Denoiser, path: Path) -> None:
+        noise = torch.randn(len(shown), *data.latents.shape[3:], generator=torch.Generator().manual_seed(0))
+        start, process = noise.to(accelerator.device), solver(prediction=options.prediction)
         with accelerator.autocast():
-            z = sample(model, solver(), noise, shown_text, empty, steps=18, guidance_scale=2.0)
-            x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
+            z = sample(
+                trained.unet, process, start, text, data.empty, steps=PREVIEW_STEPS, guidance_scale=PREVIEW_GUIDANCE
+            )
+            x = frozen.autoencoder.decode(z / frozen.autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        options.accumulation,
-        options.learning_rate,
-        ema_decay=0.999,
-        preview_images=20_000,
-        keep_at=(0.1,),
-    )
-    torch.manual_seed(schedule.seed)
-    model = build(latents.shape[1], latents.shape[2], encoded["pooled"].shape[1])
-    if options.init:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
+    begun = False
+
+    def checkpoint(trained: Denoiser) -> None:
+        nonlocal begun
+        write_model(folder, options, frozen, trained.unet.state_dict(), None if begun else trained.unet)
+        begun = True
+
     # What the pictures and captions were encoded with: a run must not be resumed with another.
-    parts = (
-        options.autoencoder / "diffusion_pytorch_model.safetensors",
-        options.text_encoder / "text_encoder" / "model.safetensors",
-    )
     kept: dict[str, object] = {
+        "unet": options.unet,
+        "objective": asdict(options.objective),
+        "perceptual": options.perceptual if options.needs_features() else None,
+        "pictures": pictures.sha256,
         "captions": len(pictures.distinct_captions),
-        "encoders": [file_sha256(part) for part in parts],
+        "encoders": frozen.keys,
+        "init": file_sha256(options.init) if options.init else None,
     }
-    if options.init:
-        kept["init"] = file_sha256(options.init)
     weights = train(
         model,
         loss,
-        len(latents),
+        len(pictures.images),
         schedule,
         options.out,
         accelerator=accelerator,
         preview=preview,
+        checkpoint=checkpoint,
         options=kept,
         compiled=options.compile,
     )
-    accelerator.print(weights)
+
+    def finish() -> None:
+        write_model(folder, options, frozen, unet_of(weights), None if begun else model.unet)
+        # The same model at fractions of its training.
+        for fraction in options.keep_at:
+            early = folder.with_name(f"{folder.name}-at-{fraction:g}")
+            kept_then = weights.with_name(f"weights-{fraction:g}.safetensors")
+            write_model(early, options, frozen, unet_of(kept_then), model.unet)
+
+    in_the_first(accelerator, finish)
     return weights
+
+
+def encoded_once(pictures: PictureFiles, frozen: Frozen, accelerator: Accelerator) -> Encoded:
+    """The training set through the frozen parts: by the first process, then from the cache by all."""
+    keys = (pictures.sha256, *frozen.keys)
+    if accelerator.is_main_process:
+        encode_all(pictures, frozen.autoencoder, frozen.text, keys)
+    accelerator.wait_for_everyone()
+    return encode_all(pictures, frozen.autoencoder, frozen.text, keys)
+
+
+def build_all(
+    options: UNetOptions,
+    pictures: PictureFiles,
+    frozen: Frozen,
+    perceptual: FeatureNetwork | None,
+    data: Encoded,
+    accelerator: Accelerator,
+) -> tuple[Denoiser, DenoisingLoss]:
+    """The network and its loss."""
+    torch.manual_seed(options.seed)
+    _, _, _, channels, size, _ = data.latents.shape
+    unet = unets.build(options.unet, channels, size, data.pooled.shape[1])
+    if options.init:
+        unet.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
+    model = Denoiser(unet, perceptual.widths[-1] if perceptual and options.alignment_weight else None)
+    loss = DenoisingLoss(
+        options.objective,
+        data,
+        DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
+        device=accelerator.device,
+        autocast=accelerator.autocast,
+        autoencoder=frozen.autoencoder,
+        perceptual=perceptual,
+        pictures=pictures.images,
+        process=(accelerator.process_index, accelerator.num_processes),
+    )
+    return model, loss
+
+
+def write_model(
+    folder: Path, options: UNetOptions, frozen: Frozen, state: dict[str, Tensor], unet: UNet2DConditionModel | None
+) -> None:
+    """The folder that draws, in half precision; where `unet` is None only its weights `state` are new there."""
+    halves = {name: tensor.half().cpu().contiguous() for name, tensor in state.items()}
+    if unet is None:
+        atomic.write_bytes(folder / "unet" / UNET_FILE, save(halves, {"format": "pt"}))
+        return
+    fresh = folder.with_name(f".{folder.name}.fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    frozen.save(fresh)
+    unet.save_config(fresh / "unet")
+    (fresh / "unet" / UNET_FILE).write_bytes(save(halves, {"format": "pt"}))
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in sorted(fresh.iterdir()):
+        atomic.replace_folder(part, folder / part.name)
+    fresh.rmdir()
+    sampling = {"steps": options.steps, "guidance_scale": options.guidance_scale, "batch_size": 32}
+    atomic.write_json(folder / SAMPLING_FILE, sampling | {"prediction": options.prediction})
+
+
+def unet_of(weights: Path) -> dict[str, Tensor]:
+    """The UNet's part of a `Denoiser`'s weights."""
+    return {
+        name.removeprefix("unet."): tensor for name, tensor in load_file(weights).items() if name.startswith("unet.")
+    }
+
+
+def dry_run(
+    options: UNetOptions,
+    pictures: PictureFiles,
+    frozen: Frozen,
+    perceptual: FeatureNetwork | None,
+    accelerator: Accelerator,
+) -> None:
+    """Prints what the training would take, from its first pictures."""
+    schedule, count = options.schedule(len(pictures.images)), len(pictures.images)
+    few = pictures.first(measured_batch(schedule, accelerator.device))
+    with TemporaryDirectory(prefix="drawoff-dry-run-") as folder:
+        begun = time.perf_counter()
+        data = encode_all(few, frozen.autoencoder, frozen.text, (few.sha256, *frozen.keys), Path(folder))
+        encoding = (time.perf_counter() - begun) / len(few.images) * count
+        model, loss = build_all(options, few, frozen, perceptual, data, accelerator)
+        begins = [at for name, at in asdict(options.objective).items() if name.endswith("_from") and at is not None]
+        found = estimate(model, loss, len(few.images), begins, schedule, accelerator)
+    captions = len(pictures.distinct_captions)
+    cache = count * data.latents[0].nbytes + captions * (data.hidden[0].nbytes + data.pooled[0].nbytes)
+    accelerator.print(
+        f"pictures    {count:,} of {pictures.images.size} pixels, {captions:,} captions\n"
+        f"images      {schedule.images:,}, {schedule.images / count:.1f} of each\n"
+        f"{report(found, schedule, accelerator)}\n"
+        f"before      about {duration(encoding)} once to encode, into {cache / 2**30:.2f} GB of cache"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

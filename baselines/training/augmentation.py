@@ -11,11 +11,15 @@ ANGLE, ZOOM, MOVE = 0.26, 0.15, 0.1  # radians, fraction of the size, fraction o
 LIGHT, CONTRAST = 0.15, 0.2  # of values in -1 … 1, fraction; colours keep their hue, which captions name
 
 
-def augmented(images: UInt8[Tensor, "b 3 h w"], generator: torch.Generator) -> Float32[Tensor, "b 3 h w"]:
-    """Pictures in -1 … 1, each changed by chance; `generator` is on the CPU, the pictures may be anywhere."""
+def draw_changes(count: int, generator: torch.Generator) -> Float32[Tensor, "6 count"]:
+    """Of each picture its angle, zoom, way to the right and down, light and contrast; `generator` is on the CPU."""
     sizes = torch.tensor([ANGLE, ZOOM, MOVE, MOVE, LIGHT, CONTRAST])[:, None]
-    drawn = (torch.rand(6, len(images), generator=generator) * 2 - 1) * sizes
-    angle, zoom, dx, dy, light, contrast = drawn.to(images.device)
+    return (torch.rand(6, count, generator=generator) * 2 - 1) * sizes
+
+
+def augmented(images: UInt8[Tensor, "b 3 h w"], changes: Float32[Tensor, "6 b"]) -> Float32[Tensor, "b 3 h w"]:
+    """Pictures in -1 … 1, each changed; they may be on any device."""
+    angle, zoom, dx, dy, light, contrast = changes.to(images.device)
     cosine, sine = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
     affine = torch.stack([cosine, -sine, dx, sine, cosine, dy], dim=1).view(-1, 2, 3)
     x = images.float() / 127.5 - 1

@@ -58,10 +58,10 @@ def min_snr_weight(prediction: Prediction, alphas_cumprod: Float[Tensor, " b"], 
 def denoising_loss(
     output: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], weight: Float[Tensor, " b"] | None = None
 ) -> Float[Tensor, ""]:
-    """Squared error, each example by its weight; divided by their mean, so that weights do not change the rate."""
+    """Squared error, each example by its weight; the weights' mean should be 1, so that they do not change the rate."""
     if weight is None:
         return functional.mse_loss(output, target)
-    return (weight * (output - target).square().mean(dim=(1, 2, 3))).mean() / weight.mean()
+    return (weight * (output - target).square().mean(dim=(1, 2, 3))).mean()
 
 
 def posterior_kl(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
-from baselines.training.pictures import Pictures
+from baselines.training.batches import RESIDENT_FRACTION
+from baselines.training.pictures import PictureFiles, Pictures
 from submission import atomic
 from submission.paths import cache_home
 from submission.progress import track
@@ -54,14 +54,17 @@ class Encoded:
         tables = {name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")}
         return replace(self, **tables, empty=(self.empty[0].to(device), self.empty[1].to(device)))
 
-    def pick(
-        self, indices: Int64[Tensor, " b"], generator: torch.Generator, *, at_random: bool = True
-    ) -> Int64[Tensor, " b"]:
-        """A caption of each of these pictures, by its number: one at random, or its first."""
-        if not at_random:
-            return torch.tensor([self.captions[index][0] for index in indices.tolist()])
-        rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        return torch.tensor([rng.choice(self.captions[index]) for index in indices.tolist()])
+    def near(self, device: torch.device) -> Encoded:
+        """On a GPU where it fits into a part of its free memory; else where it is."""
+        size = self.latents.nbytes + self.hidden.nbytes + self.pooled.nbytes
+        fits = device.type == "cuda" and size < RESIDENT_FRACTION * torch.cuda.mem_get_info(device)[0]
+        return self.to(device) if fits else self
+
+    def pick(self, indices: Int64[Tensor, " b"], at: Float32[Tensor, " b"] | None) -> Int64[Tensor, " b"]:
+        """A caption of each of these pictures, by its number: the one at a place in [0, 1) among them, or the first."""
+        captions = [self.captions[index] for index in indices.tolist()]
+        places = [0.0] * len(captions) if at is None else at.tolist()
+        return torch.tensor([some[int(place * len(some))] for some, place in zip(captions, places, strict=True)])
 
 
 @torch.no_grad()
@@ -86,36 +89,37 @@ def posterior_means(autoencoder: AutoencoderKL, images: UInt8[Tensor, "n 3 h w"]
 
 
 def encode_all(
-    pictures: Pictures,
+    pictures: Pictures | PictureFiles,
     autoencoder: AutoencoderKL,
     text: tuple[CLIPTokenizer, CLIPTextModel],
     keys: tuple[str, str, str],
+    home: Path | None = None,
 ) -> Encoded:
-    """A training set through frozen networks, on their devices; what is in the cache is not computed.
+    """A training set through frozen networks, on their devices; what is kept in `home` (the cache) is not computed.
 
     Args:
         keys: what the pictures are, what the autoencoder is, what the text encoder is; hashes of their contents.
     """
     tokenizer, text_encoder = text
     device = next(autoencoder.parameters()).device
-    captions = pictures.distinct_captions
+    captions, count = pictures.distinct_captions, len(pictures.images)
 
     def latents() -> Iterator[np.ndarray]:
-        for batch in track(pictures.images.split(BATCH), "encoding pictures (batches)"):
-            plain = batch.to(device).float() / 127.5 - 1
-            both = [torch.stack(posterior(autoencoder, x), dim=1) for x in (plain, plain.flip(3))]
-            yield torch.stack(both, dim=1).half().cpu().numpy()
+        for batch in track(torch.arange(count).split(BATCH), "encoding pictures (batches)"):
+            yield encode_batch(autoencoder, pictures.images[batch].to(device)).half().cpu().numpy()
 
     def states(which: int) -> Iterator[np.ndarray]:
         starts = range(0, len(captions), BATCH)
         for start in track(starts, f"encoding captions ({OUTPUTS[which]}, batches)"):
             yield encode(text_encoder, tokenizer, captions[start : start + BATCH])[which].half().cpu().numpy()
 
+    home = home or cache_home() / FOLDER
     hidden, pooled = (
-        memory_mapped(name, [keys[2], *captions], len(captions), partial(states, k)) for k, name in enumerate(OUTPUTS)
+        memory_mapped(home, name, [keys[2], *captions], len(captions), partial(states, k))
+        for k, name in enumerate(OUTPUTS)
     )
     return Encoded(
-        memory_mapped("latents", keys[:2], len(pictures.images), latents),
+        memory_mapped(home, "latents", keys[:2], count, latents),
         hidden,
         pooled,
         encode(text_encoder, tokenizer, [""]),
@@ -123,13 +127,21 @@ def encode_all(
     )
 
 
-def memory_mapped(name: str, decides: Sequence[object], count: int, rows: Callable[[], Iterator[np.ndarray]]) -> Tensor:
-    """The float16 table of `count` rows that `rows` gives in parts, kept in the cache under what `decides` it.
+def encode_batch(autoencoder: AutoencoderKL, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 2 2 c i j"]:
+    """Of each picture as it is and mirrored, mean and standard deviation of its latents, scaled."""
+    plain = images.float() / 127.5 - 1
+    return torch.stack([torch.stack(posterior(autoencoder, x), dim=1) for x in (plain, plain.flip(3))], dim=1)
+
+
+def memory_mapped(
+    home: Path, name: str, decides: Sequence[object], count: int, rows: Callable[[], Iterator[np.ndarray]]
+) -> Tensor:
+    """The float16 table of `count` rows that `rows` gives in parts, kept in `home` under what `decides` it.
 
     A file is whole or not there; one that is no such table (another program's, or damaged) is made again.
     """
     key = hashlib.sha256(json.dumps([VERSION, name, *decides]).encode()).hexdigest()[:32]
-    path = cache_home() / FOLDER / f"{name}-{key}.npy"
+    path = home / f"{name}-{key}.npy"
     table = _read(path, count)
     if table is None:
         path.parent.mkdir(parents=True, exist_ok=True)

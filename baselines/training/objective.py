@@ -15,7 +15,8 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.training.augmentation import augmented
+from baselines.training.augmentation import augmented, draw_changes
+from baselines.training.batches import to_device
 from baselines.training.denoising import (
     Prediction,
     denoising_loss,
@@ -28,27 +29,32 @@ from baselines.training.denoising import (
 )
 from baselines.training.latents import Autocast, Encoded, posterior
 from baselines.training.losses import drop_mask, stratified_timesteps
+from baselines.training.options import option
 from baselines.training.perceptual import FeatureNetwork, perceptual_distance
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The elements of the recipe. Fractions named `_from` are of the training: 0 from its start, None never."""
+    """The elements of the recipe. Fractions named `_from` are of the training: 0 from its start, none never."""
 
-    prediction: Prediction = "v_prediction"  # what the network predicts
-    min_snr_gamma: float | None = None  # weights of the times; None: all alike
-    least_weight: float = 0.0  # of a time, where they are weighted
-    caption_dropout: float = 0.1  # fraction of the examples without a caption, for classifier-free guidance
-    pooled_dropout: float = 0.0  # of the others, fraction without the pooled state
-    random_caption: bool = True  # at each visit one of the captions; else always the first
-    flips: bool = True  # half of the pictures mirrored
-    augment_from: float | None = None  # strong augmentation
-    perceptual_from: float | None = None  # LPIPS of the decoded estimate of x_0
-    perceptual_weight: float = 0.1
-    perceptual_fraction: float = 0.25  # of a batch: its least noised examples, whose estimate is a picture
-    kl_from: float | None = None  # the estimate of x_0 against the autoencoder's posterior
-    kl_weight: float = 0.01
-    alignment_weight: float = 0.0  # representation alignment of the network's middle
+    prediction: Prediction = option("v_prediction", "what the network predicts")
+    min_snr_gamma: float | None = option(None, "min-SNR weights of the times; none: all alike")
+    least_weight: float = option(0.0, "of a time, where they are weighted")
+    caption_dropout: float = option(0.1, "fraction of examples without caption, for classifier-free guidance")
+    pooled_dropout: float = option(0.0, "of the others, fraction without the pooled state")
+    random_caption: bool = option(True, "at each visit one of the captions; else always the first")
+    flips: bool = option(True, "half of the pictures mirrored")
+    augment_from: float | None = option(None, "strong augmentation")
+    perceptual_from: float | None = option(None, "LPIPS of the decoded estimate of x_0")
+    perceptual_weight: float = option(0.1, "of LPIPS")
+    perceptual_fraction: float = option(0.25, "of a batch for LPIPS: the least noised, whose estimate is a picture")
+    kl_from: float | None = option(None, "divergence of the estimate of x_0 from the autoencoder's posterior")
+    kl_weight: float = option(0.01, "of the divergence")
+    alignment_weight: float = option(0.0, "of the alignment of the network's middle with perceptual features")
+
+    def needs_features(self) -> bool:
+        """Whether a perceptual network is needed."""
+        return self.perceptual_from is not None or self.alignment_weight > 0
 
     def needs_pictures(self) -> bool:
         """Whether latents and captions alone are not enough."""
@@ -106,15 +112,15 @@ def perceptual_loss(
     network: FeatureNetwork,
     estimate: Float32[Tensor, "b c h w"],
     x0: Float32[Tensor, "b c h w"],
-) -> Float32[Tensor, ""]:
-    """Mean distance of what is decoded from an estimate of x_0 and from x_0 itself, latents as they are scaled.
+) -> Float32[Tensor, " b"]:
+    """Distance of what is decoded from an estimate of x_0 and from x_0 itself, latents as they are scaled.
 
     What the autoencoder loses is in both, so that the loss is 0 where the estimate is right.
     """
     factor = autoencoder.config.scaling_factor
     with torch.no_grad():
         target = autoencoder.decode(x0 / factor).sample
-    return perceptual_distance(network, autoencoder.decode(estimate / factor).sample, target).mean()
+    return perceptual_distance(network, autoencoder.decode(estimate / factor).sample, target)
 
 
 class DenoisingLoss:
@@ -126,6 +132,8 @@ class DenoisingLoss:
         autoencoder: frozen, in evaluation mode; needed for LPIPS and augmentation.
         perceptual: frozen; needed for LPIPS and alignment.
         pictures: needed where the objective says so.
+        process: this one's number, and how many there are. Each draws the whole batch's random numbers (from the same
+            generator: `SharedSchedule`) and takes its own, so that their mean gradient is that of one process.
     """
 
     def __init__(
@@ -139,8 +147,10 @@ class DenoisingLoss:
         autoencoder: AutoencoderKL | None = None,
         perceptual: FeatureNetwork | None = None,
         pictures: Pictures | None = None,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         self.objective = objective
+        self._process = process
         self.data, self._device, self._autocast = data, device, autocast
         self._alphas_cumprod = alphas_cumprod.to(device)
         self._empty = tuple(table.to(device) for table in data.empty)
@@ -149,13 +159,15 @@ class DenoisingLoss:
 
     def __call__(
         self, model: nn.Module, indices: Int64[Tensor, " b"], generator: torch.Generator, done: float
-    ) -> tuple[Float32[Tensor, ""], dict[str, float]]:
+    ) -> tuple[Float32[Tensor, ""], dict[str, Tensor]]:
         """The loss of these examples at the fraction `done` of the training, and each of its terms unweighted."""
         asked = self.objective
-        flip = (torch.rand(len(indices), generator=generator) < 0.5) & asked.flips
+        first, count = self._process
+        own, total = slice(first, None, count), len(indices) * count
+        flip = (torch.rand(total, generator=generator) < 0.5)[own] & asked.flips
         images = None
         if _begun(asked.augment_from, done):
-            images = augmented(self._pixels(indices, flip), generator)
+            images = augmented(self._pixels(indices, flip), draw_changes(total, generator)[:, own])
             with torch.no_grad(), self._autocast():
                 x0, std = posterior(self._autoencoder, images)
         else:
@@ -163,26 +175,34 @@ class DenoisingLoss:
             mean_and_std = self.data.latents[indices.to(where), flip.long().to(where)].to(self._device).float()
             x0, std = mean_and_std.unbind(1)
         hidden, pooled = self._text(indices, generator)
-        t = stratified_timesteps(len(indices), len(self._alphas_cumprod), generator).to(self._device)
-        noise = torch.randn(x0.shape, generator=generator).to(self._device)
-        a = self._alphas_cumprod[t]
+        times = to_device(stratified_timesteps(total, len(self._alphas_cumprod), generator), self._device)
+        noise = to_device(torch.randn(total, *x0.shape[1:], generator=generator)[own], self._device)
+        every_a = self._alphas_cumprod[times]  # of the whole batch
+        t, a = times[own], every_a[own]
         x_t = q_sample(x0, noise, a)
         with self._autocast():
             output, middle = model(x_t, t, hidden, pooled)
         output = output.float()
         weight = None
         if asked.min_snr_gamma is not None:
-            weight = min_snr_weight(asked.prediction, a, asked.min_snr_gamma).clamp(min=asked.least_weight)
+            weights = min_snr_weight(asked.prediction, every_a, asked.min_snr_gamma).clamp(min=asked.least_weight)
+            weight = weights[own] / weights.mean()
         loss = mse = denoising_loss(output, target_of(asked.prediction, x0, noise, a), weight)
         terms = {"mse": mse}
         estimate = x0_of(asked.prediction, output, x_t, a)
         if _begun(asked.perceptual_from, done):
-            picked = least_noised(a, asked.perceptual_fraction)
-            with self._autocast():
-                terms["perceptual"] = perceptual_loss(self._autoencoder, self._perceptual, estimate[picked], x0[picked])
+            every_picked = least_noised(every_a, asked.perceptual_fraction)
+            picked = every_picked[every_picked % count == first] // count
+            distance = torch.zeros((), device=self._device)  # where none of them is this process's
+            if len(picked):
+                with self._autocast():
+                    distance = perceptual_loss(self._autoencoder, self._perceptual, estimate[picked], x0[picked]).sum()
+            terms["perceptual"] = distance * (count / len(every_picked))
             loss = loss + asked.perceptual_weight * terms["perceptual"]
         if _begun(asked.kl_from, done):
-            terms["kl"] = posterior_kl(estimate, x0, std)
+            # An estimate by the noise errs with 1/√ᾱ: unscaled, the noisiest times would drown all others.
+            scale = a.sqrt().view(-1, 1, 1, 1) if asked.prediction == "epsilon" else 1.0
+            terms["kl"] = posterior_kl(scale * estimate, scale * x0, std)
             loss = loss + asked.kl_weight * terms["kl"]
         if asked.alignment_weight:
             if images is None:
@@ -191,19 +211,23 @@ class DenoisingLoss:
                 features = self._perceptual.features(images)[-1]
             terms["alignment"] = alignment_loss(middle, features)
             loss = loss + asked.alignment_weight * terms["alignment"]
-        return loss, {name: float(term.detach()) for name, term in terms.items()}
+        return loss, {name: term.detach() for name, term in terms.items()}
 
     def _pixels(self, indices: Tensor, flip: Tensor) -> Tensor:
         images = self.pictures[indices].to(self._device)
         return torch.where(flip.to(self._device)[:, None, None, None], images.flip(3), images)
 
     def _text(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What the network is told of each caption; nothing of some, by the objective's fractions."""
+        """The text states of a caption of each picture; those of no caption for some, by the objective's fractions."""
         asked, where = self.objective, self.data.hidden.device
-        picked = self.data.pick(indices, generator, at_random=asked.random_caption).to(where)
+        first, count = self._process
+        chosen = torch.rand(len(indices) * count, generator=generator)[first::count]
+        picked = self.data.pick(indices, chosen if asked.random_caption else None).to(where)
         hidden, pooled = (table[picked].to(self._device).float() for table in (self.data.hidden, self.data.pooled))
         fractions = asked.caption_dropout, asked.pooled_dropout
-        no_caption, no_pooled = (drop_mask(len(indices), f, generator).to(self._device) for f in fractions)
+        no_caption, no_pooled = (
+            drop_mask(len(indices) * count, f, generator)[first::count].to(self._device) for f in fractions
+        )
         hidden = torch.where(no_caption[:, None, None], self._empty[0], hidden)
         return hidden, torch.where((no_caption | no_pooled)[:, None], self._empty[1], pooled)
 

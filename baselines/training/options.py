@@ -4,10 +4,11 @@ trainings call it."""
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from baselines.hardware import DEVICES, PRECISIONS, decide, print_cost
 from baselines.options import add_hardware, flag
@@ -15,6 +16,8 @@ from submission import commands, paths
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from baselines.training.pictures import Pictures
 
 
 S = TypeVar("S", bound="TrainingOptions")
@@ -48,8 +51,23 @@ class TrainingOptions:
 
     def for_stage(self, stage: S, **changes: Any) -> S:
         """A stage's options with the data and the hardware of these, and `changes`."""
-        common = {name: getattr(self, name) for name in ("data", "device", "precision", "compile")}
+        names = ("data", "device", "precision", "compile", "caption", "skip_bad")
+        common = {name: getattr(self, name) for name in names if hasattr(self, name) and hasattr(stage, name)}
         return replace(stage, **{**common, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(TrainingOptions):
+    """Of a training on any data."""
+
+    caption: str | None = option(None, "made of a CSV's columns, such as 'a {animal} and a {object}'")
+    skip_bad: bool = option(False, "leave out what is wrong in the training set, and say how much")
+
+    def pictures(self) -> Pictures:
+        """The training set, decoded. Raises MissingPart, CompetitionError as `load_pictures`."""
+        from baselines.training.pictures import load_pictures
+
+        return load_pictures(self.data, caption=self.caption, skip_bad=self.skip_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +118,32 @@ def parsed(
         value = getattr(table[default], one.name)
         shown = "" if value is None or value is False else f" (default: {value})".replace("%", "%%")
         more: dict[str, Any] = {"help": found.metadata["help"] + shown, "default": argparse.SUPPRESS}
-        if hints[one.name] is bool:
-            more["action"] = "store_true"
+        hint = hints[one.name]
+        if hint is bool:
+            always = not any(getattr(row, one.name) for row in table.values())
+            more["action"] = "store_true" if always else argparse.BooleanOptionalAction
+        elif get_origin(hint) is Literal:
+            more["choices"] = get_args(hint)
         else:
-            types = [each for each in get_args(hints[one.name]) if each is not type(None)]
-            more |= {"type": types[0] if types else hints[one.name], "choices": found.metadata["choices"]}
+            types = [each for each in get_args(hint) if each is not type(None)]
+            kind_of = types[0] if types else hint
+            read = (_number_or_none if types else _number) if kind_of is float else kind_of
+            more |= {"type": read, "choices": found.metadata["choices"]}
         parser.add_argument(flag(one.name), **more)
     said = vars(parser.parse_args(argv))
     chosen = table[said.pop("preset", default)]
     return replace(chosen, **said)
+
+
+def _number(text: str) -> float:
+    if not 0 <= (number := float(text)) < math.inf:
+        raise ValueError
+    return number
+
+
+def _number_or_none(text: str) -> float | None:
+    """A number, or the word "none"."""
+    return None if text == "none" else _number(text)
 
 
 def _described(kind: type[TrainingOptions], name: str) -> Field[Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from jaxtyping import Int64
@@ -19,18 +20,19 @@ class Schedule:
     batch_size: int = 32  # images a step and process
     accumulation: int = 1  # steps whose gradients are added up before the optimizer moves
     learning_rate: float = 1e-3  # at its peak
-    weight_decay: float = 1e-2
+    weight_decay: float = 1e-2  # of AdamW and Muon
     betas: tuple[float, float] = (0.9, 0.999)  # of AdamW, as is the next one
     epsilon: float = 1e-8
     decay_vectors: bool = True  # False: no weight decay for biases, norms and other parameters of one dimension
     warmup: float = 0.03  # fraction of the training in which the rate rises from 0
-    final_rate: float = 0.02  # fraction of the peak at which the cosine ends
+    final_rate: float = 0.02  # fraction of the peak at which the cosine ends; 1: the rate stays
     clip_norm: float = 1.0  # gradients' norm at most
-    ema_decay: float = 0.999  # per step n of the optimizer; at first (1 + n) / (10 + n); 0: no average
-    ema_from: float = 0.0  # fraction of the training from which weights are averaged; the average follows them before
-    optimizer: str = "adamw"  # or "muon"
-    seed: int = 0
+    ema_decay: float = 0.999  # of the average, a step n; at first (1 + n) / (10 + n); 0: no average
+    ema_from: float = 0.0  # fraction of the training from which weights are averaged; before, it follows
+    optimizer: Literal["adamw", "muon"] = "adamw"  # what moves the weights
+    seed: int = 0  # of all random numbers
     save_minutes: float = 5.0  # how often the state is written
+    save_images: int = 0  # the state, and a checkpoint that draws, every so many images as well; 0: none
     preview_images: int = 0  # a preview every so many images; 0: none
     keep_at: tuple[float, ...] = ()  # fractions at which the average is kept as weights-{fraction}.safetensors
     validate_images: int = 0  # a validation at the start, every so many images and at the end; 0: none
@@ -47,6 +49,15 @@ class Schedule:
     def stream(self, step: int, process: int) -> int:
         """The seed of the random numbers of one process in one step."""
         return (self.seed * 1_000_003 + step) * 1009 + process
+
+
+@dataclass(frozen=True)
+class SharedSchedule(Schedule):
+    """All processes draw the random numbers of the whole batch, of which each takes its part: several train what one
+    does at the same total batch."""
+
+    def stream(self, step: int, process: int) -> int:
+        return super().stream(step, 0)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def train(
     *,
     accelerator: Accelerator,
     preview: Preview[M] | None = None,
+    checkpoint: Callable[[M], None] | None = None,
     validate: Callable[[M], dict[str, float]] | None = None,
     options: dict[str, object] | None = None,
     compiled: bool = False,
@@ -121,6 +122,7 @@ def train(
         accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
             Gradients are accumulated here, so it must not be told of accumulation.
         preview: called with the averaged model and a path for a picture.
+        checkpoint: called with the averaged model, to keep what draws; where the schedule asks for it.
         validate: measures the averaged model: its "loss", which decides, and other numbers to log. Called where the
             schedule asks for it, also before the first step: weights that training only spoils are kept as they were.
         options: further options that make the run what it is; kept in options.json.
@@ -192,7 +194,9 @@ def train(
         return _in_all(accelerator, 0 < schedule.patience <= passed)
 
     def due(images: int, every: int) -> bool:
-        return every > 0 and (images % every < per_step or images == steps * per_step)
+        """Whether a multiple of `every` was passed since the optimizer moved before."""
+        span = per_step * schedule.accumulation
+        return every > 0 and (images % every < span or images == steps * per_step)
 
     validates = validate is not None and schedule.validate_images > 0
     log = Log(out / "stats.jsonl" if first else None, begun * per_step if begun or history else -1)
@@ -242,11 +246,14 @@ def train(
                 (out / "previews").mkdir(exist_ok=True)
                 path = out / "previews" / f"{shown:09d}.png"
                 average.used(partial(preview, path=path))
+            kept = moves and due(shown, schedule.save_images)
+            if kept and checkpoint and first:
+                average.used(checkpoint)
             if validates and moves and due(shown, schedule.validate_images):
                 note = validated(step + 1)
                 saved = time.monotonic()
             # Only where no gradient is waiting to be used.
-            elif moves and _in_all(accelerator, time.monotonic() - saved > schedule.save_minutes * 60):
+            elif kept or (moves and _in_all(accelerator, time.monotonic() - saved > schedule.save_minutes * 60)):
                 save_state(step + 1)
                 saved = time.monotonic()
             progress.advance(per_step, note)

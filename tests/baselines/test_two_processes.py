@@ -63,3 +63,11 @@ def test_two_processes_train_what_one_does(done: tuple[Path, str]) -> None:
     assert not all(torch.allclose(one[name], untrained[name], atol=1e-4) for name in one)
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_unet_by_the_whole_recipe_as_one_does(done: tuple[Path, str]) -> None:
+    one, two = (load_file(done[0] / name / "unet" / "weights.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4, msg=name)

@@ -25,7 +25,7 @@ MODULES = (
 # Narrower networks of the same build: where a network's class is named, and what is other than there.
 NARROW = {
     "monster.train_autoencoder.AutoencoderKL": {"block_out_channels": (8, 8, 8)},
-    "monster.train_unet.UNet2DConditionModel": {"block_out_channels": (16, 16)},
+    "monster.unets.UNet2DConditionModel": {"block_out_channels": (16, 16)},
     "stable_diffusion.train.UNet2DConditionModel": {"block_out_channels": (16, 16)},
     "vq_diffusion.train_vqmodel.VQModel": {"block_out_channels": (8, 8, 8)},
     "vq_diffusion.train_transformer.Transformer2DModel": {"num_layers": 1},

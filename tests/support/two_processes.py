@@ -20,8 +20,10 @@ import transformers
 from accelerate.state import AcceleratorState, GradientState
 from tiny_trainings import BATCH, MODELS, run, shorten
 
-from baselines.monster import train_autoencoder
+from baselines.monster import train_autoencoder, unets
 from baselines.monster.train_autoencoder import AutoencoderOptions
+from baselines.monster.train_unet import UNetOptions, train_unet
+from baselines.pretrained import WEIGHTS
 from baselines.stable_diffusion import pipeline
 from experiments import backbones
 
@@ -83,6 +85,18 @@ def decoder(data: Path, out: Path, batch_size: int) -> None:
     train_autoencoder.train_autoencoder(options)
 
 
+def unet(data: Path, out: Path, batch_size: int) -> None:
+    """The UNet's training by every element of the recipe, on the shipped frozen parts."""
+    unets.UNETS["small"] |= {"block_out_channels": (8, 8)}
+    parts = str(WEIGHTS / "monster")
+    options = UNetOptions(
+        data=data, out=out / "unet", autoencoder=parts, text_encoder=parts, unet="small", keep_at=(),
+        images=8 * BATCH, batch_size=batch_size, warmup=0.0, perceptual_from=0.2, kl_from=0.4, alignment_weight=0.5,
+        augment_from=0.7, **HARDWARE,
+    )  # fmt: skip
+    train_unet(options)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     data, runs = Path(sys.argv[1]), Path(sys.argv[2])
@@ -90,3 +104,5 @@ if __name__ == "__main__":
     # The commands' own functions again, not the shortened ones: those were the children's.
     in_processes(1, lambda: decoder(data, runs / "one", 2 * BATCH))
     in_processes(2, lambda: decoder(data, runs / "two", BATCH))
+    in_processes(1, lambda: unet(data, runs / "one", 2 * BATCH))
+    in_processes(2, lambda: unet(data, runs / "two", BATCH))

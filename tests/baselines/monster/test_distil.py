@@ -19,8 +19,8 @@ from baselines.monster import adapter
 from baselines.monster.distil import StepLoss, check, main, velocity_between
 from baselines.monster.sampling import alphas_cumprod, solver, timesteps
 from baselines.monster.tokenizer import fitted
-from baselines.monster.train_unet import build
 from baselines.monster.trajectories import nodes, states
+from baselines.monster.unets import build
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unet(seed: int = 0, **other: object) -> UNet2DConditionModel:
     torch.manual_seed(seed)
-    config = {**build(4, 8, WIDTH).config, "block_out_channels": (16, 16), **other}
+    config = {**build("bestiary", 4, 8, WIDTH).config, "block_out_channels": (16, 16), **other}
     return UNet2DConditionModel.from_config(config).eval()
 
 

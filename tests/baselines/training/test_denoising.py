@@ -51,7 +51,7 @@ def test_min_snr_weighs_the_error_of_x0_by_the_clipped_ratio(prediction: str) ->
 def test_weights_do_not_change_the_size_of_an_even_loss() -> None:
     output, target = torch.full((4, 1, 2, 2), 3.0), torch.ones(4, 1, 2, 2)
     assert denoising_loss(output, target) == 4
-    assert denoising_loss(output, target, torch.tensor([1.0, 2.0, 3.0, 4.0])) == 4
+    assert denoising_loss(output, target, torch.tensor([0.5, 1.0, 1.5, 3.0])) == 6
 
 
 def test_the_divergence_is_that_of_two_normal_distributions() -> None:

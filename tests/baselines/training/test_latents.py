@@ -63,19 +63,19 @@ def test_a_set_is_encoded_once_and_read_by_rows(home: Path, monkeypatch: pytest.
     assert len(list(home.iterdir())) == 3  # and nothing half-written is there
 
 
-def rows(value: float) -> Tensor:
-    return memory_mapped("t", ["key"], 3, lambda: iter([np.full((2, 4), value), np.full((1, 4), value)]))
+def rows(home: Path, value: float) -> Tensor:
+    return memory_mapped(home, "t", ["key"], 3, lambda: iter([np.full((2, 4), value), np.full((1, 4), value)]))
 
 
 def test_what_is_no_table_is_made_again(home: Path) -> None:
-    assert (rows(1.0) == 1).all()
-    assert (rows(2.0) == 1).all()  # kept
+    assert (rows(home, 1.0) == 1).all()
+    assert (rows(home, 2.0) == 1).all()  # kept
     (file,) = home.iterdir()
     whole = file.read_bytes()
     for damaged in (b"", whole[:20], whole[:-1], b"x" * len(whole)):
         file.write_bytes(damaged)
-        assert (rows(3.0) == 3).all()
-        assert rows(3.0).shape == (3, 4)
+        assert (rows(home, 3.0) == 3).all()
+        assert rows(home, 3.0).shape == (3, 4)
 
 
 def test_the_hash_of_pictures_is_of_pixels_and_shape() -> None:

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from baselines.clip_guided import train_diffusion
 from baselines.clip_guided.diffusion import diffusion
-from baselines.monster import train_autoencoder, train_unet
-from baselines.monster.sampling import NOISE_SCHEDULE
+from baselines.monster import train_autoencoder
 from baselines.stable_diffusion import train as stable
 from baselines.training.batches import Examples
 from baselines.training.pictures import Pictures
@@ -47,37 +46,6 @@ class Oracle(nn.Module):
         noise = (x - a.sqrt() * LATENTS[:1]) / (1 - a).sqrt()
         wanted = noise if self.predicts == "noise" else a.sqrt() * noise - (1 - a).sqrt() * LATENTS[:1]
         return SimpleNamespace(sample=wanted + self.off)
-
-
-def monster_loss() -> train_unet.VelocityLoss:
-    pooled = torch.tensor([1.0, 2.0, 3.0]).view(3, 1).expand(3, 6).half()
-    tables = (Examples(table, CPU) for table in (LATENTS.half(), HIDDEN, pooled))
-    alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
-    empty = torch.zeros(1, 5, 6), torch.zeros(1, 6)
-    return train_unet.VelocityLoss(PICTURES, *tables, empty, alphas_cumprod, Accelerator(cpu=True))
-
-
-def test_the_monsters_loss() -> None:
-    loss = monster_loss()
-    knows = Oracle(loss.alphas_cumprod, "velocity")
-    value, _ = loss(knows, INDICES, generator(), 0.0)
-    assert float(value) == pytest.approx(0, abs=1e-4)  # latents are kept in float16
-    # Weights are divided by their mean: an error that is the same at all times is what it is.
-    assert float(loss(Oracle(loss.alphas_cumprod, "velocity", off=0.5), INDICES, generator(), 0.0)[0]) == pytest.approx(
-        0.25, abs=0.01
-    )
-    # Each picture's own caption, or none; the pooled state is missing more often than the words.
-    own = 1.0 + INDICES
-    states, pooled = knows.seen["states"][:, 0, 0], knows.seen["pooled"][:, 0]
-    assert ((states == own) | (states == 0)).all()
-    assert ((pooled == own) | (pooled == 0)).all()
-    assert 0 < (states == 0).sum() < (pooled == 0).sum() < len(own)
-    # The same generator, the same loss; another one, other times.
-    before = knows.seen["t"]
-    assert torch.equal(loss(knows, INDICES, generator(), 0.0)[0], value)
-    assert torch.equal(knows.seen["t"], before)
-    loss(knows, INDICES, generator(1), 0.0)
-    assert not torch.equal(knows.seen["t"], before)
 
 
 def test_stable_diffusions_loss() -> None:

@@ -62,7 +62,7 @@ def small_unet() -> UNet2DConditionModel:
     )
 
 
-def loss_of(objective: Objective, parts: Parts, count: int) -> DenoisingLoss:
+def loss_of(objective: Objective, parts: Parts, count: int, process: tuple[int, int] = (0, 1)) -> DenoisingLoss:
     """The loss on the first `count` pictures."""
     autoencoder, network, images = parts
     images = images[:count]
@@ -87,6 +87,7 @@ def loss_of(objective: Objective, parts: Parts, count: int) -> DenoisingLoss:
         autoencoder=autoencoder,
         perceptual=network,
         pictures=images,
+        process=process,
     )
 
 
@@ -179,3 +180,32 @@ def test_strong_augmentation_begins_when_asked(parts: Parts) -> None:
     plain, late = (loss_of(Objective(augment_from=since), parts, 3) for since in (None, 0.5))
     assert torch.equal(gradient(plain, model, 0.4, unet)[1], gradient(late, model, 0.4, unet)[1])
     assert not torch.equal(gradient(plain, model, 0.6, unet)[1], gradient(late, model, 0.6, unet)[1])
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
+def test_two_processes_halves_have_the_gradient_of_the_whole_batch(fraction: float, parts: Parts) -> None:
+    """Of every element of the recipe, also where no picture for LPIPS is one process's."""
+    objective = Objective(
+        min_snr_gamma=5.0,
+        caption_dropout=0.3,
+        pooled_dropout=0.3,
+        augment_from=0.7,
+        perceptual_from=0.0,
+        perceptual_weight=10.0,
+        perceptual_fraction=fraction,
+        kl_from=0.0,
+        alignment_weight=0.5,
+    )
+    torch.manual_seed(2)
+    model = Denoiser(small_unet(), WIDTH)
+    parameters, batch = list(model.parameters()), torch.tensor([0, 1, 2, 1])
+
+    def of(done: float, process: tuple[int, int]) -> Tensor:
+        first, count = process
+        loss = loss_of(objective, parts, 3, process)
+        value, _ = loss(model, batch[first::count], torch.Generator().manual_seed(7), done)
+        return torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)])
+
+    for done in (0.1, 0.9):
+        whole, halves = of(done, (0, 1)), (of(done, (0, 2)) + of(done, (1, 2))) / 2
+        assert (halves - whole).norm() <= 1e-4 * whole.norm()

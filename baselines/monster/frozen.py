@@ -1,0 +1,105 @@
+"""What a monster's UNet is trained on and never changes: an autoencoder and a text encoder, ours or official."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.pretrained import Pretrained, find
+from submission.errors import MissingPart, UsageError
+
+# Of the hub's repositories, which hold other networks and other frameworks' copies as well.
+_WANTED = {
+    "vae": ("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+    "text_encoder": (
+        "config.json",
+        "*token*.json",
+        "vocab.json",
+        "merges.txt",
+        "model.safetensors",
+        "pytorch_model.bin",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The networks on a device, float32, in evaluation mode and without gradients.
+
+    `keys` are hashes of the autoencoder and of the text encoder with its tokenizer.
+    """
+
+    autoencoder: AutoencoderKL
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    keys: tuple[str, str]
+
+    @property
+    def text(self) -> tuple[CLIPTokenizer, CLIPTextModel]:
+        return self.tokenizer, self.text_encoder
+
+    def check_size(self, image_size: int) -> None:
+        """Raises UsageError where the autoencoder cannot halve pictures of `image_size` as often as it does."""
+        factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
+        if image_size % factor:
+            raise UsageError(f"pictures of {image_size} pixels: the autoencoder needs a multiple of {factor}")
+
+    def save(self, out: Path) -> None:
+        """`vae`, `text_encoder` and `tokenizer` in diffusers' layout, in half precision."""
+        copy.deepcopy(self.autoencoder).half().save_pretrained(out / "vae")
+        copy.deepcopy(self.text_encoder).half().save_pretrained(out / "text_encoder")
+        self.tokenizer.save_pretrained(out / "tokenizer")
+
+
+def load_frozen(autoencoder: str, text_encoder: str, device: torch.device) -> Frozen:
+    """The two from folders or from hub ids in the local cache.
+
+    Args:
+        autoencoder: an AutoencoderKL's folder, or one with `vae/` in it.
+        text_encoder: a CLIP's or CLIPTextModel's folder with its tokenizer, or one with `text_encoder/`, `tokenizer/`.
+
+    Raises:
+        MissingPart: one of them, or a file of theirs, is not there; says how to get it.
+        UsageError: weights that are not those of the network in its config.json.
+    """
+    home, part = _part(autoencoder, "vae")
+    vae = home.network(part, AutoencoderKL)
+    texts, text_part = _part(text_encoder, "text_encoder")
+    # Of OpenAI's repository, whose file is a .bin, the weights alone are read; it has the image's half as well.
+    encoder = texts.network(text_part, CLIPTextModel, pickles=True, more=True)
+    words = texts.part(text_part)
+    if text_part == "text_encoder":
+        words = words.with_name("tokenizer")
+    files = [file for name in ("tokenizer.json", "vocab.json", "merges.txt") if (file := words / name).is_file()]
+    if not files or (len(files) == 1 and files[0].name != "tokenizer.json"):  # transformers would make an empty one
+        raise MissingPart(
+            f"the tokenizer of {text_encoder}",
+            looked_for=f"{words / 'tokenizer.json'}, or vocab.json and merges.txt",
+            get_it="bring it from where the text encoder came from",
+        )
+    tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+    if len(tokenizer) > encoder.config.vocab_size:
+        raise UsageError(
+            f"the tokenizer in {words} has {len(tokenizer)} tokens, the text encoder {encoder.config.vocab_size}"
+        )
+    parts = sorted(home.sha256.items()), [vae.config.scaling_factor]
+    text_files = sorted(texts.sha256.items()), [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    vae_key, text_key = (hashlib.sha256(json.dumps(made_of).encode()).hexdigest() for made_of in (parts, text_files))
+    networks = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))
+    return Frozen(next(networks), tokenizer, next(networks), (vae_key, text_key))
+
+
+def _part(source: str, name: str) -> tuple[Pretrained, str]:
+    """The folder that the part `name` of `source` lies in, and the part's own name there."""
+    root = find(source, wanted=_WANTED[name]).resolve()
+    if (root / name).is_dir():
+        return Pretrained("monster", str(root), (name,)), name
+    return Pretrained("monster", str(root.parent), (root.name,)), root.name
