@@ -7,6 +7,7 @@
   python -m benchmarks.scorer precision   how far `--precision fast` is from exact
   python -m benchmarks.scorer drawing     the shipped generators, by precision and memory format
   python -m benchmarks.scorer training    a step of their networks' trainings, likewise
+  python -m benchmarks.scorer latents     a step of the course's UNet with cached latents against encoding each step
 Without a word, the first four.
 """
 
@@ -270,6 +271,13 @@ def bench_training(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return training(options.device, options.repeats)
 
 
+def bench_latents(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A step of the course's training with cached latents against encoding each step."""
+    from benchmarks.latents import latents
+
+    return latents(options.device, options.batch_size, options.repeats)
+
+
 USUAL = ("stack", "stages", "frechet", "growth")
 PARTS = {
     "stack": bench_stack,
@@ -279,6 +287,7 @@ PARTS = {
     "precision": bench_precision,
     "drawing": bench_drawing,
     "training": bench_training,
+    "latents": bench_latents,
 }
 
 
