@@ -132,7 +132,7 @@ def test_a_dry_run_says_what_it_would_take_and_trains_nothing(
 
 
 def test_the_courses_preset_is_the_courses_recipe_and_each_element_is_an_option() -> None:
-    course = parsed("", train.PRESETS, ["--preset", "maplestory"])
+    course = parsed("A training.", train.PRESETS, ["--preset", "maplestory"])
     assert course.objective == Objective("epsilon", perceptual_from=0.43, kl_from=0.87)
     schedule = course.schedule(43_294)
     assert (schedule.images, schedule.batch_size, schedule.accumulation) == (300 * 43_294, 64, 2)
@@ -143,13 +143,13 @@ def test_the_courses_preset_is_the_courses_recipe_and_each_element_is_an_option(
     )
     words += " --perceptual-weight 1 --perceptual-fraction 1 --kl-weight 1 --alignment-weight 0.5 --images 640"
     words += " --optimizer muon --ema-decay 0 --ema-from 0 --accumulation 1 --warmup 0.1 --final-rate 0 --clip-norm 2"
-    other = parsed("", train.PRESETS, words.split())
+    other = parsed("A training.", train.PRESETS, words.split())
     changed = {each.name for each in fields(Objective) if getattr(other, each.name) != getattr(course, each.name)}
     assert changed == {each.name for each in fields(Objective)}
     schedule = other.schedule(43_294)
     assert (schedule.images, schedule.optimizer, schedule.ema_decay, schedule.clip_norm) == (640, "muon", 0, 2)
-    assert parsed("", train.PRESETS, ["--epochs", "3"]).schedule(100).images == 300
-    assert parsed("", train.PRESETS, []).schedule(100).images == 180_000
+    assert parsed("A training.", train.PRESETS, ["--epochs", "3"]).schedule(100).images == 300
+    assert parsed("A training.", train.PRESETS, []).schedule(100).images == 180_000
     with torch.device("meta"):
         unet = unets.build("maplestory", 4, 32, 512)
     assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(225e6, rel=0.01)
