@@ -14,6 +14,8 @@ from baselines.diffusion.guidance import classifier_free
 from baselines.pixels import to_pixels
 from baselines.vq_diffusion.transformer import logits
 
+LIKELY = 128  # codes of a place that are looked at before all are
+
 
 def sample(
     transformer: Transformer2DModel,
@@ -115,10 +117,14 @@ def draw_truncated(
 
     As in diffusers' pipeline the code with which the sum of probabilities crosses the rate is still one of them.
     """
-    likely, order = probability.sort(dim=-1, descending=True)
+    # The largest few nearly always make it up, and are found in a quarter of the time that sorting takes.
+    likely, order = probability.topk(min(LIKELY, probability.shape[-1]))
     cumulative = likely.cumsum(-1)
+    if (cumulative[..., -1] < truncation_rate).any():
+        likely, order = probability.sort(dim=-1, descending=True)
+        cumulative = likely.cumsum(-1)
     # The sum of what is kept: the first sum that is not below the rate.
-    last = (cumulative < truncation_rate).sum(-1, keepdim=True).clamp(max=probability.shape[-1] - 1)
+    last = (cumulative < truncation_rate).sum(-1, keepdim=True).clamp(max=likely.shape[-1] - 1)
     kept = cumulative.gather(-1, last)
     rank = (cumulative <= uniform[..., None] * kept).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(rank, last)).squeeze(-1)

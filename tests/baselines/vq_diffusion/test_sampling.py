@@ -7,6 +7,7 @@ import torch
 from diffusers import Transformer2DModel, VQDiffusionPipeline, VQDiffusionScheduler
 
 from baselines.diffusion.noise import seeded_generators
+from baselines.vq_diffusion import sampling
 from baselines.vq_diffusion.sampling import draw_earlier, draw_last, draw_truncated, sample, unmask_purest
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
 
@@ -87,6 +88,18 @@ def test_truncation_keeps_what_the_pipeline_keeps(pipeline: VQDiffusionPipeline,
     measured = drawn.flatten().bincount(minlength=CODES) / DRAWS
     assert torch.allclose(measured, kept / kept.sum(), atol=0.012)
     assert set(drawn.unique().tolist()) <= set(kept.nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 1.0, 8.0])
+def test_looking_at_the_likely_codes_first_changes_nothing(monkeypatch: pytest.MonkeyPatch, sharpness: float):
+    generator = torch.Generator().manual_seed(6)
+    probability = (sharpness * torch.randn(3, 50, 40, generator=generator)).softmax(-1)
+    uniform = torch.rand(3, 50, generator=generator)
+    drawn = []
+    for likely in (40, 4):
+        monkeypatch.setattr(sampling, "LIKELY", likely)
+        drawn.append(draw_truncated(probability, 0.9, uniform))
+    assert torch.equal(*drawn)
 
 
 def test_the_ends_of_the_uniform_numbers_are_codes():
