@@ -25,7 +25,7 @@ from submission.images import read_image
 from submission.scorecard import Finding
 
 N = 56
-HONEST = Path(__file__).parent / "data" / "honest-monster.png"
+HONEST = Path(__file__).parent / "data" / "honest-monster.webp"
 
 
 @pytest.fixture(scope="module")
