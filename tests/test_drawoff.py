@@ -40,7 +40,7 @@ def test_the_completion_knows_every_command_and_its_options(tmp_path: Path, caps
 
 def test_only_a_shell_that_there_is_can_complete() -> None:
     with pytest.raises(UsageError, match="bash"):
-        drawoff.main(["completion", "powershell"])
+        drawoff.main(["completion", "cmd.exe"])
 
 
 @pytest.mark.parametrize(("word", "room"), [("validate", "submission"), ("board", "leaderboard")])
