@@ -34,7 +34,7 @@ def latents(name: str, batch_size: int, repeats: int) -> dict[str, float]:
         scaling_factor=0.18215,
     )
     autoencoder = autoencoder.to(device, memory_format=hardware.memory_format).eval().requires_grad_(False)
-    model = Denoiser(build("maplestory", 4, 32, TEXT_WIDTH)).to(device, memory_format=hardware.memory_format)
+    model = Denoiser(build("maplestory", 4, 32, TEXT_WIDTH)).to(memory_format=hardware.memory_format).to(device)
     images = torch.randint(0, 256, (size, 3, 256, 256), dtype=torch.uint8)
     with torch.no_grad(), hardware.autocast():
         encoded = encode_batch(autoencoder, images.to(device)).half()

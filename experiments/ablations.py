@@ -21,7 +21,7 @@ from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ class Arm:
     what: str
     objective: Objective = Objective()  # noqa: RUF009 - frozen
     ema: tuple[float, float] = (0.0, 0.0)  # the average's decay, and from which fraction of the training it is kept
-    optimizer: str = "adamw"
+    optimizer: Literal["adamw", "muon"] = "adamw"
     sampler: Sampler = Sampler()
     trained_as: str | None = None  # the arm whose training it shares
 

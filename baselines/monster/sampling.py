@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import DPMSolverMultistepScheduler, SchedulerMixin
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def alphas_cumprod() -> Float32[Tensor, " t"]:
 
 def sample(
     unet: Callable[..., Any],
-    scheduler: DPMSolverMultistepScheduler,
+    scheduler: SchedulerMixin,
     noise: Float32[Tensor, "b c h w"],
     text: tuple[Float32[Tensor, "b l d"], Float32[Tensor, "b d"]],
     empty: tuple[Float32[Tensor, "1 l d"], Float32[Tensor, "1 d"]],
@@ -51,6 +51,7 @@ def sample(
 
     Args:
         unet: a `UNet2DConditionModel`.
+        scheduler: of the schedule and the prediction that the network is trained with.
         text: hidden states of every token and the pooled state of each prompt.
         empty: the same of the empty prompt, which stands for no prompt.
         steps: calls of the network.

@@ -77,8 +77,9 @@ def train_monster(options: MonsterOptions) -> Path:
     if not text_encoder:
         second = options.for_stage(options.text_encoder_training, out=options.runs / "text_encoder")
         text_encoder = str(train_text_encoder(second))
-    parts = {"autoencoder": autoencoder, "text_encoder": text_encoder}
-    train_unet(replace(options, **parts, out=options.runs / "unet", model=options.out), pictures)
+    out = options.runs / "unet"
+    recipe = replace(options, autoencoder=autoencoder, text_encoder=text_encoder, out=out, model=options.out)
+    train_unet(recipe, pictures)
     if place().first and not options.dry_run:
         print(f"{options.out}: draw with {commands.drawing('monster', options.out)}")
     return options.out

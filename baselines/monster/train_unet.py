@@ -145,12 +145,12 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     text = encode(frozen.text_encoder, frozen.tokenizer, shown)
 
-    def preview(trained: Denoiser, path: Path) -> None:
+    def preview(model: Denoiser, path: Path) -> None:
         noise = torch.randn(len(shown), *data.latents.shape[3:], generator=torch.Generator().manual_seed(0))
         start, process = noise.to(accelerator.device), solver(prediction=options.prediction)
         with accelerator.autocast():
             z = sample(
-                trained.unet, process, start, text, data.empty, steps=PREVIEW_STEPS, guidance_scale=PREVIEW_GUIDANCE
+                model.unet, process, start, text, data.empty, steps=PREVIEW_STEPS, guidance_scale=PREVIEW_GUIDANCE
             )
             x = frozen.autoencoder.decode(z / frozen.autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)

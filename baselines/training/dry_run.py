@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -55,7 +56,12 @@ def measured_batch(schedule: Schedule, device: torch.device) -> int:
 
 
 def estimate(
-    model: nn.Module, loss: Loss, examples: int, begins: Sequence[float], schedule: Schedule, accelerator: Accelerator
+    model: nn.Module,
+    loss: Loss[Any],
+    examples: int,
+    begins: Sequence[float],
+    schedule: Schedule,
+    accelerator: Accelerator,
 ) -> Estimate:
     """Trains `model` for three steps in each phase.
 

@@ -151,7 +151,7 @@ def _checked(
             return Problem(name, str(error))
         except ImageProblem as error:
             return error.problem(name)
-        height, width, _ = image.shape
+        height, width = (int(side) for side in image.shape[:2])
         if height != width:
             return Problem(name, f"is {width}×{height} pixels, expected a square")
         digests[path] = hashlib.sha256(data).digest()

@@ -61,5 +61,6 @@ def test_every_arm_changes_something_and_the_small_unet_is_small() -> None:
             trained = ablations.ARMS[arm.trained_as]
             assert (arm.objective, arm.ema, arm.optimizer) == (trained.objective, trained.ema, trained.optimizer), name
     with torch.device("meta"):
-        unet = unets.build("small", 8, 16, 128)
-    assert sum(parameter.numel() for parameter in unet.parameters()) <= 1_000_000
+        small, course = unets.build("small", 8, 16, 128), unets.build("maplestory", 4, 32, 512)
+    assert sum(parameter.numel() for parameter in small.parameters()) <= 1_000_000
+    assert sum(parameter.numel() for parameter in course.parameters()) == pytest.approx(225e6, rel=0.01)

@@ -150,9 +150,6 @@ def test_the_courses_preset_is_the_courses_recipe_and_each_element_is_an_option(
     assert (schedule.images, schedule.optimizer, schedule.ema_decay, schedule.clip_norm) == (640, "muon", 0, 2)
     assert parsed("A training.", train.PRESETS, ["--epochs", "3"]).schedule(100).images == 300
     assert parsed("A training.", train.PRESETS, []).schedule(100).images == 180_000
-    with torch.device("meta"):
-        unet = unets.build("maplestory", 4, 32, 512)
-    assert sum(parameter.numel() for parameter in unet.parameters()) == pytest.approx(225e6, rel=0.01)
 
 
 def spoil(data: Path) -> None:
