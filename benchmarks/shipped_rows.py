@@ -42,8 +42,8 @@ ROWS = {
     "nearest": ("nearest",),
     "mean-image": ("mean-image",),
     "noise": ("noise",),
-    "monster 20 steps": ("monster", "--steps", "20"),
     "monster": ("monster",),
+    "monster 20 steps": ("monster", "--steps", "20"),
 }
 
 

@@ -18,10 +18,8 @@ from submission.paths import ROOMS, repo_root
 # Those that log: what this project installs, and what that brings along.
 LIBRARIES = (
     "PIL", "accelerate", "anyascii", "cleanfid", "diffusers", "filelock", "fsspec", "httpx", "huggingface_hub",
-    "jaxtyping",
-    "matplotlib", "numpy", "open_clip", "pandas", "pydantic", "rich", "safetensors", "scipy", "timm", "tokenizers",
-    "torch",
-    "torchmetrics", "torchvision", "transformers",
+    "jaxtyping", "matplotlib", "numpy", "open_clip", "pandas", "pydantic", "rich", "safetensors", "scipy", "shtab",
+    "tensorboardX", "timm", "tokenizers", "torch", "torchmetrics", "torchvision", "transformers",
 )  # fmt: skip
 # These set their logger's level themselves when they are imported, to what the variable says.
 _VERBOSITY = {

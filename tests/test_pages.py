@@ -114,7 +114,7 @@ def test_the_programs_run_one_after_the_other(tmp_path: Path) -> None:
     assert re.match(r"FID [\d.]+, CLIP-T -?[\d.]+, measured by ", measured)
     assert 3.5 < float(distance) < 5
     assert re.search(r"\bmonster +1063 +[\d.]+ ", board)
-    assert re.search(r" 1 +1 +1 +monster +[\d.]+$", board, re.MULTILINE)
+    assert re.search(r" 1 +1 +2 +monster +[\d.]+$", board, re.MULTILINE)
 
 
 # --- Commands, options, variables, links.

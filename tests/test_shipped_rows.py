@@ -55,7 +55,7 @@ def test_rows_are_replaced_in_their_place_and_the_others_kept(
         else:
             assert new == old
     printed = capsys.readouterr().out
-    assert "2 rows of 11 are new" in printed
+    assert "2 rows of 12 are new" in printed
 
 
 def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,5 +199,6 @@ def test_every_library_that_is_installed_for_it_is_known() -> None:
         "huggingface-hub": "huggingface_hub",
         "open-clip-torch": "open_clip",
         "pillow": "PIL",
+        "tensorboardx": "tensorboardX",
     }
     assert {imported.get(name, name) for name in names} <= set(library_messages.LIBRARIES)
