@@ -91,16 +91,12 @@ class LabelledSource:
         order = torch.randperm(len(labels), generator=generator)
         chosen = [labels[k] for k in order[: math.ceil(self.batch_size / self.of_each)]]
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        indices = [index for label in chosen for index in self._some(part[label], rng)][: self.batch_size]
+        several = (rng.sample(part[k].tolist(), min(self.of_each, len(part[k]))) for k in chosen)
+        indices = [index for pictures in several for index in pictures][: self.batch_size]
         images = self.pictures.images[indices].float() / 127.5 - 1
         if not held_out:
             images = _moved(images, rng)
         return Batch(images, [self._text(index, rng) for index in indices])
-
-    def _some(self, pictures: Tensor, rng: random.Random) -> list[int]:
-        if self.of_each == 1:
-            return [int(pictures[rng.randrange(len(pictures))])]
-        return rng.sample(pictures.tolist(), min(self.of_each, len(pictures)))
 
     def _text(self, index: int, rng: random.Random) -> str:
         captions = self.pictures.captions[index]
