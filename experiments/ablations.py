@@ -26,22 +26,20 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
 from PIL import Image
-from safetensors.torch import load_file
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware, decide
+from baselines.monster.frozen import Frozen, load_frozen
 from baselines.monster.sampling import NOISE_SCHEDULE, sample
+from baselines.monster.train_unet import unet_of
 from baselines.monster.unets import build
-from baselines.options import add_hardware
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import load_network
 from baselines.training.latents import Encoded, encode_all
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
-from baselines.training.options import add_data, command_parser
+from baselines.training.options import TrainingOptions, option, parsed
 from baselines.training.perceptual import load_perceptual
 from baselines.training.pictures import Pictures, load_pictures
 from baselines.training.schedule import Schedule
@@ -49,7 +47,6 @@ from baselines.training.trainer import train
 from experiments.ablation_table import csv_text, markdown, undecided
 from submission import Competition, atomic, image_seed
 from submission.errors import run
-from submission.hashes import file_sha256
 from submission.progress import Progress
 
 PARTS = Path(__file__).resolve().parents[1] / "baselines" / "weights" / "monster"  # its autoencoder and text encoder
@@ -136,6 +133,7 @@ class Study:
     hardware: Hardware
     limit: int | None = None
     threads: int = 1
+    compile: bool = False
 
     @property
     def prompts(self) -> list[Any]:
@@ -148,8 +146,7 @@ class Shared:
 
     pictures: Pictures
     data: Encoded
-    autoencoder: AutoencoderKL
-    text: tuple[CLIPTokenizer, CLIPTextModel]
+    frozen: Frozen
 
 
 @cache
@@ -157,21 +154,16 @@ def shared(study: Study) -> Shared:
     """Pictures and what the frozen networks make of them, from the cache where it was computed before."""
     device = torch.device(study.hardware.device)
     pictures = load_pictures(study.data)
-    autoencoder = load_network(AutoencoderKL, PARTS / "vae").float().to(device).eval().requires_grad_(False)
-    tokenizer = CLIPTokenizer.from_pretrained(PARTS / "tokenizer", local_files_only=True)
-    text_encoder = load_network(CLIPTextModel, PARTS / "text_encoder").float().to(device).eval()
-    files = ("vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors")
-    keys = (pictures.sha256, file_sha256(PARTS / files[0]), file_sha256(PARTS / files[1]))
-    data = encode_all(pictures, autoencoder, (tokenizer, text_encoder), keys).to(device)
-    return Shared(pictures, data, autoencoder, (tokenizer, text_encoder))
+    frozen = load_frozen(str(PARTS), str(PARTS), device)
+    data = encode_all(pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys)).to(device)
+    return Shared(pictures, data, frozen)
 
 
 def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
     """The weights of an arm; a training that is done or begun is not begun again."""
     common, device = shared(study), torch.device(study.hardware.device)
     objective = arm.objective
-    needs_features = objective.perceptual_from is not None or objective.alignment_weight > 0
-    perceptual = load_perceptual("embedded", device) if needs_features else None
+    perceptual = load_perceptual("embedded", device) if objective.needs_features() else None
     torch.manual_seed(seed)
     _, _, _, channels, size, _ = common.data.latents.shape
     unet = build("small", channels, size, common.data.pooled.shape[1])
@@ -182,7 +174,7 @@ def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
         DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
         device=device,
         autocast=study.hardware.autocast,
-        autoencoder=common.autoencoder,
+        autoencoder=common.frozen.autoencoder,
         perceptual=perceptual,
         pictures=common.pictures.images,
     )
@@ -205,6 +197,7 @@ def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
         out,
         accelerator=study.hardware.accelerator(),
         options=options,
+        compiled=study.compile,
     )
 
 
@@ -214,15 +207,11 @@ def draw_arm(study: Study, arm: Arm, weights: Path, seed: int, out: Path) -> Non
     common, device = shared(study), torch.device(study.hardware.device)
     _, _, _, channels, size, _ = common.data.latents.shape
     unet = build("small", channels, size, common.data.pooled.shape[1])
-    state = {
-        name.removeprefix("unet."): tensor for name, tensor in load_file(weights).items() if "projection." not in name
-    }
-    unet.load_state_dict(state)
+    unet.load_state_dict(unet_of(weights))
     unet = unet.to(device, memory_format=study.hardware.memory_format).eval()
     prompts = study.prompts
     generators = seeded_generators([image_seed(seed, prompt.image_name) for prompt in prompts])
-    tokenizer, text_encoder = common.text
-    text = encode(text_encoder, tokenizer, [prompt.text for prompt in prompts])
+    text = encode(common.frozen.text_encoder, common.frozen.tokenizer, [prompt.text for prompt in prompts])
     scheduler = arm.sampler.scheduler(arm.objective.prediction)
     scheduler.step = partial(scheduler.step, generator=generators)
     with study.hardware.autocast():
@@ -235,7 +224,8 @@ def draw_arm(study: Study, arm: Arm, weights: Path, seed: int, out: Path) -> Non
             steps=arm.sampler.steps,
             guidance_scale=arm.sampler.guidance_scale,
         )
-        images = common.autoencoder.decode(latents / common.autoencoder.config.scaling_factor).sample
+        autoencoder = common.frozen.autoencoder
+        images = autoencoder.decode(latents / autoencoder.config.scaling_factor).sample
     out.mkdir(parents=True, exist_ok=True)
     for prompt, pixels in zip(prompts, to_arrays(to_pixels(images)), strict=True):
         Image.fromarray(pixels).save(out / prompt.image_name, compress_level=1)
@@ -305,39 +295,48 @@ def run_all(study: Study, jobs: Sequence[tuple[str, int]], workers: int) -> list
     return [rows[job] for job in jobs]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AblationOptions(TrainingOptions):
+    """A study, all of whose processes share the one device."""
+
+    competition: str | None = option(None, "where to draw and score (default: DATA/validation)")
+    out: Path = option(Path("runs/ablations"), "the study's folder")
+    images: int = option(60_000, "training images of each arm")
+    arms: tuple[str, ...] = option(tuple(ARMS), "only these", choices=tuple(ARMS))
+    workers: int = option(1, "processes at a time, all on the one device")
+    limit: int | None = option(None, "only the first so many prompts: to try out")
+    once: bool = option(False, "no second and third training of arms that are near")
+
+    def study(self) -> Study:
+        """float32 where no precision is asked for: so small a network gains nothing from less."""
+        hardware = decide(self.device, "float32" if self.precision == "auto" else self.precision)
+        data = self.data.resolve()
+        return Study(
+            data,
+            self.competition or str(data / "validation"),
+            self.out.resolve(),
+            self.images,
+            hardware,
+            self.limit,
+            max(1, (os.cpu_count() or 1) // self.workers),
+            self.compile,
+        )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument("--competition", help="where to draw and score (default: DATA/validation)")
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="the study's folder")
-    parser.add_argument("--images", type=int, default=60_000, help="training images of each arm")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, metavar="ARM", help=f"only these: {' '.join(ARMS)}")
-    parser.add_argument("--workers", type=int, default=1, help="processes at a time, all on the one device")
-    parser.add_argument("--limit", type=int, help="only the first so many prompts: to try out")
-    parser.add_argument("--once", action="store_true", help="no second and third training of arms that are near")
-    add_hardware(parser)
-    args = parser.parse_args(argv)
-    hardware = decide(args.device, "float32" if args.precision == "auto" else args.precision)
-    study = Study(
-        args.data.resolve(),
-        str(args.competition or args.data.resolve() / "validation"),
-        args.out.resolve(),
-        args.images,
-        hardware,
-        args.limit,
-        max(1, (os.cpu_count() or 1) // args.workers),
-    )
-    asked = ["plain", *(name for name in args.arms or ARMS if name != "plain")]
+    options = parsed(__doc__, AblationOptions(), argv)
+    study = options.study()
+    asked = ["plain", *(name for name in options.arms if name != "plain")]
     shared(study)  # encodes once, before there are several processes
     shared.cache_clear()
     trained = [name for name in asked if ARMS[name].trained_as is None]
     needed = dict.fromkeys([*trained, *(ARMS[name].trained_as or name for name in asked)])
     jobs = [("plain", seed) for seed in PLAIN_SEEDS] + [(name, 0) for name in needed if name != "plain"]
-    rows = run_all(study, jobs, args.workers)
-    again = [] if args.once else undecided(pd.DataFrame(rows))
+    rows = run_all(study, jobs, options.workers)
+    again = [] if options.once else undecided(pd.DataFrame(rows))
     more = [(name, seed) for name in again for seed in PLAIN_SEEDS[1:]]
     more += [(name, 0) for name in asked if ARMS[name].trained_as]
-    rows += run_all(study, more, args.workers) if more else []
+    rows += run_all(study, more, options.workers) if more else []
     table = pd.DataFrame(rows)
     atomic.write_text(study.out / "ablations.csv", csv_text(table))
     atomic.write_text(study.out / "ablations.md", markdown(table))

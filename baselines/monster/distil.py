@@ -10,13 +10,13 @@ teacher drew: no error is handed on. What is trained and stored is a small chang
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import random
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
 from baselines.training.log import Numbers
 from baselines.training.losses import stratified_timesteps
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import RunOptions, option, parsed
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -47,6 +47,21 @@ from submission.errors import UsageError, run
 from submission.hashes import file_sha256
 
 PREVIEW_PROMPTS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilOptions(RunOptions):
+    """The students' trainings, and what the teacher draws for them."""
+
+    out: Path = Path("runs/distil")
+    images: int = option(1_000_000, "a student's images in all")
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    teacher: str | None = option(None, "a monster's folder (default: the shipped one)")
+    teacher_steps: int = option(24, "in which it draws what the students are shown")
+    steps: tuple[int, ...] = option((8, 4), "a student of each, from the one before")
+    trajectories: int = option(65_536, "from noise to image, of a caption each")
+    rank: int = option(16, "of the change of a large weight")
 
 
 def velocity_between(
@@ -107,21 +122,21 @@ def check(steps: Sequence[int], teacher_steps: int) -> None:
             raise UsageError(f"--steps {own}: they are rounded to other times than --teacher-steps {teacher_steps}")
 
 
-def trajectories(args: argparse.Namespace, teacher: Pretrained, guidance_scale: float) -> dict[str, Tensor]:
+def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: float) -> dict[str, Tensor]:
     """What `draw_trajectories` draws for captions of the training set, each as often as any other; kept in a file."""
-    captions = [caption for entry in read_training_data(args.data) for caption in entry.captions]
+    captions = [caption for entry in read_training_data(options.data) for caption in entry.captions]
     rng = random.Random(0)
-    rounds = -(-args.trajectories // len(captions))
-    chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: args.trajectories]
-    keep = nodes(args.teacher_steps, args.steps)
-    made_of = [chosen, keep, args.teacher_steps, guidance_scale, sha256_of(teacher)]
+    rounds = -(-options.trajectories // len(captions))
+    chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: options.trajectories]
+    keep = nodes(options.teacher_steps, options.steps)
+    made_of = [chosen, keep, options.teacher_steps, guidance_scale, sha256_of(teacher)]
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
-    accelerator = accelerator_of(args)
+    accelerator = options.accelerator()
     make = partial(
         draw_trajectories, teacher, chosen, keep,
-        steps=args.teacher_steps, guidance_scale=guidance_scale, accelerator=accelerator,
+        steps=options.teacher_steps, guidance_scale=guidance_scale, accelerator=accelerator,
     )  # fmt: skip
-    return encoded_once(args.out / f"trajectories-{name}.safetensors", make, accelerator)
+    return encoded_once(options.out / f"trajectories-{name}.safetensors", make, accelerator)
 
 
 def sha256_of(teacher: Pretrained) -> list[str]:
@@ -130,12 +145,12 @@ def sha256_of(teacher: Pretrained) -> list[str]:
 
 
 def train_student(
-    args: argparse.Namespace, teacher: Pretrained, steps: int, init: Path | None, drawn: dict[str, Tensor]
+    options: DistilOptions, teacher: Pretrained, steps: int, init: Path | None, drawn: dict[str, Tensor]
 ) -> Path:
     """The weights of a student of so many steps, which begins as the one with the weights `init`, or as its teacher."""
-    accelerator = accelerator_of(args)
-    every = nodes(args.teacher_steps, args.steps)
-    own = [every.index(node) for node in nodes(args.teacher_steps, [steps])]
+    accelerator = options.accelerator()
+    every = nodes(options.teacher_steps, options.steps)
+    own = [every.index(node) for node in nodes(options.teacher_steps, [steps])]
     latents, hidden, pooled = drawn["latents"][:, own], drawn["hidden"], drawn["pooled"]
     loss = StepLoss(latents, hidden, pooled, timesteps(steps), accelerator)
     autoencoder = teacher.network("vae", AutoencoderKL).float().to(accelerator.device)
@@ -152,18 +167,18 @@ def train_student(
         save_grid(to_pixels(x), path)
 
     model = teacher.network("unet", UNet2DConditionModel).float()
-    adapter.attach(model, args.rank)
+    adapter.attach(model, options.rank)
     if init:
         model.load_state_dict(load_file(init))
     schedule = Schedule(
-        args.images, args.batch_size, learning_rate=args.learning_rate, weight_decay=0.0,
-        preview_images=max(1, args.images // 4),
+        options.images, options.batch_size, learning_rate=options.learning_rate, weight_decay=0.0,
+        preview_images=max(1, options.images // 4),
     )  # fmt: skip
-    options = {name: getattr(args, name) for name in ("rank", "teacher_steps", "trajectories")}
-    options |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
+    kept: dict[str, object] = {name: getattr(options, name) for name in ("rank", "teacher_steps", "trajectories")}
+    kept |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
     return train(
-        model, loss, len(latents), schedule, args.out / f"{steps}-steps",
-        accelerator=accelerator, preview=preview, options=options,
+        model, loss, len(latents), schedule, options.out / f"{steps}-steps",
+        accelerator=accelerator, preview=preview, options=kept, compiled=options.compile,
     )  # fmt: skip
 
 
@@ -174,27 +189,24 @@ def assemble(teacher: Pretrained, weights: Path, steps: int, out: Path) -> None:
         shutil.copytree(teacher.part(part), out / part, dirs_exist_ok=True)
     atomic.write_bytes(out / DISTILLED, save(adapter.change(load_file(weights))))
     atomic.write_json(out / SAMPLING_FILE, teacher.sampling() | {"distilled_steps": steps})
+    print(f"{out}: draw with {commands.drawing('monster', out)}")
+
+
+def distil(options: DistilOptions) -> list[Path]:
+    """Trains the students and returns their folders, in the order of `options.steps`. Raises UsageError as `check`."""
+    check(options.steps, options.teacher_steps)
+    teacher = Pretrained("monster", options.teacher, PARTS)
+    drawn = trajectories(options, teacher, teacher.sampling(needs=("guidance_scale",))["guidance_scale"])
+    weights, folders = None, []
+    for steps in options.steps:
+        weights = train_student(options, teacher, steps, weights, drawn)
+        folders.append(weights.parent / "model")
+        in_the_first(options.accelerator(), partial(assemble, teacher, weights, steps, folders[-1]))
+    return folders
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    parser.add_argument("--teacher", help="a monster's folder (None: the shipped one)")
-    parser.add_argument("--teacher-steps", type=int, default=24, help="in which it draws what the students are shown")
-    parser.add_argument("--steps", type=int, nargs="+", default=[8, 4], help="a student of each, from the one before")
-    parser.add_argument("--trajectories", type=int, default=65_536, help="from noise to image, of a caption each")
-    parser.add_argument("--rank", type=int, default=16, help="of the change of a large weight")
-    add_run(parser, "runs/distil", images=1_000_000, batch_size=512, learning_rate=2e-3, counted="a student's images")
-    args = parser.parse_args(argv)
-    check(args.steps, args.teacher_steps)
-    teacher = Pretrained("monster", args.teacher, PARTS)
-    drawn = trajectories(args, teacher, teacher.sampling(needs=("guidance_scale",))["guidance_scale"])
-    weights = None
-    for steps in args.steps:
-        weights = train_student(args, teacher, steps, weights, drawn)
-        folder = weights.parent / "model"
-        in_the_first(accelerator_of(args), partial(assemble, teacher, weights, steps, folder))
-        print(f"{folder}: draw with {commands.drawing('monster', folder)}")
+    distil(parsed(__doc__, DistilOptions(), argv))
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from baselines.hardware import DEVICES, PRECISIONS, decide, print_cost
-from baselines.options import add_hardware, flag
+from baselines.options import flag
 from submission import commands, paths
 
 if TYPE_CHECKING:
@@ -116,12 +116,17 @@ def parsed(
         if (found := _described(kind, one.name)) is None:
             continue
         value = getattr(table[default], one.name)
-        shown = "" if value is None or value is False else f" (default: {value})".replace("%", "%%")
+        several = get_origin(hints[one.name]) is tuple
+        text = " ".join(map(str, value)) if several else value
+        shown = "" if value is None or value is False else f" (default: {text})".replace("%", "%%")
         more: dict[str, Any] = {"help": found.metadata["help"] + shown, "default": argparse.SUPPRESS}
         hint = hints[one.name]
         if hint is bool:
             always = not any(getattr(row, one.name) for row in table.values())
             more["action"] = "store_true" if always else argparse.BooleanOptionalAction
+        elif several:
+            more |= {"type": get_args(hint)[0], "choices": found.metadata["choices"], "nargs": "+"}
+            more["metavar"] = one.name.upper()
         elif get_origin(hint) is Literal:
             more["choices"] = get_args(hint)
         else:
@@ -130,7 +135,10 @@ def parsed(
             read = (_number_or_none if types else _number) if kind_of is float else kind_of
             more |= {"type": read, "choices": found.metadata["choices"]}
         parser.add_argument(flag(one.name), **more)
-    said = vars(parser.parse_args(argv))
+    said: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(parser.parse_args(argv)).items()
+    }
     chosen = table[said.pop("preset", default)]
     return replace(chosen, **said)
 
@@ -160,38 +168,3 @@ def command_parser(description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-
-
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """`--data`: the training set, by default the one that `make data` draws."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=paths.data_home() / "bestiary",
-        help=f"the training set, a folder with train_info.json and train/ ({commands.data('bestiary')})",
-    )
-
-
-def add_run(
-    parser: argparse.ArgumentParser,
-    out: str,
-    *,
-    images: int,
-    batch_size: int,
-    learning_rate: float | None = None,
-    counted: str = "training images",
-) -> None:
-    """`--out`, `--images`, `--batch-size`, and `--learning-rate` where one is given, with these defaults; hardware."""
-    parser.add_argument("--out", type=Path, default=Path(out), help="the run's folder")
-    parser.add_argument("--images", type=int, default=images, help=f"{counted} in all")
-    parser.add_argument("--batch-size", type=int, default=batch_size, help="images a step and process")
-    if learning_rate is not None:
-        parser.add_argument("--learning-rate", type=float, default=learning_rate, help="at its peak")
-    add_hardware(parser)
-
-
-def accelerator_of(args: argparse.Namespace, tolerates: Sequence[str] = PRECISIONS) -> Accelerator:
-    """The Accelerator for `--device` and `--precision`. Raises UsageError, MissingPart as `hardware.decide`."""
-    hardware = decide(args.device, args.precision, tolerates)
-    print_cost(hardware)
-    return hardware.accelerator()

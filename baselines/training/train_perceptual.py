@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.processes import in_the_first
-from baselines.training.options import accelerator_of, add_data, add_run, command_parser
+from baselines.training.options import RunOptions, option, parsed
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
@@ -29,6 +30,17 @@ WIDTHS = (16, 32, 64, 96)
 RARE = 100  # a word of fewer entries' captions is not asked for
 SHIFT = 4  # pixels at most, each way
 NOISE = 0.1  # standard deviation at most, in pictures of -1 … 1: an estimate of x_0 is never clean
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptualOptions(RunOptions):
+    """The network's training."""
+
+    out: Path = Path("runs/perceptual")
+    images: int = 60_000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    model: Path = option(EMBEDDED, "where the finished network goes")
 
 
 def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
@@ -53,15 +65,11 @@ def word_loss(
     return loss, {"agrees": float(((logits > 0) == (shares > 0.5)).float().mean())}
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = command_parser(__doc__)
-    add_data(parser)
-    add_run(parser, "runs/perceptual", images=60_000, batch_size=64, learning_rate=2e-3)
-    parser.add_argument("--model", type=Path, default=EMBEDDED, help="where the finished network goes")
-    args = parser.parse_args(argv)
-    pictures = load_pictures(args.data)
+def train_perceptual(options: PerceptualOptions) -> Path:
+    """Trains the network and returns its folder."""
+    pictures = load_pictures(options.data)
     words, shares = words_of(pictures.captions)
-    accelerator = accelerator_of(args)
+    accelerator = options.accelerator()
     torch.manual_seed(23)
     model = PerceptualNetwork(WIDTHS, len(words))
 
@@ -72,17 +80,27 @@ def main(argv: list[str] | None = None) -> int:
         with accelerator.autocast():
             return word_loss(model, pictures.images[indices], wanted, generator)
 
-    schedule = Schedule(args.images, args.batch_size, learning_rate=args.learning_rate, ema_decay=0.995, seed=23)
-    weights = load_file(train(model, loss, len(pictures.images), schedule, args.out, accelerator=accelerator))
+    schedule = Schedule(
+        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.995, seed=23
+    )
+    count = len(pictures.images)
+    weights = load_file(
+        train(model, loss, count, schedule, options.out, accelerator=accelerator, compiled=options.compile)
+    )
 
     def finish() -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}
-        args.model.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(args.model / "model.safetensors", save(state))
-        atomic.write_json(args.model / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
-        print(args.model)
+        options.model.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(options.model / "model.safetensors", save(state))
+        atomic.write_json(options.model / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
+        print(options.model)
 
     in_the_first(accelerator, finish)
+    return options.model
+
+
+def main(argv: list[str] | None = None) -> int:
+    train_perceptual(parsed(__doc__, PerceptualOptions(), argv))
     return 0
 
 

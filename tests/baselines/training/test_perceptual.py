@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchmetrics
+from tiny_trainings import write_data
 from torchmetrics.functional.image.lpips import _LPIPS, ScalingLayer
 from torchvision.models import vgg16
 
+from baselines.training import perceptual, train_perceptual
 from baselines.training.perceptual import Lpips, load_perceptual, perceptual_distance
 from submission import MissingPart
 
@@ -39,6 +41,20 @@ def test_a_missing_backbone_is_said_and_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(MissingPart, match="lpips") as caught:
         load_perceptual("lpips", torch.device("cpu"), tmp_path / "vgg16.pth")
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in str(caught.value)
+
+
+def test_the_training_makes_a_folder_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_perceptual, "RARE", 1)
+    monkeypatch.setattr(train_perceptual, "WIDTHS", (4, 8))
+    command = ["--data", write_data(tmp_path / "data"), "--out", tmp_path / "run", "--model", tmp_path / "network"]
+    command += ["--images", 4, "--batch-size", 2, "--device", "cpu", "--precision", "float32"]
+    assert train_perceptual.main([str(word) for word in command]) == 0
+    monkeypatch.setattr(perceptual, "EMBEDDED", tmp_path / "network")
+    network = load_perceptual("embedded", torch.device("cpu"))
+    assert [tuple(found.shape) for found in network.features(torch.zeros(2, 3, 16, 16))] == [
+        (2, 4, 16, 16),
+        (2, 8, 8, 8),
+    ]
 
 
 def test_the_embedded_network_sees_what_changes_a_monster() -> None:

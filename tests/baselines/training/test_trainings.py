@@ -50,6 +50,7 @@ class Stage(TrainingOptions):
 class Whole(ModelOptions):
     out: Path = Path("other")
     init: Path | None = option(None, "weights to begin with")
+    steps: tuple[int, ...] = option((8, 4), "of each")
     stage: Stage = field(default_factory=Stage)
 
 
@@ -58,11 +59,15 @@ def test_options_are_a_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert parsed("A training.", presets, []) == presets["small"]
     asked = parsed("A training.", presets, ["--preset", "large", "--init", "w", "--compile", "--device", "cpu"])
     assert (asked.init, asked.compile, asked.out) == (Path("w"), True, Path("other"))
+    assert asked.steps == (8, 4)
+    assert parsed("A training.", presets, ["--steps", "6", "2", "1"]).steps == (6, 2, 1)
     assert asked.for_stage(asked.stage) == Stage(device="cpu", compile=True, images=1000, data=asked.data)
-    for words in (["--stage", "x"], ["--precision", "int8"], ["--preset", "none"]):
+    for words in (["--stage", "x"], ["--precision", "int8"], ["--preset", "none"], ["--steps", "a"]):
         with pytest.raises(SystemExit):
             parsed("A training.", presets, words)
     capsys.readouterr()
     with pytest.raises(SystemExit):
         parsed("A training.", presets, ["--help"])
-    assert "the finished model, for --weights (default: other)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "the finished model, for --weights (default: other)" in printed
+    assert "of each (default: 8 4)" in printed
