@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from submission.metrics import METRICS
+from submission.scorecard import TIME_FORMAT
 
 SCHEMA = 1
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 NUMBERS = tuple(column for name in METRICS for column in (name, f"{name}_low", f"{name}_high"))
 # The fingerprint's fields; `competition` and `n` belong to it and are columns of their own already.
@@ -57,8 +57,12 @@ STATUSES = ("ok", "suspect", "invalid")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"-?(\d{1,20}(\.\d{0,25})?([eE][+-]?\d{1,3})?|inf)|nan")
 _COUNT = re.compile(r"\d{1,18}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_LOOK = re.compile(r"([a-z][A-Za-z0-9+/]{0,1000})?")  # a letter for what made it, then base64
+# What the cells of these columns are, whole.
+PATTERNS = {
+    "submission_sha256": r"[0-9a-f]{64}",
+    "alike": r"(?:[0-9a-f]{64})?",
+    "look": r"(?:[a-z][A-Za-z0-9+/]{0,1000})?",  # a letter for what made it, then base64
+}
 _TEXT_LIMIT = 200
 BROKEN_LIMIT = 600
 
@@ -109,7 +113,7 @@ def _number(column: str, cell: str) -> float | None:
 
 
 def _sha256(column: str, cell: str) -> str:
-    if not _SHA256.fullmatch(cell) and (cell or column != "alike"):
+    if not re.fullmatch(PATTERNS[column], cell):
         raise ValueError(f"{column} is not 64 hexadecimal digits")
     return cell
 
@@ -129,7 +133,7 @@ def _status(cell: str) -> str:
 
 
 def _look(cell: str) -> str:
-    if not _LOOK.fullmatch(cell):
+    if not re.fullmatch(PATTERNS["look"], cell):
         raise ValueError("look is not a letter and base64")
     return cell
 

@@ -8,7 +8,7 @@ from submission.scorecard import Score
 
 
 def with_last(row: Row, last: Row) -> str:
-    """Such as "Than your last (2026-11-25): FID better by 2.10 (81.20 -> 79.10), CLIP-T worse by 0.0100 (…)"."""
+    """Such as "Better than your last of 2026-11-25 12:00 UTC: FID better by 2.10 (81.20 -> 79.10); CLIP-T …"."""
     parts = [
         sentence
         for metric in METRICS.values()

@@ -16,10 +16,11 @@ import numpy as np
 
 from leaderboard import names
 from leaderboard.board import BoardError, Content, changing, content, csv_line
-from leaderboard.columns import TIME_FORMAT, plain
+from leaderboard.columns import plain
 from submission import atomic
 from submission.csv_text import as_cell
 from submission.errors import UsageError, shown, some
+from submission.scorecard import TIME_FORMAT
 
 _CHANGE = ("changed_at", "change")
 

@@ -23,7 +23,6 @@ from submission import commands
 from submission.child_process import environment, exit_code, module
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, UsageError, shown
-from submission.metrics import METRICS
 from submission.safe_read import NotReadable, read_regular
 from submission.scorecard import RuleCheck, Score, Scorecard
 from submission.submission import Submission
@@ -152,11 +151,10 @@ def _row(rows: pd.DataFrame, pin: Trusted, content: str | None, competition: Com
             get_it=commands.make("score", "scorer SUBMISSION"),
         )
     (row,) = rows_of(rows.iloc[-1:])
-    scores = {metric: row.score(metric) for metric in METRICS}
-    checks = [check for check in competition.rules.check({}, scores) if check.rule.startswith("bounds.")]
+    checks = [check for check in competition.rules.check({}, row.scores) if check.rule.startswith("bounds.")]
     if row.status == "suspect":
         checks.append(RuleCheck("status", None, False, "it was found suspect when it was scored, see its scorecard"))
-    return Entry(row.name, row.submission_sha256, row.n, scores, checks, trusted=pin)
+    return Entry(row.name, row.submission_sha256, row.n, row.scores, checks, trusted=pin)
 
 
 def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> Scorecard:

@@ -15,23 +15,18 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from leaderboard.columns import COLUMNS, COUNTS, FLOATS, MEASURED_BY, NEEDED, READ
-from leaderboard.row import Row, fingerprint, frame_of, from_cells, measured_by
+from leaderboard.columns import COLUMNS, COUNTS, FLOATS, MEASURED_BY, NEEDED, PATTERNS, READ
+from leaderboard.row import TYPES, Row, fingerprint, frame_of, from_cells, measured_by
 from submission.errors import shown
 
 _WHOLE = ("schema", "seed", "families", *COUNTS, "protocol")
 # Nearly every row has another text there; in the columns that are no numbers either, few texts come again and again.
 _DISTINCT = ("name", "submission_sha256", "created_at", "look", "alike")
 _SIMPLE = re.compile(r"[A-Za-z0-9](?: ?[!-~]){0,99}")  # a name that is read as it stands
-_PATTERNS = {
-    "submission_sha256": re.compile(r"(?:[0-9a-f]{64}\n)*"),
-    "alike": re.compile(r"(?:(?:[0-9a-f]{64})?\n)*"),
-    "look": re.compile(r"(?:(?:[a-z][A-Za-z0-9+/]{0,1000})?\n)*"),
-}
+_PATTERNS = {column: re.compile(rf"(?:{pattern}\n)*") for column, pattern in PATTERNS.items()}
 _CELL_BYTES = 50  # no number is longer
 _BLOCK_BYTES = 8 * 2**20  # read at a time: what is made of them stays in a processor's cache, and small
 MAX_ROWS = 1_000_000
-_TYPES = {**dict.fromkeys(FLOATS, np.float64), **dict.fromkeys(COUNTS, np.int64)}
 _MEASURED = ("fingerprint", "competition", "n", *MEASURED_BY)
 _KEY = ["name", "submission_sha256", "fingerprint"]
 # What stands for a comma and a quote that belong to a cell while lines are cut at commas; no cell of ours has these.
@@ -212,7 +207,7 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
         for column in COLUMNS:
             if column not in frame:
                 value = READ[column]("")
-                frame[column] = np.full(count, value, _TYPES.get(column, object))
+                frame[column] = np.full(count, value, TYPES.get(column, object))
     except ValueError:
         raise _OddError from None
     if (frame["tiers_passed"] > frame["tiers"]).any():
@@ -263,7 +258,7 @@ def _repeated(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]
     frame = {}
     for name, column in zip(names, columns, strict=True):
         values = {cell: READ[name](cell.translate(_HIDDEN)) for cell in set(column)}
-        frame[name] = np.array([values[cell] for cell in column], _TYPES.get(name, object))[codes]
+        frame[name] = np.array([values[cell] for cell in column], TYPES.get(name, object))[codes]
     return frame
 
 

@@ -33,11 +33,14 @@ from leaderboard.columns import (
     NUMBERS,
     READ,
     SCHEMA,
-    TIME_FORMAT,
     plain,
 )
 from submission.csv_text import as_cell
-from submission.scorecard import Score, Scorecard
+from submission.metrics import METRICS
+from submission.scorecard import TIME_FORMAT, Score, Scorecard
+
+# Of the frame's columns; the others are objects.
+TYPES = {**dict.fromkeys(COUNTS, np.int64), **dict.fromkeys(FLOATS, np.float64)}
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class Row:
     def key(self) -> tuple[str, str, str]:
         """What makes two rows the same entry: the name, the submission's bytes and what measured them."""
         return self.name, self.submission_sha256, self.fingerprint
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Every metric as `score` gives it."""
+        return {metric: self.score(metric) for metric in METRICS}
 
     def score(self, metric: str) -> Score:
         """The metric as a Score; a value that is not finite is one that is missing."""
@@ -198,8 +206,7 @@ def frame_of(rows: Iterable[Row]) -> pd.DataFrame:
     for line in lines:
         line["nan"] = ",".join(key for key in NUMBERS if line[key] is not None and line[key] != line[key])
         line["created_at"] = line["created_at"].replace(tzinfo=None)
-    types: dict[str, Any] = {**dict.fromkeys(COUNTS, np.int64), **dict.fromkeys(FLOATS, np.float64)}
-    types["created_at"] = "datetime64[s]"
+    types: dict[str, Any] = {**TYPES, "created_at": "datetime64[s]"}
     columns = (*(column for column in COLUMNS if column != "schema"), "nan")
     return pd.DataFrame(
         {column: pd.Series([line[column] for line in lines], dtype=types.get(column, object)) for column in columns}

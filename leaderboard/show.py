@@ -139,8 +139,7 @@ def _marks(group: Group, competition: Competition | None) -> dict[tuple[str, str
     else:
         marks = {}
         for entry in group.ranked:
-            scores = {metric: entry.row.score(metric) for metric in METRICS}
-            earned = mark(scores, competition.tiers, competition.marks)
+            earned = mark(entry.row.scores, competition.tiers, competition.marks)
             marks[entry.row.key] = None if earned is None else earned.value * (not entry.unranked)
     return marks if any(value is not None for value in marks.values()) else {}
 
@@ -185,7 +184,7 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
 def _verdict(entry: Ranked, gate: Tier) -> Verdict:
     if entry.unranked:
         return Verdict.FAILS
-    return summary(checks_of(gate, {metric: entry.row.score(metric) for metric in METRICS}))[0]
+    return summary(checks_of(gate, entry.row.scores))[0]
 
 
 def _value(row: Row, metric: Metric) -> float | None:
