@@ -103,17 +103,18 @@ def append(
         names.check(row.name, card.name, others["name"], shipped["name"])
         resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
         row = alike.noted(row, resembled)
-        _write(board, found.columns, found.lines, [row])
+        _write(board, found.columns, found.lines, row)
     last = rows_of(same_name.iloc[-1:])
     return Added(row, tuple(resembled), last[0] if last else None)
 
 
-def check_name(path: str | os.PathLike[str], competition: str, name: str) -> None:
-    """Raises UsageError when no entry of the competition can have the name, for which `append` would refuse it."""
-    path = Path(path).resolve()
-    rows = content(path).rows
-    local = rows["name"][rows["competition"] == competition]
-    names.check(plain(name), name, local, _shipped(path, competition)["name"])
+def check(path: str | os.PathLike[str], competition: str, name: str | None = None) -> None:
+    """Raises BoardError or UsageError for what `append` would refuse: a broken board, or a `name` that no entry of the
+    competition can have."""
+    rows = content(Path(path)).rows
+    if name is not None:
+        local = rows["name"][rows["competition"] == competition]
+        names.check(plain(name), name, local, _shipped(Path(path).resolve(), competition)["name"])
 
 
 def entries(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> pd.DataFrame:
@@ -156,18 +157,16 @@ def changing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield board
 
 
-def _write(path: Path, columns: Sequence[str], lines: bytes, more: Sequence[Row]) -> None:
-    """Write the board with `more` rows after its `lines`; columns that these need and the board lacks come last."""
-    ours = [to_cells(row) for row in more]
-    new = [name for name, *cells in zip(COLUMNS, *ours, strict=True) if name not in columns and any(cells)]
+def _write(path: Path, columns: Sequence[str], lines: bytes, row: Row) -> None:
+    """Write the board with `row` after its `lines`; columns that it needs and the board lacks come last."""
+    new = [name for name, cell in zip(COLUMNS, to_cells(row), strict=True) if name not in columns and cell]
     if new:
         lines = lines.replace(b"\n", b"," * len(new) + b"\n")
         columns = [*columns, *new]
-    rows = b"".join(csv_line(to_cells(row, columns)) for row in more)
     with atomic.replacing(path) as file:
         file.write(csv_line(columns))
         file.write(lines)
-        file.write(rows)
+        file.write(csv_line(to_cells(row, columns)))
 
 
 def csv_line(cells: Sequence[str]) -> bytes:

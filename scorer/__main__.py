@@ -60,19 +60,17 @@ def _command(arguments: argparse.Namespace) -> int:
     check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
     check_kept(files, _kept(arguments, competition))
     if ranking is not None:
-        board.content(ranking)
-        if arguments.name is not None:
-            board.check_name(ranking, competition.name, arguments.name)
+        board.check(ranking, competition.name, arguments.name)
     processes = parallel.start()
     try:
-        return _score(arguments, processes)
+        return _score(arguments, competition, processes)
     finally:
         parallel.stop()
 
 
-def _score(arguments: argparse.Namespace, processes: Processes) -> int:
+def _score(arguments: argparse.Namespace, competition: Competition, processes: Processes) -> int:
     options = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
-    scorer = Scorer(arguments.competition, **options, processes=processes)
+    scorer = Scorer(competition, **options, processes=processes)
     try:
         scored = scorer.score(arguments.submission, arguments.name)
     except SubmissionError:

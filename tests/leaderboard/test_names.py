@@ -85,16 +85,16 @@ def test_another_student_s_name_is_another_student_s(tmp_path: Path, make_card: 
         with pytest.raises(UsageError):
             append(path, make_card(name=name, content="b"))
         with pytest.raises(UsageError):
-            board.check_name(path, "tiny", name)
+            board.check(path, "tiny", name)
     assert path.read_bytes() == before
     assert isinstance(append(path, make_card(name="Alice", content="b")), Added)
     assert isinstance(append(path, make_card(name="alice 2", content="c")), Added)
-    board.check_name(path, "another competition", "alice")
+    board.check(path, "another competition", "alice")
     assert len(read(path)) == 3
 
 
 def test_the_shipped_names_are_those_of_their_competition(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="shipped"):
-        board.check_name(tmp_path / "none.csv", "bestiary", "Monster")
-    board.check_name(tmp_path / "none.csv", "bestiary", "monster")
-    board.check_name(tmp_path / "none.csv", "coco2014", "Monster")
+        board.check(tmp_path / "none.csv", "bestiary", "Monster")
+    board.check(tmp_path / "none.csv", "bestiary", "monster")
+    board.check(tmp_path / "none.csv", "coco2014", "Monster")
