@@ -18,7 +18,7 @@ from baselines.clip_guided.train_diffusion import DiffusionOptions, PictureOptio
 from baselines.clip_guided.train_guide import GUIDES, GuideOptions, train_guide
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.processes import in_the_first
-from baselines.training.options import ModelOptions, option, parsed
+from baselines.training.options import ModelOptions, command, option
 from submission import atomic, commands
 from submission.errors import run
 
@@ -88,10 +88,7 @@ def train_clip_guided(options: ClipGuidedOptions) -> Path:
     return options.out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_clip_guided(parsed(__doc__, PRESETS, argv))
-    return 0
-
+main = command(train_clip_guided, __doc__, PRESETS)
 
 if __name__ == "__main__":
     sys.exit(run(main))

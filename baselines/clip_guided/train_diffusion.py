@@ -25,7 +25,7 @@ from baselines.diffusion.samplers import ancestral, with_posterior_variance
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import stratified_timesteps
-from baselines.training.options import RunOptions, TrainingOptions, option, parsed
+from baselines.training.options import RunOptions, TrainingOptions, command, option
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission import paths
@@ -88,15 +88,7 @@ def train_diffusion(options: DiffusionOptions) -> Path:
             *_, last = ancestral(shown, predict, noise(), noise)
         save_grid(to_pixels(last.sample), path)
 
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        options.accumulation,
-        options.learning_rate,
-        ema_decay=0.9995,
-        preview_images=500_000,
-        seed=31,
-    )
+    schedule = Schedule.of(options, ema_decay=0.9995, preview_images=500_000, seed=31)
     torch.manual_seed(schedule.seed)
     weights = train(
         PixelUNet(build(options.size)),
@@ -113,10 +105,7 @@ def train_diffusion(options: DiffusionOptions) -> Path:
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_diffusion(parsed(__doc__, DiffusionOptions(), argv))
-    return 0
-
+main = command(train_diffusion, __doc__, DiffusionOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -117,13 +117,12 @@ def train_guide(options: GuideOptions) -> Path:
         kept |= {"pictures": len(pictures.images), "begins_with": sha256}
     batch = source.batch_size
     steps = max(1, options.epoch_images // batch)  # an epoch
-    schedule = ContrastiveSchedule(
+    schedule = ContrastiveSchedule.of(
+        options,
         images=options.epochs * steps * batch,
         batch_size=batch,
-        learning_rate=options.learning_rate,
         warmup=max(1, steps // 2) / (options.epochs * steps),
         validate_images=steps * batch,
-        patience=options.patience,
         seed=seed,
     )
     accelerator = options.accelerator(("float32",))

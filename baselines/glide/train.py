@@ -21,7 +21,7 @@ from baselines.glide.train_noised_clip import ClipInTraining, NoisedClipOptions
 from baselines.glide.train_upsample import UpsampleOptions
 from baselines.glide.unet import UNet
 from baselines.processes import in_the_first
-from baselines.training.options import ModelOptions, parsed
+from baselines.training.options import ModelOptions, command
 from submission import atomic, commands
 from submission.errors import run
 
@@ -96,10 +96,7 @@ def train_glide(options: GlideOptions) -> Path:
     return options.out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_glide(parsed(__doc__, PRESETS, argv))
-    return 0
-
+main = command(train_glide, __doc__, PRESETS)
 
 if __name__ == "__main__":
     sys.exit(run(main))

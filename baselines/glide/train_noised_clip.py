@@ -24,7 +24,7 @@ from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.training_set import TrainingSet
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import contrastive_loss, stratified_timesteps
-from baselines.training.options import RunOptions, parsed
+from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -97,7 +97,7 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     """Trains the noised CLIP and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
-    schedule = Schedule(options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998)
+    schedule = Schedule.of(options, ema_decay=0.998)
     torch.manual_seed(schedule.seed)
     model = ClipInTraining(config(data.vocab_size))
     weights = train(
@@ -114,10 +114,7 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_noised_clip(parsed(__doc__, NoisedClipOptions(), argv))
-    return 0
-
+main = command(train_noised_clip, __doc__, NoisedClipOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

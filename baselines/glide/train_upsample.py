@@ -24,7 +24,7 @@ from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import stratified_timesteps
-from baselines.training.options import RunOptions, parsed
+from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
 from submission.errors import run
@@ -110,9 +110,7 @@ def train_upsample(options: UpsampleOptions) -> Path:
     """Trains the upsampler and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.998, preview_images=2_000
-    )
+    schedule = Schedule.of(options, ema_decay=0.998, preview_images=2_000)
     torch.manual_seed(schedule.seed)
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
@@ -142,10 +140,7 @@ def train_upsample(options: UpsampleOptions) -> Path:
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_upsample(parsed(__doc__, UpsampleOptions(), argv))
-    return 0
-
+main = command(train_upsample, __doc__, UpsampleOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

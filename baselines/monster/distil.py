@@ -38,7 +38,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
 from baselines.training.log import Numbers
 from baselines.training.losses import stratified_timesteps
-from baselines.training.options import RunOptions, option, parsed
+from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -170,10 +170,7 @@ def train_student(
     adapter.attach(model, options.rank)
     if init:
         model.load_state_dict(load_file(init))
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, weight_decay=0.0,
-        preview_images=max(1, options.images // 4),
-    )  # fmt: skip
+    schedule = Schedule.of(options, weight_decay=0.0, preview_images=max(1, options.images // 4))
     kept: dict[str, object] = {name: getattr(options, name) for name in ("rank", "teacher_steps", "trajectories")}
     kept |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
     return train(
@@ -205,10 +202,7 @@ def distil(options: DistilOptions) -> list[Path]:
     return folders
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    distil(parsed(__doc__, DistilOptions(), argv))
-    return 0
-
+main = command(distil, __doc__, DistilOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

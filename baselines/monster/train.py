@@ -14,7 +14,7 @@ from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoen
 from baselines.monster.train_text_encoder import TextEncoderOptions, train_text_encoder
 from baselines.monster.train_unet import UNetOptions, train_unet
 from baselines.pretrained import WEIGHTS
-from baselines.training.options import ModelOptions, parsed
+from baselines.training.options import ModelOptions, command
 from submission import commands
 from submission.errors import run
 from submission.launcher import place
@@ -85,10 +85,7 @@ def train_monster(options: MonsterOptions) -> Path:
     return options.out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_monster(parsed(__doc__, PRESETS, argv))
-    return 0
-
+main = command(train_monster, __doc__, PRESETS)
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -24,7 +24,7 @@ from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import picture_error
-from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -113,8 +113,8 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     model.requires_grad_(False)
     model.decoder.requires_grad_(True)
     model.post_quant_conv.requires_grad_(True)
-    schedule = Schedule(
-        options.decoder_images, options.batch_size, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
+    schedule = Schedule.of(
+        options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
     )
     accelerator = options.accelerator()
     loss, out = DecoderLoss(images, accelerator), options.out / "decoder"
@@ -127,9 +127,7 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
 
 def first_part(options: AutoencoderOptions, images: Examples, some: Tensor, accelerator: Accelerator) -> AutoencoderKL:
     """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, weight_decay=1e-4, ema_decay=0.999
-    )
+    schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.999)
     torch.manual_seed(schedule.seed)
     model = load_network(AutoencoderKL, options.init).float() if options.init else build()
     loss = ReconstructionLoss(images, accelerator)
@@ -159,10 +157,7 @@ def measure(model: AutoencoderKL, images: Tensor) -> tuple[Tensor, float]:
     return torch.cat(latents), torch.cat(quality).mean().item()
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_autoencoder(parsed(__doc__, AutoencoderOptions(), argv))
-    return 0
-
+main = command(train_autoencoder, __doc__, AutoencoderOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

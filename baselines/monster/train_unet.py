@@ -31,7 +31,7 @@ from baselines.processes import in_the_first
 from baselines.training.dry_run import estimate, measured_batch, report
 from baselines.training.latents import Encoded, encode_all
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
-from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.perceptual import FeatureNetwork, load_perceptual
 from baselines.training.pictures import PictureFiles, open_pictures
 from baselines.training.schedule import SharedSchedule
@@ -92,13 +92,13 @@ class UNetOptions(RunOptions, ReadingOptions, Objective):
 
     def schedule(self, pictures: int) -> SharedSchedule:
         """Previews and checkpoints come once an epoch. Raises UsageError for one without a step."""
-        asked = {each.name: getattr(self, each.name) for each in fields(SharedSchedule) if hasattr(self, each.name)}
-        if self.epochs and self.images in (0, UNetOptions.images):  # nobody asked for another number of images
-            asked["images"] = self.epochs * pictures
+        unnamed = self.epochs and self.images in (0, UNetOptions.images)  # nobody asked for another number of images
+        images = self.epochs * pictures if unnamed else self.images
+        schedule = SharedSchedule.of(self, images=images, save_images=pictures, preview_images=pictures)
         for counted in ("images", "batch_size", "accumulation"):
-            if asked[counted] < 1:
+            if getattr(schedule, counted) < 1:
                 raise UsageError(f"{flag(counted)} must be at least 1")
-        return SharedSchedule(**asked, save_images=pictures, preview_images=pictures)
+        return schedule
 
     def open_pictures(self) -> PictureFiles:
         """The pictures, every one of which is checked.
@@ -291,10 +291,7 @@ def dry_run(
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_unet(parsed(__doc__, UNetOptions(), argv))
-    return 0
-
+main = command(train_unet, __doc__, UNetOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -30,7 +30,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
 from baselines.training.latents import posterior_means
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
-from baselines.training.options import RunOptions, SharedParts, option, parsed
+from baselines.training.options import RunOptions, SharedParts, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -142,13 +142,7 @@ def train_stable(options: StableOptions) -> Path:
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        learning_rate=options.learning_rate,
-        ema_decay=0.0,  # the weights as they are
-        preview_images=250_000,
-    )
+    schedule = Schedule.of(options, ema_decay=0.0, preview_images=250_000)  # no average: the weights as they are
     torch.manual_seed(schedule.seed)
     weights = train(
         build(latents.shape[1], latents.shape[2], hidden.shape[2]),
@@ -174,10 +168,7 @@ def train_stable(options: StableOptions) -> Path:
     return out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_stable(parsed(__doc__, PRESETS, argv))
-    return 0
-
+main = command(train_stable, __doc__, PRESETS)
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -161,6 +161,18 @@ def _described(kind: type[TrainingOptions], name: str) -> Field[Any] | None:
         if found is not None and found.metadata:
             return found
     return None
+
+
+def command(
+    train: Callable[[S], object], description: str | None, presets: S | Mapping[str, S]
+) -> Callable[[Sequence[str] | None], int]:
+    """The `main` of a training's module, whose docstring is `description`: trains as the command line says."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        train(parsed(description, presets, argv))
+        return 0
+
+    return main
 
 
 def command_parser(description: str) -> argparse.ArgumentParser:

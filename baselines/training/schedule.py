@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Int64
@@ -37,6 +37,12 @@ class Schedule:
     keep_at: tuple[float, ...] = ()  # fractions at which the average is kept as weights-{fraction}.safetensors
     validate_images: int = 0  # a validation at the start, every so many images and at the end; 0: none
     patience: int = 0  # validations without a better loss after which the training ends; 0: it goes on to its end
+
+    @classmethod
+    def of(cls, options: object, **others: Any) -> Self:
+        """With those of its fields that a training's `options` have, and `others`."""
+        asked = {each.name: getattr(options, each.name) for each in fields(cls) if hasattr(options, each.name)}
+        return cls(**{**asked, **others})
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of so many: linear warm-up, then a half cosine."""

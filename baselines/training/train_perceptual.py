@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.processes import in_the_first
-from baselines.training.options import RunOptions, option, parsed
+from baselines.training.options import RunOptions, command, option
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
@@ -70,7 +70,8 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     pictures = load_pictures(options.data)
     words, shares = words_of(pictures.captions)
     accelerator = options.accelerator()
-    torch.manual_seed(23)
+    schedule = Schedule.of(options, ema_decay=0.995, seed=23)
+    torch.manual_seed(schedule.seed)
     model = PerceptualNetwork(WIDTHS, len(words))
 
     def loss(
@@ -80,9 +81,6 @@ def train_perceptual(options: PerceptualOptions) -> Path:
         with accelerator.autocast():
             return word_loss(model, pictures.images[indices], wanted, generator)
 
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.995, seed=23
-    )
     count = len(pictures.images)
     weights = load_file(
         train(model, loss, count, schedule, options.out, accelerator=accelerator, compiled=options.compile)
@@ -99,10 +97,7 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     return options.model
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_perceptual(parsed(__doc__, PerceptualOptions(), argv))
-    return 0
-
+main = command(train_perceptual, __doc__, PerceptualOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

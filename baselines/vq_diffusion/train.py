@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig
 from baselines import pretrained
 from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
-from baselines.training.options import ModelOptions, SharedParts, option, parsed
+from baselines.training.options import ModelOptions, SharedParts, command, option
 from baselines.vq_diffusion.train_transformer import Denoiser, TransformerOptions, noise_schedule, train_transformer
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from submission import atomic, commands
@@ -84,10 +84,7 @@ def train_vq(options: VQOptions) -> Path:
     return options.out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_vq(parsed(__doc__, PRESETS, argv))
-    return 0
-
+main = command(train_vq, __doc__, PRESETS)
 
 if __name__ == "__main__":
     sys.exit(run(main))

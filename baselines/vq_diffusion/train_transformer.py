@@ -29,7 +29,7 @@ from baselines.pixels import save_grid
 from baselines.pretrained import WEIGHTS, load_network
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.training.options import RunOptions, option, parsed
+from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -176,14 +176,7 @@ def train_transformer(options: TransformerOptions) -> Path:
             )
             save_grid(decode(vqvae, drawn), path)
 
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        learning_rate=options.learning_rate,
-        ema_decay=0.999,
-        save_minutes=2,
-        preview_images=250_000,
-    )
+    schedule = Schedule.of(options, ema_decay=0.999, save_minutes=2, preview_images=250_000)
     torch.manual_seed(schedule.seed)
     model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
     if device.type == "cpu":
@@ -211,10 +204,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_transformer(parsed(__doc__, TransformerOptions(), argv))
-    return 0
-
+main = command(train_transformer, __doc__, TransformerOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

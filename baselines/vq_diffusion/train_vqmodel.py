@@ -24,7 +24,7 @@ from baselines.pixels import psnr
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples
 from baselines.training.losses import picture_error
-from baselines.training.options import RunOptions, option, parsed
+from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.training.trainer import train
@@ -167,14 +167,7 @@ def train_vqmodel(options: VQModelOptions) -> Path:
     """Trains a VQModel and returns its diffusers folder."""
     pictures = load_pictures(options.data)
     accelerator = options.accelerator()
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=1e-4,
-        ema_decay=0.998,
-        save_minutes=2,
-    )
+    schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.998, save_minutes=2)
     torch.manual_seed(schedule.seed)
     codebook = Codebook(build())
     loss = CodebookLoss(Examples(pictures.images, accelerator.device), accelerator)
@@ -223,10 +216,7 @@ def measure(model: VQModel, images: Tensor) -> tuple[Tensor, float]:
     return count, torch.cat(quality).mean().item()
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_vqmodel(parsed(__doc__, VQModelOptions(), argv))
-    return 0
-
+main = command(train_vqmodel, __doc__, VQModelOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))
