@@ -15,7 +15,7 @@ from baselines.training.latents import Encoded, encode_batch, posterior
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
 from benchmarks.drawing import seconds
 
-CPU_IMAGES = 2  # a step: more take their time in proportion
+CPU_IMAGES = 8  # a step: more take their time in proportion
 TOKENS, TEXT_WIDTH = 77, 512  # of openai/clip-vit-base-patch32
 
 

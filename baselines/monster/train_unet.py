@@ -34,7 +34,7 @@ from baselines.training.objective import Denoiser, DenoisingLoss, Objective
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.perceptual import FeatureNetwork, load_perceptual
 from baselines.training.pictures import PictureFiles, open_pictures
-from baselines.training.schedule import SharedSchedule
+from baselines.training.schedule import SharedSchedule, indices
 from baselines.training.trainer import train
 from submission import Competition, atomic
 from submission.errors import UsageError, run
@@ -116,6 +116,14 @@ class UNetOptions(RunOptions, ReadingOptions, Objective):
             )
         return pictures
 
+    def visited(self, pictures: PictureFiles) -> PictureFiles:
+        """Those that the training sees: a short one must not wait for all of a large set to be encoded."""
+        count = len(pictures.images)
+        asked = self.schedule(count)
+        if asked.images >= count:
+            return pictures
+        return pictures.some(indices(0, count, asked.images, asked.seed).sort().values)
+
     @property
     def folder(self) -> Path:
         """The training set: the competition's own where no other is named."""
@@ -129,7 +137,7 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
     Args:
         pictures: those of the options, where they were opened before.
     """
-    pictures = pictures or options.open_pictures()
+    pictures = options.visited(pictures or options.open_pictures())
     accelerator = options.accelerator()
     frozen = load_frozen(options.autoencoder, options.text_encoder, accelerator.device)
     frozen.check_size(pictures.images.size)
@@ -273,7 +281,7 @@ def dry_run(
 ) -> None:
     """Prints what the training would take, from its first pictures."""
     schedule, count = options.schedule(len(pictures.images)), len(pictures.images)
-    few = pictures.first(measured_batch(schedule, accelerator.device))
+    few = pictures.some(torch.arange(min(count, measured_batch(schedule, accelerator.device))))
     with TemporaryDirectory(prefix="drawoff-dry-run-") as folder:
         begun = time.perf_counter()
         data = encode_all(few, frozen.autoencoder, frozen.text, (few.sha256, *frozen.keys), Path(folder))

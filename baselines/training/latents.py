@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,8 @@ from submission.progress import track
 
 VERSION = 1  # of what the files hold: raised when the same pictures and networks would give others
 FOLDER = "encoded"  # in the cache
-OUTPUTS = ("hidden", "pooled")  # of a text encoder
 BATCH = 64
+PIXELS = BATCH * 64 * 64  # of pictures that are encoded at a time: larger ones are fewer
 Autocast = Callable[[], AbstractContextManager[object]]  # the context in which networks compute
 
 
@@ -105,23 +104,23 @@ def encode_all(
     captions, count = pictures.distinct_captions, len(pictures.images)
 
     def latents() -> Iterator[np.ndarray]:
-        for batch in track(torch.arange(count).split(BATCH), "encoding pictures (batches)"):
+        side = pictures.images[torch.tensor([0])].shape[-1]
+        batches = torch.arange(count).split(max(1, min(BATCH, PIXELS // side**2)))
+        for batch in track(batches, "encoding pictures (batches)"):
             yield encode_batch(autoencoder, pictures.images[batch].to(device)).half().cpu().numpy()
 
-    def states(which: int) -> Iterator[np.ndarray]:
-        starts = range(0, len(captions), BATCH)
-        for start in track(starts, f"encoding captions ({OUTPUTS[which]}, batches)"):
-            yield encode(text_encoder, tokenizer, captions[start : start + BATCH])[which].half().cpu().numpy()
+    def states() -> Iterator[np.ndarray]:
+        """Those of the tokens and after them the pooled one."""
+        for start in track(range(0, len(captions), BATCH), "encoding captions (batches)"):
+            hidden, pooled = encode(text_encoder, tokenizer, captions[start : start + BATCH])
+            yield torch.cat([hidden, pooled[:, None]], dim=1).half().cpu().numpy()
 
     home = home or cache_home() / FOLDER
-    hidden, pooled = (
-        memory_mapped(home, name, [keys[2], *captions], len(captions), partial(states, k))
-        for k, name in enumerate(OUTPUTS)
-    )
+    text_states = memory_mapped(home, "text", [keys[2], *captions], len(captions), states)
     return Encoded(
         memory_mapped(home, "latents", keys[:2], count, latents),
-        hidden,
-        pooled,
+        text_states[:, :-1],
+        text_states[:, -1],
         encode(text_encoder, tokenizer, [""]),
         [pictures.caption_numbers[entry] for entry in pictures.entry.tolist()],
     )

@@ -103,7 +103,8 @@ def alignment_loss(middle: Float[Tensor, "b a i j"], features: Float[Tensor, "b 
 
     Of a UNet it is the middle that is aligned (U-REPA: Tian et al., arXiv 2503.18414, section 3).
     """
-    wanted = functional.adaptive_avg_pool2d(features.float(), middle.shape[2:])
+    height, width = middle.shape[2:]
+    wanted = functional.adaptive_avg_pool2d(features.float(), (height, width))
     return 1 - functional.cosine_similarity(middle.float(), wanted, dim=1).mean()
 
 
@@ -195,6 +196,7 @@ class DenoisingLoss:
             picked = every_picked[every_picked % count == first] // count
             distance = torch.zeros((), device=self._device)  # where none of them is this process's
             if len(picked):
+                assert self._perceptual is not None
                 with self._autocast():
                     distance = perceptual_loss(self._autoencoder, self._perceptual, estimate[picked], x0[picked]).sum()
             terms["perceptual"] = distance * (count / len(every_picked))
@@ -207,6 +209,7 @@ class DenoisingLoss:
         if asked.alignment_weight:
             if images is None:
                 images = self._pixels(indices, flip).float() / 127.5 - 1
+            assert self._perceptual is not None
             with torch.no_grad(), self._autocast():
                 features = self._perceptual.features(images)[-1]
             terms["alignment"] = alignment_loss(middle, features)
@@ -214,6 +217,7 @@ class DenoisingLoss:
         return loss, {name: term.detach() for name, term in terms.items()}
 
     def _pixels(self, indices: Tensor, flip: Tensor) -> Tensor:
+        assert self.pictures is not None
         images = self.pictures[indices].to(self._device)
         return torch.where(flip.to(self._device)[:, None, None, None], images.flip(3), images)
 

@@ -101,11 +101,12 @@ class PictureFiles(Captioned):
     captions: list[list[str]]
     sha256: str
 
-    def first(self, count: int) -> PictureFiles:
-        """The first so many alone, to try out."""
-        some = Frames(self.images.paths[:count], self.images.size)
-        entry = self.entry[:count]
-        return PictureFiles(some, entry, self.captions[: int(entry.max()) + 1], f"{self.sha256}, first {count}")
+    def some(self, numbers: Int64[Tensor, " k"]) -> PictureFiles:
+        """These pictures alone, with their captions."""
+        frames = Frames([self.images.paths[number] for number in numbers.tolist()], self.images.size)
+        entries, entry = torch.unique(self.entry[numbers], return_inverse=True)
+        captions = [self.captions[number] for number in entries.tolist()]
+        return PictureFiles(frames, entry, captions, f"{self.sha256}: {numbers.tolist()}")
 
 
 def open_pictures(

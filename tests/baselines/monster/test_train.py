@@ -6,7 +6,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ import baselines
 from baselines.monster import train, train_unet, unets
 from baselines.training.objective import DenoisingLoss, Objective
 from baselines.training.options import parsed
+from baselines.training.pictures import open_pictures
+from baselines.training.schedule import indices
 from submission import Competition
 from submission.errors import run
 
@@ -152,6 +154,19 @@ def test_the_courses_preset_is_the_courses_recipe_and_each_element_is_an_option(
     assert parsed("A training.", train.PRESETS, []).schedule(100).images == 180_000
 
 
+def test_a_training_shorter_than_an_epoch_encodes_what_it_sees(parts: Path) -> None:
+    pictures = open_pictures(parts / "data")
+    options = parsed("A training.", train.PRESETS, ["--preset", "maplestory", "--batch-size", "1"])
+    assert options.visited(pictures) is pictures
+    seen = replace(options, images=3).visited(pictures)
+    numbers = [pictures.images.paths.index(path) for path in seen.images.paths]
+    assert sorted(indices(0, PICTURES, 3, options.seed).tolist()) == numbers
+    for own, number in enumerate(numbers):
+        assert seen.captions[seen.entry[own]] == pictures.captions[pictures.entry[number]]
+    assert len(seen.captions) == len(set(seen.entry.tolist()))
+    assert seen.sha256 != replace(options, images=3, seed=1).visited(pictures).sha256
+
+
 def spoil(data: Path) -> None:
     """A picture without caption, a damaged one, one of another size, and an entry whose frames are gone."""
     (data / "train" / "0_attack1_0.png").rename(data / "train" / "9_stand_0.png")
@@ -209,15 +224,19 @@ def test_an_empty_folder_and_a_missing_part_are_named(
 @pytest.mark.slow
 @pytest.mark.skipif("DRAWOFF_TEST_LARGE" not in os.environ, reason="225 million parameters; set DRAWOFF_TEST_LARGE")
 def test_five_steps_of_the_courses_own_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DRAWOFF_TEST_LARGE says how many pictures: 256 take most of an hour to encode on two cores."""
+    """Every loss of the recipe at its full width: minutes of a core, and memory for four copies of the weights."""
     monkeypatch.setenv("DRAWOFF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(train_unet, "PREVIEW_STEPS", 1)
+    monkeypatch.setattr(train_unet, "PREVIEW_PROMPTS", 2)
     write_autoencoder(tmp_path / "sd", STABLE)
     write_clip(tmp_path / "clip", 512, 12)
-    write_course(tmp_path / "data", int(os.environ["DRAWOFF_TEST_LARGE"]), 256)
+    write_course(tmp_path / "data", 256, 256)
     write_competition(tmp_path / "course", 256)
     words = command(tmp_path, tmp_path)[: -len(WHOLE)]
     words += ["--perceptual", "embedded", "--batch-size", "2", "--images", "10"]
     assert run(train.main, words) == 0
+    rows = (tmp_path / "runs" / "unet" / "stats.jsonl").read_text().splitlines()
+    assert {"mse", "perceptual", "kl"} <= json.loads(rows[-1]).keys()
     competition = Competition.load(tmp_path / "course")
     model = str(tmp_path / "model")
     monster = baselines.load("monster", competition, "cpu", weights=model, steps=1, precision="float32")

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from baselines.diffusion.text import encode
 from baselines.training import latents
 from baselines.training.latents import encode_all, memory_mapped, posterior
 from baselines.training.pictures import Pictures
@@ -50,6 +51,8 @@ def test_a_set_is_encoded_once_and_read_by_rows(home: Path, monkeypatch: pytest.
             torch.testing.assert_close(data.latents[[5, 69], way, of].float(), expected, atol=2e-3, rtol=2e-3)
     mean = autoencoder.encode(x).latent_dist.mean
     torch.testing.assert_close(data.latents[[5, 69], 0, 0].float(), 0.5 * mean, atol=2e-3, rtol=2e-3)
+    for states, expected in zip((data.hidden, data.pooled), encode(text[1], text[0], ["bat", "blue bat"]), strict=True):
+        torch.testing.assert_close(states[:2].float(), expected, atol=2e-3, rtol=2e-3)
     assert data.captions[:3] == [[2, 3], [1], [0, 2]]  # of "bat", "blue bat", "red slime", "slime"
 
     monkeypatch.setattr(latents, "posterior", None)  # it would be called
@@ -57,10 +60,10 @@ def test_a_set_is_encoded_once_and_read_by_rows(home: Path, monkeypatch: pytest.
     assert torch.equal(again.latents, data.latents)
     assert torch.equal(again.hidden, data.hidden)
     assert torch.equal(again.pooled, data.pooled)
-    assert len(list(home.iterdir())) == 3
+    assert len(list(home.iterdir())) == 2
     with pytest.raises(TypeError):  # another autoencoder is another file
         encode_all(pictures, autoencoder, text, ("p", "other", "t"))
-    assert len(list(home.iterdir())) == 3  # and nothing half-written is there
+    assert len(list(home.iterdir())) == 2  # and nothing half-written is there
 
 
 def rows(home: Path, value: float) -> Tensor:
