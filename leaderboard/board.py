@@ -134,7 +134,7 @@ def parse(data: bytes, path: Path) -> Content:
         return Content(list(COLUMNS), b"", frame_of([]))
     try:
         data = data.removeprefix(_MARK)
-        if b"\r\n" in data:
+        if b"\r" in data:  # a byte is found ten times as fast as two
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
             raise reading.BrokenLine(data.count(b"\n") + 1, "cut off: there is no line end")

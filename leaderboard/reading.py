@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.columns import COLUMNS, COUNTS, FLOATS, MEASURED_BY, NEEDED, PATTERNS, READ
-from leaderboard.row import TYPES, Row, fingerprint, frame_of, from_cells, measured_by
+from leaderboard.row import TYPES, Arrays, Row, arrays_of, fingerprint, framed, from_cells, measured_by
 from submission.errors import shown
 
 _WHOLE = ("schema", "seed", "families", *COUNTS, "protocol")
 # Nearly every row has another text there; in the columns that are no numbers either, few texts come again and again.
 _DISTINCT = ("name", "submission_sha256", "created_at", "look", "alike")
-_SIMPLE = re.compile(r"[A-Za-z0-9](?: ?[!-~]){0,99}")  # a name that is read as it stands
-_PATTERNS = {column: re.compile(rf"(?:{pattern}\n)*") for column, pattern in PATTERNS.items()}
+_SIMPLE = r"[A-Za-z0-9](?: ?[!-~]){0,99}"  # a name that is read as it stands
+_PATTERNS = {column: re.compile(rf"(?:{pattern}\n)*") for column, pattern in {"name": _SIMPLE, **PATTERNS}.items()}
 _CELL_BYTES = 50  # no number is longer
 _BLOCK_BYTES = 8 * 2**20  # read at a time: what is made of them stays in a processor's cache, and small
 MAX_ROWS = 1_000_000
@@ -72,13 +72,14 @@ def parse(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     """
     if (count := data.count(b"\n") - 1) > MAX_ROWS:
         raise BrokenLine(MAX_ROWS + 2, f"there are {count:,} lines; a board has {MAX_ROWS:,} rows at most")
-    frames: list[pd.DataFrame] = []
+    blocks: list[Arrays] = []
     begin, read = data.index(b"\n") + 1, 0
     while begin < len(data):
         end = data.index(b"\n", min(begin + _BLOCK_BYTES, len(data) - 1)) + 1
-        frames.append(_block(data[begin:end], columns, read + 2))
-        begin, read = end, read + len(frames[-1])
-    frame = pd.concat(frames, ignore_index=True) if frames else frame_of([])
+        blocks.append(_block(data[begin:end], columns, read + 2))
+        begin, read = end, read + len(blocks[-1]["name"])
+    blocks = blocks or [arrays_of([])]
+    frame = framed({column: np.concatenate([block.pop(column) for block in blocks]) for column in [*blocks[0]]})
     again = frame.duplicated(_KEY).to_numpy()
     if again.any():
         line = int(again.argmax())
@@ -87,14 +88,14 @@ def parse(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _block(body: bytes, columns: Sequence[str], first: int) -> pd.DataFrame:
+def _block(body: bytes, columns: Sequence[str], first: int) -> Arrays:
     """The rows in some lines, whose numbers in the file begin with `first`. Raises BrokenLine."""
     ends = np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n"))
     begins = np.concatenate([[0], ends[:-1] + 1])
 
-    def strictly(numbers: np.ndarray) -> pd.DataFrame:
+    def strictly(numbers: np.ndarray) -> Arrays:
         places = zip(numbers.tolist(), begins[numbers].tolist(), ends[numbers].tolist(), strict=True)
-        return frame_of(_strictly(((first + number, body[begin:end]) for number, begin, end in places), columns))
+        return arrays_of(_strictly(((first + number, body[begin:end]) for number, begin, end in places), columns))
 
     try:
         text, odd = _without_quotes(body, ends)
@@ -102,13 +103,14 @@ def _block(body: bytes, columns: Sequence[str], first: int) -> pd.DataFrame:
         edges, numbers = edges[:, ~odd[numbers]], numbers[~odd[numbers]]
         if not len(numbers):
             raise _OddError
-        frame = _vectors(text, edges, columns)
-        if len(numbers) == len(ends):
-            return frame
-        left = np.setdiff1d(np.arange(len(ends)), numbers)
-        return pd.concat([frame.set_axis(numbers), strictly(left).set_axis(left)]).sort_index()
+        arrays = _vectors(text, edges, columns)
     except _OddError:
         return strictly(np.arange(len(ends)))
+    if len(numbers) < len(ends):
+        left = np.setdiff1d(np.arange(len(ends)), numbers)
+        order = np.argsort(np.concatenate([numbers, left]))
+        arrays = {column: np.concatenate([arrays[column], more])[order] for column, more in strictly(left).items()}
+    return arrays
 
 
 def _strictly(lines: Iterable[tuple[int, bytes]], columns: Sequence[str]) -> list[Row]:
@@ -189,8 +191,8 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
-    """The frame of the lines whose cells have these `edges`. Raises _OddError where anything is odd."""
+def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> Arrays:
+    """The rows of the lines whose cells have these `edges`. Raises _OddError where anything is odd."""
     count = edges.shape[1]
     frame: dict[str, np.ndarray] = {"nan": np.full(count, "", object)}
     try:
@@ -217,8 +219,7 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
         values = dict(zip(_MEASURED, fields, strict=True))
         if fingerprint(values["competition"], values["n"], measured_by(values)) != values["fingerprint"]:
             raise _OddError
-    # With its type, or text would be looked through for what it is.
-    return pd.DataFrame({column: pd.Series(array, dtype=array.dtype, copy=False) for column, array in frame.items()})
+    return frame
 
 
 def _same(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bytes:
@@ -246,9 +247,10 @@ def _floats(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
         )  # fmt: skip
     except OverflowError as error:
         raise ValueError from error
-    if np.isinf(read.to_numpy()).any():
+    values = read.to_numpy()
+    if np.isinf(values).any():
         raise ValueError("infinite")
-    return {name: read[name].to_numpy() for name in names}
+    return dict(zip(names, values.T, strict=True))
 
 
 def _repeated(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -269,11 +271,10 @@ def _distinct(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]
         return {name: _times(cells)}
     joined = b"\n".join([*cells, b""]).decode()
     texts = joined.split("\n")[:-1]
-    if name == "name":
-        simple, read = _SIMPLE.fullmatch, READ["name"]
-        texts = [text if simple(text) else read(text.translate(_HIDDEN)) for text in texts]
-    elif not _PATTERNS[name].fullmatch(joined):
-        raise ValueError(name)
+    if not _PATTERNS[name].fullmatch(joined):
+        if name != "name":
+            raise ValueError(name)
+        texts = [READ[name](text.translate(_HIDDEN)) for text in texts]
     return {name: np.array(texts, object)}
 
 
@@ -282,11 +283,11 @@ _READERS = {"floats": _floats, "repeated": _repeated}
 
 def _times(cells: list[bytes]) -> np.ndarray:
     """Times as 2026-01-31T12:00:00Z, (N,) datetime64[s]. Raises ValueError for every other form."""
-    joined = b"".join(cells)
-    if any(len(cell) != 20 for cell in cells):
+    form = np.frombuffer(b"0000-00-00T00:00:00Z\n", np.uint8)
+    joined = np.frombuffer(b"\n".join([*cells, b""]), np.uint8)
+    if len(joined) != len(cells) * len(form):
         raise ValueError("created_at")
-    signs = np.frombuffer(joined, np.uint8).reshape(-1, 20)
-    form = np.frombuffer(b"0000-00-00T00:00:00Z", np.uint8)
+    signs = joined.reshape(-1, len(form))
     digits = form == ord("0")
     if (signs[:, ~digits] != form[~digits]).any() or ((signs[:, digits] < 48) | (signs[:, digits] > 57)).any():
         raise ValueError("created_at")

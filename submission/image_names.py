@@ -35,7 +35,7 @@ def why_unsafe(name: str) -> str:
     """Why `name` cannot name an image, as the end of a sentence; "" when it can."""
     if not name:
         return "is empty"
-    if any(unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" for char in name):
+    if not name.isprintable() and any(unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" for char in name):
         return "has control or invisible characters"
     if any(char in '/\\:*?"<>|' for char in name):
         return 'has a character that is not allowed in file names (/ \\ : * ? " < > |)'

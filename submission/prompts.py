@@ -130,7 +130,7 @@ def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
                 else f"differs only in case from {other.image_name!r}"
             )
             yield Problem(prompt.key, f"the image name {prompt.image_name!r} {how} of {other.key!r}")
-        if any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt.text):
+        if not prompt.text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt.text):
             yield Problem(prompt.key, "the prompt has control characters", "write it on one line, without tabs")
         elif all(unicodedata.category(char)[0] in "CZ" for char in prompt.text):  # blanks, and what nobody sees
             yield Problem(prompt.key, "the prompt is empty")
