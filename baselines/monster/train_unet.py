@@ -295,7 +295,7 @@ def dry_run(
         f"pictures    {count:,} of {pictures.images.size} pixels, {captions:,} captions\n"
         f"images      {schedule.images:,}, {schedule.images / count:.1f} of each\n"
         f"{report(found, schedule, accelerator)}\n"
-        f"before      about {duration(encoding)} once to encode, into {cache / 2**30:.2f} GB of cache"
+        f"encoding    about {duration(encoding)} before the first step, once, into {cache / 2**30:.2f} GB of cache"
     )
 
 

@@ -105,13 +105,14 @@ def report(found: Estimate, schedule: Schedule, accelerator: Accelerator) -> str
     steps = max(1, schedule.images // per_step)
     where = f"{accelerator.device.type}, {accelerator.mixed_precision.replace('no', 'float32')}"
     size = measured_batch(schedule, accelerator.device)
+    moves = -(-steps // schedule.accumulation)
     lines = [
         f"parameters  {found.parameters:,}",
-        f"steps       {steps:,} of {per_step} images, {-(-steps // schedule.accumulation):,} moves of the optimizer",
+        f"steps       {moves:,} of the optimizer, {schedule.accumulation} × {per_step} images each",
         f"memory      about {(found.state_bytes + found.step_bytes) / GB:.1f} GB: {found.state_bytes / GB:.1f} GB for"
         f" weights, gradients, optimizer and average, {found.step_bytes / GB:.1f} GB for a step",
-        f"time        about {duration(found.seconds(schedule, processes))}, from {STEPS} measured steps of {size}"
-        f" images in each phase ({where}):",
+        f"time        about {duration(found.seconds(schedule, processes))}, from {STEPS} measured batches of {size}"
+        f" images in each phase of the recipe ({where}):",
     ]
     for phase in found.phases:
         rate = schedule.batch_size * processes / (phase.step_seconds + phase.move_seconds / schedule.accumulation)

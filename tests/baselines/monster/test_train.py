@@ -127,8 +127,8 @@ def test_a_dry_run_says_what_it_would_take_and_trains_nothing(
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if not line.startswith(" "))
     assert lines["pictures"] == f"{PICTURES} of {SIZE} pixels, 12 captions"
     assert lines["images"] == "16, 2.0 of each"
-    assert lines["steps"] == "8 of 2 images, 4 moves of the optimizer"
-    assert {"parameters", "memory", "time", "before"} <= lines.keys()
+    assert lines["steps"] == "4 of the optimizer, 2 × 2 images each"
+    assert {"parameters", "memory", "time", "encoding"} <= lines.keys()
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "model").exists()
 
