@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypedDict
 
 from baselines.hardware import DEVICES, PRECISIONS
 from submission import Competition
@@ -56,6 +56,14 @@ OPTIONS: dict[str, Option] = {
 }
 # Not handed to the generator but to the loop that calls it, so that every model has it.
 BATCH_SIZE = Option(int, _is_count, "a whole number of at least 1", "prompts per call of the generator, padded to it")
+
+
+class Asked(TypedDict, total=False):
+    """What every pipeline may be asked; None is as its folder says."""
+
+    weights: str | None
+    steps: int | None
+    guidance_scale: float | None
 
 
 def add_hardware(parser: argparse.ArgumentParser) -> None:

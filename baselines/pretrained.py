@@ -161,7 +161,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def chosen(defaults: Mapping[str, Any], **asked: Any) -> dict[str, Any]:
-    """`defaults` with what was asked for, as far as it was."""
+    """`defaults` with what was asked for, as far as it was. Raises TypeError for what they have no default for."""
+    if unknown := asked.keys() - defaults.keys():
+        raise TypeError(f"there is no {', '.join(sorted(unknown))} to ask for")
     return {**defaults, **{name: value for name, value in asked.items() if value is not None}}
 
 

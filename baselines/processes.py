@@ -1,6 +1,6 @@
 """Several processes draw one submission: `accelerate launch -m baselines MODEL` or `torchrun -m baselines MODEL`.
 
-Each draws its share, on the GPU that is its own (`baselines.hardware`), into one folder. Of a training's processes the
+Each draws its part, on the GPU that is its own (`baselines.hardware`), into one folder. Of a training's processes the
 first one does what one alone may do: encode once, write the finished model.
 """
 
@@ -21,7 +21,7 @@ TIMEOUT = timedelta(hours=6)  # the others wait while the slowest draws, or the 
 
 
 def shard_of(shard: tuple[int, int], place: Place) -> tuple[int, int]:
-    """The share of `shard`, (I, N), that is this process's: every (N count)-th image."""
+    """The part of `shard`, (I, N), that is this process's: every (N count)-th image."""
     first, step = shard
     return first + step * place.rank, step * place.count
 

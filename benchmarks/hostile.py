@@ -27,8 +27,8 @@ from submission.images import image_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 import hostile_inputs
 from hostile_inputs import Case
-from hostile_inputs.case import picture
 from hostile_inputs.images import MIB, PROGRESSIVE, ROWS, chunk, png
+from tiny_competition import picture
 
 
 class Cost(NamedTuple):

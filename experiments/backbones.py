@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import contrastive_loss
 from baselines.training.options import TrainingOptions, command_parser, option, parsed
 from baselines.training.schedule import ContrastiveSchedule
@@ -75,8 +76,8 @@ def roughened(x: Tensor, generator: torch.Generator) -> Tensor:
     """float (B, 3, H, W) in 0..255 -> moved, turned, zoomed, a little off in colour, sometimes blurred, noisy.
 
     Generated pictures are neither as crisp nor as exact as drawn ones, and a network that has seen each monster in one
-    place only learns the monster by heart. One that has seen only the palette itself reads a red that is five levels
-    off as nothing it knows.
+    place only memorises the monster. One that has seen only the palette itself does not recognise a red that is five
+    levels off.
     """
     angle, zoom, dx, dy = (torch.rand(4, len(x), generator=generator) * 2 - 1) * torch.tensor(JITTER)[:, None]
     cosine, sine = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
@@ -118,9 +119,7 @@ class ClassifierLoss:
         worn = [[float(feature in row["features"]) for feature in labels["features"]] for row in rows]
         self.worn = Examples(torch.tensor(worn), device)
 
-    def __call__(
-        self, model: Any, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: Any, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         targets = {head: column[indices] for head, column in self.targets.items()}
         with self.accelerator.autocast():
             features = model.features(roughened(self.images[indices].float(), generator)).float()
@@ -157,9 +156,7 @@ class ClipLoss:
         self.images = Examples(torch.cat([open_clip_resize(part, size) for part in small.split(512)]), device)
         self.mean, self.std = (torch.tensor(values).view(1, 3, 1, 1).to(device) * 255 for values in (MEAN, STD))
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
         start, end = self.known[-2], self.known[-1]  # 49406 and 49407
         with self.accelerator.autocast():

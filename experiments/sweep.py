@@ -2,9 +2,8 @@
 
 The figure of GLIDE (arXiv 2112.10741, figure 6) on our data: precision against recall, Inception score against FID, and
 agreement with the prompt against FID as guidance grows, for a model and its variant that a CLIP guides, where there is
-one. For GLIDE it also notes what the noised CLIP that guides thinks of the images: a gradient can please the CLIP that
-it comes from without showing more of the prompt, and the scorer's CLIP then sees nothing of it (adversarial examples,
-section 5).
+one. For GLIDE it also notes the similarity by the noised CLIP that guides: a gradient can raise it without showing more
+of the prompt, and the scorer's CLIP then finds nothing of it (adversarial examples, section 5).
 
 Everything is kept in one folder: a sweep that was interrupted goes on where it was, one with more scales draws those
 only.
@@ -13,12 +12,13 @@ only.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from baselines import options as option
 from baselines import registry
@@ -73,12 +73,7 @@ def _own_clip(request: Request, drawn: Submission) -> float | None:
 
 def csv_text(rows: Sequence[Row]) -> str:
     """The points as a CSV with `COLUMNS`; a value that there is none of stays empty."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: f"{value:.5g}" if isinstance(value, float) else value for key, value in row.items()})
-    return file.getvalue()
+    return pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False, float_format="%.5g", lineterminator="\n")
 
 
 def figure(rows: Sequence[Row], title: str) -> bytes:

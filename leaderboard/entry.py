@@ -158,7 +158,7 @@ def _row(rows: pd.DataFrame, pin: Trusted, content: str | None, competition: Com
 
 
 def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> Scorecard:
-    """The scorecard of `submission` by `python -m scorer`, which no board hears of.
+    """The scorecard of `submission` by `python -m scorer`, without a row on any board.
 
     `options` are more of the scorer's, such as `--inception-weights FILE`; where the answer goes is not theirs to say.
     Raises NotMeasured.

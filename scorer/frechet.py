@@ -101,16 +101,16 @@ class FrechetDistance:
         device = device or self._features.device
         self._mean = (_sum(self._features) / len(self._features) if known is None else known.mean).to(device)
         n, d = self._features.shape
-        reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
+        self._reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
         covariance = torch.as_tensor(covariance, dtype=torch.float64, device=device)
-        if reference_mean.shape != (d,) or covariance.shape != (d, d):
+        if self._reference_mean.shape != (d,) or covariance.shape != (d, d):
             raise ValueError(
-                f"the features have {d} dimensions, but the reference's mean is {tuple(reference_mean.shape)} "
+                f"the features have {d} dimensions, but the reference's mean is {tuple(self._reference_mean.shape)} "
                 f"and its covariance {tuple(covariance.shape)}: they come from different networks"
             )
-        _require_finite(reference_mean, "the reference's mean")
+        _require_finite(self._reference_mean, "the reference's mean")
         _require_finite(covariance, "the reference's covariance")
-        self._difference = self._mean - reference_mean
+        self._difference = self._mean - self._reference_mean
         self._reference_trace = covariance.trace()
         self._few = n < d
         if self._few:
@@ -157,29 +157,23 @@ class FrechetDistance:
 class PairedFrechetDistance:
     """The distance of features from their references' Gaussian, of all pairs or `without` some of them.
 
-    Image i is paired with reference i, for the same prompt: left out, both are. Takes and raises what `FrechetDistance`
-    does.
+    Image i is paired with reference i, for the same prompt: left out, both are.
 
     Args:
+        images: of all images' features from the references' mean and covariance.
         references: (N, D) features of the references, whose mean and covariance these are.
+
+    Raises:
+        ValueError: other references than images, a value that is not finite.
     """
 
-    def __init__(
-        self,
-        features: Tensor | np.ndarray,
-        references: Tensor | np.ndarray,
-        mean: Tensor | np.ndarray,
-        covariance: Tensor | np.ndarray,
-        device: torch.device | None = None,
-        known: Moments | None = None,
-    ) -> None:
-        self._images = FrechetDistance(features, mean, covariance, device, known)
+    def __init__(self, images: FrechetDistance, references: Tensor | np.ndarray) -> None:
+        self._images, self._mean = images, images._reference_mean
         self._references = _checked(references, "the references' features")
-        if self._references.shape != self._images._features.shape:
-            raise ValueError(f"{len(features)} images are not in pairs with {len(references)} references")
         self._n = len(self._references)
-        where = self._images._mean.device
-        self._mean = torch.as_tensor(mean, dtype=torch.float64, device=where)
+        if self._references.shape != images._features.shape:
+            raise ValueError(f"{len(images._features)} images are not in pairs with {self._n} references")
+        where = self._mean.device
         self._trace = self._images._reference_trace * (self._n - 1)
         if self._images._few:
             centred = self._images._features.to(where, torch.float64) - self._images._mean

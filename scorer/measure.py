@@ -196,7 +196,7 @@ def _are_of(features: Tensor | None, statistics: tuple[np.ndarray, np.ndarray]) 
 
 
 def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -> dict[str, Moments]:
-    """The moments of Inception's features, summed over the shares of several processes.
+    """The moments of Inception's features, summed over the parts of several processes.
 
     Not where there are fewer images than features: the distance is computed without a covariance there.
     """

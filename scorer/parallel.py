@@ -18,23 +18,15 @@ import torch.distributed as dist
 from jaxtyping import Int64
 from torch import Tensor
 
-from submission.launcher import place
+from submission.launcher import Place, place
 
 _ROWS = 4096  # sent at a time, so that a spooled table never has to fit into memory
 _TIMEOUT = timedelta(hours=6)  # the others wait while the first computes statistics, or finishes a slower part
 
 
 @dataclass(frozen=True)
-class Processes:
+class Processes(Place):
     """This process's place among those that score together."""
-
-    rank: int = 0
-    count: int = 1
-
-    @property
-    def first(self) -> bool:
-        """Whether this process prints and writes."""
-        return self.rank == 0
 
     def shard(self, n: int) -> range:
         """Which of n images (or prompts) are this process's."""

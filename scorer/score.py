@@ -200,7 +200,7 @@ class Scorer:
         return [problem for problem in submission.problems if problem.name not in left_out]
 
     def _report_all(self, submission: Submission, problems: list[Problem]) -> None:
-        """Decode what there is, so that the participant hears of everything in one go, whatever this machine lacks.
+        """Decode what there is, so that all problems are reported at once, whatever this machine lacks.
 
         Raises SubmissionError where there are problems.
         """

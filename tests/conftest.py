@@ -10,40 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import jaxtyping
-import numpy as np
 import pytest
 from PIL import Image
+from tiny_competition import picture, toml
 
 from submission import Competition, Manifest, SubmissionWriter
 
 pytest_plugins = ("costs",)
 
-_TOML = """
-[competition]
-name = "tiny"
-title = "A tiny competition"
-prompts = "test.json"
-references = "references"
-image_size = 64
-gate = "baseline"
-[backbones]
-inception = "bestiary"
-clip = "bestiary"
-[[tiers]]
-name = "baseline"
-fid = 90.0
-clip_i = 0.75
-clip_t = 0.27
-"""
 _COLOURS = ("red", "green", "blue", "yellow")
-
-
-def _image(seed: int) -> np.ndarray:
-    """A blob on white, (64, 64, 3) uint8: smooth enough to be a picture, another one for each seed."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:64, :64]
-    inside = np.hypot(y - rng.uniform(24, 40), x - rng.uniform(24, 40)) < rng.uniform(10, 22)
-    return np.where(inside[..., None], rng.integers(0, 255, 3), 255).astype(np.uint8)
 
 
 @pytest.fixture
@@ -63,9 +38,11 @@ def tiny_competition(tmp_path: Path) -> Callable[..., Competition]:
                 "action_description": "",
                 "text_prompt": description,
             }
-            Image.fromarray(_image(index)).save(root / "references" / name)
+            Image.fromarray(picture(index)).save(root / "references" / name)
         (root / "test.json").write_text(json.dumps(entries), encoding="utf-8")
-        (root / "competition.toml").write_text(_TOML, encoding="utf-8")
+        (root / "competition.toml").write_text(
+            toml(title="A tiny competition", references="references", image_size=64), encoding="utf-8"
+        )
         return Competition.load(root)
 
     return make
@@ -79,7 +56,7 @@ def tiny_submission(tmp_path: Path) -> Callable[..., Path]:
         manifest = Manifest(competition=competition.name, model="blobs", seed=seed, settings={"steps": 1})
         writer = SubmissionWriter(tmp_path / name, competition, manifest)
         for index, prompt in enumerate(competition.prompts):
-            writer.write(prompt.image_name, _image(seed + index))
+            writer.write(prompt.image_name, picture(seed + index))
         assert writer.finish()
         return tmp_path / name
 

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hostile_inputs.case import TOML, picture, saved
+from hostile_inputs.case import TOML, saved
 from safetensors.torch import save
+from tiny_competition import picture
 
 from leaderboard import board
 from scorer.networks.torchscript import NotTensors, tensors_of

@@ -13,8 +13,6 @@ from baselines.clip_guided.guide import Guide
 from baselines.diffusion.process import Diffusion
 from baselines.diffusion.samplers import Gradient
 
-FORMS = ("normalised", "raw")
-
 
 def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
     """scale exp(logit scale) ∇ cos(f, g(prompt)) (GLIDE, arXiv 2112.10741, equation 6, with CLIP's own normalisation).

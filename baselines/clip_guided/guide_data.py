@@ -15,7 +15,7 @@ from baselines.clip_guided import plain_shapes
 from baselines.clip_guided.data import Labelled
 from submission.errors import CompetitionError
 
-HELD_OUT = 0.06  # share of the groups of pictures that say when to stop
+HELD_OUT = 0.06  # fraction of the groups of pictures that say when to stop
 LABEL_FRACTION = 0.4  # how often a picture that has captions is called by its label
 SHIFT = 2  # pixels at most, each way
 

@@ -72,8 +72,8 @@ def _colours(values: list[tuple[float, float, float]]) -> Float32[Tensor, "n 3 1
 
 
 def _shaded(colour: str, shade: str, rng: random.Random) -> tuple[float, float, float]:
-    towards, share = SHADES.get(shade, (0.0, 0.0))
-    mixed = (value * (1 - share) + towards * share + rng.uniform(-18, 18) for value in COLOURS[colour])
+    towards, fraction = SHADES.get(shade, (0.0, 0.0))
+    mixed = (value * (1 - fraction) + towards * fraction + rng.uniform(-18, 18) for value in COLOURS[colour])
     return tuple(min(max(value, 0.0), 255.0) for value in mixed)  # type: ignore[return-value]
 
 

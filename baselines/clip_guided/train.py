@@ -17,9 +17,8 @@ from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_diffusion import DiffusionOptions, PictureOptions, train_diffusion
 from baselines.clip_guided.train_guide import GUIDES, GuideOptions, train_guide
 from baselines.clip_guided.unet import PixelUNet, build
-from baselines.processes import in_the_first
 from baselines.training.options import ModelOptions, command, option
-from submission import atomic, commands
+from submission import atomic
 from submission.errors import run
 
 # Each guide has the scale that shows most of what validation prompts ask for: of 4, 8, 16 and 24 for `noised` (CLIP-T
@@ -79,13 +78,7 @@ def train_clip_guided(options: ClipGuidedOptions) -> Path:
     guide = options.for_stage(options.guide, runs=options.runs, epochs=options.epochs, precision="auto", **pictures)
     for name in GUIDES:
         train_guide(replace(guide, guide=name))
-
-    def finish() -> None:
-        assemble(options.runs, options.out, SAMPLING)
-        print(f"draw with it: {commands.drawing('clip-guided', options.out)}")
-
-    in_the_first(options.accelerator(), finish)
-    return options.out
+    return options.finish("clip-guided", lambda: assemble(options.runs, options.out, SAMPLING))
 
 
 main = command(train_clip_guided, __doc__, PRESETS)

@@ -24,10 +24,10 @@ from baselines.diffusion.process import Diffusion
 from baselines.diffusion.samplers import ancestral, with_posterior_variance
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, TrainingOptions, command, option
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission import paths
 from submission.errors import UsageError, run
 
@@ -61,9 +61,7 @@ class VelocityLoss:
     process: Diffusion
     accelerator: Accelerator
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x0 = self.images[indices].float() / 127.5 - 1
         t = to_device(stratified_timesteps(len(indices), len(self.process), generator), x0.device)
         noise = to_device(torch.randn(x0.shape, generator=generator), x0.device)
@@ -90,17 +88,9 @@ def train_diffusion(options: DiffusionOptions) -> Path:
 
     schedule = Schedule.of(options, ema_decay=0.9995, preview_images=500_000, seed=31)
     torch.manual_seed(schedule.seed)
-    weights = train(
-        PixelUNet(build(options.size)),
-        VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator),
-        len(pictures.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        options={"size": options.size, "pictures": len(pictures.images)},
-        compiled=options.compile,
-    )
+    model, count = PixelUNet(build(options.size)), len(pictures.images)
+    loss = VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator)
+    weights = options.train(model, loss, count, schedule, accelerator, preview, size=options.size, pictures=count)
     accelerator.print(weights)
     return weights
 

@@ -23,6 +23,7 @@ from baselines.clip_guided.train_diffusion import PictureOptions
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import contrastive_loss, stratified_timesteps
 from baselines.training.options import command_parser, option, parsed
 from baselines.training.schedule import ContrastiveSchedule
@@ -53,15 +54,13 @@ class GuideOptions(PictureOptions):
 
 
 class GuideLoss:
-    """Of a guide, on batches that its source draws: a contrast, and the fraction of images told rightly."""
+    """Of a guide, on batches that its source draws: a contrast, and the fraction of images nearest to their text."""
 
     def __init__(self, source: ShapesSource | LabelledSource, guide: Guide, device: torch.device) -> None:
         self.source, self.tokenizer, self.noised = source, guide.tokenizer, guide.config.noised
         self.process, self.device = diffusion(), device
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         value, right = self.of_a_batch(model, generator)
         return value, {"top1": right}
 

@@ -20,9 +20,8 @@ from baselines.glide.train_base import BaseOptions
 from baselines.glide.train_noised_clip import ClipInTraining, NoisedClipOptions
 from baselines.glide.train_upsample import UpsampleOptions
 from baselines.glide.unet import UNet
-from baselines.processes import in_the_first
 from baselines.training.options import ModelOptions, command
-from submission import atomic, commands
+from submission import atomic
 from submission.errors import run
 
 # Of the scales 1 to 6, classifier-free guidance is best at 3 on the validation prompts (`make sweep MODEL=glide`), in
@@ -87,13 +86,9 @@ def train_glide(options: GlideOptions) -> Path:
     train_base.train_base(options.for_stage(options.base, out=runs / "glide-base"))
     train_upsample.train_upsample(options.for_stage(options.upsample, out=runs / "glide-upsample"))
     train_noised_clip.train_noised_clip(options.for_stage(options.noised_clip, out=runs / "glide-noised-clip"))
-
-    def finish() -> None:
-        assemble(runs, options.out, training_set.load(options.data).vocabulary, SAMPLING)
-        print(f"{options.out}: draw with {commands.drawing('glide', options.out)}")
-
-    in_the_first(options.accelerator(), finish)
-    return options.out
+    return options.finish(
+        "glide", lambda: assemble(runs, options.out, training_set.load(options.data).vocabulary, SAMPLING)
+    )
 
 
 main = command(train_glide, __doc__, PRESETS)

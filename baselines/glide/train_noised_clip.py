@@ -23,10 +23,10 @@ from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.training_set import TrainingSet
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import contrastive_loss, stratified_timesteps
 from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -78,9 +78,7 @@ class NoisedContrastiveLoss:
         self.tokens, self.lengths = data.clip_tokenizer(data.captions)
         self.diffusion = Diffusion(betas("squaredcos_cap_v2", config.train_timesteps))  # the base model's
 
-    def __call__(
-        self, model: ClipInTraining, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: ClipInTraining, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
         t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
@@ -100,16 +98,8 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     schedule = Schedule.of(options, ema_decay=0.998)
     torch.manual_seed(schedule.seed)
     model = ClipInTraining(config(data.vocab_size))
-    weights = train(
-        model,
-        NoisedContrastiveLoss(data, model.clip.config, accelerator),
-        len(data.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        options={"config": str(model.clip.config)},
-        compiled=options.compile,
-    )
+    loss = NoisedContrastiveLoss(data, model.clip.config, accelerator)
+    weights = options.train(model, loss, len(data.images), schedule, accelerator, config=str(model.clip.config))
     accelerator.print(weights)
     return weights
 

@@ -1,7 +1,7 @@
 """python -m baselines.glide.train_upsample: the upsampler, from 32 to 64 pixels.
 
-It learns from small versions of the training images. Half of them are blurred and noised a little, so that it forgives
-the base model's faults (GLIDE, arXiv 2112.10741, section 4, after Saharia et al., arXiv 2104.07636).
+It learns from small versions of the training images. Half of them are blurred and noised a little, so that it learns
+to mend the base model's faults (GLIDE, arXiv 2112.10741, section 4, after Saharia et al., arXiv 2104.07636).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from baselines.glide.pipeline import diffusion_of, draw, rounded
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission.errors import run
 from submission.sheet import spread
 
@@ -90,9 +90,7 @@ class UpsampleLoss:
         self.tokens, self.real = data.text_tokenizer(data.captions)
         self.diffusion = diffusion_of(config)
 
-    def __call__(
-        self, model: UNet, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         x0 = self.images[indices].float() / 127.5 - 1
         low_res = degraded(F.avg_pool2d(x0, 2), generator)
@@ -125,17 +123,8 @@ def train_upsample(options: UpsampleOptions) -> Path:
         images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
-    weights = train(
-        model,
-        UpsampleLoss(data, model.config, accelerator),
-        len(data.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        options={"config": str(model.config)},
-        compiled=options.compile,
-    )
+    loss = UpsampleLoss(data, model.config, accelerator)
+    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, config=str(model.config))
     accelerator.print(weights)
     return weights
 

@@ -36,7 +36,7 @@ from baselines.pretrained import SAMPLING_FILE, Pretrained
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
-from baselines.training.log import Numbers
+from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once
@@ -98,9 +98,7 @@ class StepLoss:
         tables = latents.flatten(0, 1), hidden, pooled
         self.states, self.hidden, self.pooled = (Examples(table, accelerator.device) for table in tables)
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, Numbers]:
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         step = stratified_timesteps(len(indices), len(self.times), generator)
         t, a, b = (

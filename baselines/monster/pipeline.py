@@ -9,7 +9,7 @@ a guidance scale are asked for, which are the undistilled UNet's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Unpack, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.monster import adapter
 from baselines.monster.sampling import sample, solver
+from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen
 from baselines.training.denoising import Prediction
@@ -41,21 +42,13 @@ class Monster:
         UsageError: its sampling.json does not say what it must.
     """
 
-    def __init__(
-        self,
-        competition: Competition,
-        hardware: Hardware,
-        *,
-        weights: str | None = None,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
-    ) -> None:
-        folder = Pretrained("monster", weights, PARTS)
+    def __init__(self, competition: Competition, hardware: Hardware, **asked: Unpack[Asked]) -> None:
+        folder = Pretrained("monster", asked.pop("weights", None), PARTS)
         defaults = folder.sampling(needs=("steps", "guidance_scale", "batch_size"))
-        self._distilled = "distilled_steps" in defaults and steps is None and guidance_scale is None
+        self._distilled = "distilled_steps" in defaults and not any(value is not None for value in asked.values())
         if self._distilled:
-            steps = defaults["distilled_steps"]
-        defaults = chosen(defaults, steps=steps, guidance_scale=guidance_scale)
+            asked["steps"] = defaults["distilled_steps"]
+        defaults = chosen(defaults, **asked)
         self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
         self.batch_size: int = defaults["batch_size"]
         self._prediction: Prediction = defaults.get("prediction", "v_prediction")

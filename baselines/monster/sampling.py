@@ -32,7 +32,7 @@ def timesteps(steps: int) -> Int64[Tensor, " steps"]:
 
 
 def alphas_cumprod() -> Float32[Tensor, " t"]:
-    """The signal's share of the variance at each timestep of the training."""
+    """The signal's fraction of the variance at each timestep of the training."""
     fractions: Tensor = solver().alphas_cumprod
     return fractions
 

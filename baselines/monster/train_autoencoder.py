@@ -23,6 +23,7 @@ from baselines.pixels import psnr, to_pixels
 from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
@@ -67,9 +68,7 @@ class ReconstructionLoss:
     images: Examples
     accelerator: Accelerator
 
-    def __call__(
-        self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
         x = x.float() / 127.5 - 1
         shape = (len(x), model.config.latent_channels, x.shape[2] // 4, x.shape[3] // 4)
@@ -90,9 +89,7 @@ class DecoderLoss:
     images: Examples
     accelerator: Accelerator
 
-    def __call__(
-        self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x = self.images[indices].float() / 127.5 - 1
         with torch.no_grad(), self.accelerator.autocast():
             z = model.encode(x).latent_dist.mean
@@ -131,7 +128,7 @@ def first_part(options: AutoencoderOptions, images: Examples, some: Tensor, acce
     torch.manual_seed(schedule.seed)
     model = load_network(AutoencoderKL, options.init).float() if options.init else build()
     loss = ReconstructionLoss(images, accelerator)
-    weights = train(model, loss, len(images), schedule, options.out, accelerator=accelerator, compiled=options.compile)
+    weights = options.train(model, loss, len(images), schedule, accelerator)
     model = build().to(accelerator.device).eval()
     model.load_state_dict(load_file(weights))
     latents, _ = measure(model, some)

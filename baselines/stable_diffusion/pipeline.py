@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
+from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import chosen
 from baselines.stable_diffusion.folder import load_parts
@@ -47,17 +49,10 @@ class StableDiffusion:
     """
 
     def __init__(
-        self,
-        competition: Competition,
-        hardware: Hardware,
-        *,
-        weights: str | None = None,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
-        compile: bool = False,
+        self, competition: Competition, hardware: Hardware, *, compile: bool = False, **asked: Unpack[Asked]
     ) -> None:
-        parts = load_parts(weights, hardware.dtype)
-        defaults = chosen(parts.folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
+        parts = load_parts(asked.pop("weights", None), hardware.dtype)
+        defaults = chosen(parts.folder.sampling(DEFAULTS), **asked)
         known = parts.scheduler.config.num_train_timesteps
         if defaults["steps"] > known:
             raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")

@@ -29,11 +29,11 @@ from baselines.stable_diffusion.sampling import denoise
 from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
 from baselines.training.latents import posterior_means
+from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -89,9 +89,7 @@ class NoiseLoss:
     schedule: DDPMScheduler
     accelerator: Accelerator
 
-    def __call__(
-        self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         x0 = self.latents[indices].float()
         picked = self.pictures.pick_captions(indices, generator)
@@ -144,17 +142,9 @@ def train_stable(options: StableOptions) -> Path:
 
     schedule = Schedule.of(options, ema_decay=0.0, preview_images=250_000)  # no average: the weights as they are
     torch.manual_seed(schedule.seed)
-    weights = train(
-        build(latents.shape[1], latents.shape[2], hidden.shape[2]),
-        loss,
-        len(latents),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        options={"captions": len(pictures.distinct_captions), "encoders": sha256},
-        compiled=options.compile,
-    )
+    unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
+    kept = {"captions": len(pictures.distinct_captions), "encoders": sha256}
+    weights = options.train(unet, loss, len(latents), schedule, accelerator, preview, **kept)
     out = options.model or options.out / "model"
 
     def finish() -> None:

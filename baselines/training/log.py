@@ -15,6 +15,7 @@ from torch import Tensor
 from submission import atomic
 
 Numbers = Mapping[str, float | Tensor]  # tensors of one value, without gradients
+LossAndLog = tuple[Tensor, Numbers]  # what a step gives: its loss, and what to log beside it
 
 
 class Log:

@@ -59,7 +59,7 @@ def contrastive_loss(
         scale: what a cosine is multiplied by to be a logit.
 
     Returns:
-        The loss, and the share (0 … 1) of the images that are closest to their own text.
+        The loss, and the fraction (0 … 1) of the images that are closest to their own text.
     """
     logits = scale * images @ texts.T
     own = torch.arange(len(logits), device=logits.device)

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 from baselines.hardware import DEVICES, PRECISIONS, decide, print_cost
 from baselines.options import flag
+from baselines.processes import in_the_first
 from submission import commands, paths
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch import nn
 
     from baselines.training.pictures import Pictures
+    from baselines.training.schedule import Schedule
+    from baselines.training.trainer import Loss, Preview
 
+M = TypeVar("M", bound="nn.Module")
 
 S = TypeVar("S", bound="TrainingOptions")
 
@@ -79,6 +84,18 @@ class RunOptions(TrainingOptions):
     batch_size: int = option(32, "images a step and process")
     learning_rate: float = option(1e-3, "at its peak")
 
+    def train(
+        self, model: M, loss: Loss[M], examples: int, schedule: Schedule, accelerator: Accelerator,
+        preview: Preview[M] | None = None, **kept: object,
+    ) -> Path:  # fmt: skip
+        """`baselines.training.trainer.train` into the run's folder, where `kept` makes the run what it is, too."""
+        from baselines.training import trainer
+
+        return trainer.train(
+            model, loss, examples, schedule, self.out,
+            accelerator=accelerator, preview=preview, options=kept, compiled=self.compile,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedParts(TrainingOptions):
@@ -93,6 +110,16 @@ class ModelOptions(TrainingOptions):
 
     runs: Path = option(Path("runs"), "where the runs' folders go")
     out: Path = option(Path("runs/model"), "the finished model, for --weights")
+
+    def finish(self, model: str, assemble: Callable[[], None]) -> Path:
+        """Has the first process `assemble` the folder of a shipped model's kind; the folder."""
+
+        def make() -> None:
+            assemble()
+            print(f"{self.out}: draw with {commands.drawing(model, self.out)}")
+
+        in_the_first(self.accelerator(), make)
+        return self.out
 
 
 def parsed(
@@ -135,12 +162,12 @@ def parsed(
             read = (_number_or_none if types else _number) if kind_of is float else kind_of
             more |= {"type": read, "choices": found.metadata["choices"]}
         parser.add_argument(flag(one.name), **more)
-    said: dict[str, Any] = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(parser.parse_args(argv)).items()
     }
-    chosen = table[said.pop("preset", default)]
-    return replace(chosen, **said)
+    chosen = table[given.pop("preset", default)]
+    return replace(chosen, **given)
 
 
 def _number(text: str) -> float:

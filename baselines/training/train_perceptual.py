@@ -1,7 +1,8 @@
 """python -m baselines.training.train_perceptual: the embedded perceptual network, from pictures and captions.
 
-It learns which of the words that a competition's captions have are said of a picture: the share of its captions that
-have each one. No weight, seed or shape is the scorer's: what optimises this network's distance is not graded by it.
+It learns which of the words that a competition's captions have are said of a picture: the fraction of its captions
+that have each one. No weight, seed or shape is the scorer's: what optimises this network's distance is not measured
+by it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.processes import in_the_first
+from baselines.training.log import LossAndLog
 from baselines.training.options import RunOptions, command, option
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission import atomic
 from submission.errors import run
 
@@ -44,47 +45,42 @@ class PerceptualOptions(RunOptions):
 
 
 def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
-    """The words that are not rare, sorted, and for each entry the share of its captions that have each, (N, words)."""
+    """The words that are not rare, sorted, and the fraction of each entry's captions that have each, (N, words)."""
     split = [[set(re.findall(r"[a-z]+", caption.lower())) for caption in some] for some in captions]
     counts = Counter(word for some in split for word in set().union(*some))
     words = sorted(word for word, count in counts.items() if count >= RARE)
-    shares = [[sum(word in caption for caption in some) / len(some) for word in words] for some in split]
-    return words, torch.tensor(shares)
+    fractions = [[sum(word in caption for caption in some) / len(some) for word in words] for some in split]
+    return words, torch.tensor(fractions)
 
 
 def word_loss(
-    model: nn.Module, images: Tensor, shares: Tensor, generator: torch.Generator
+    model: nn.Module, images: Tensor, fractions: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of each word, of pictures uint8 (B, 3, H, W) that are mirrored, moved and noised a little."""
     x = cropped_and_flipped(images, None, generator).float() / 127.5 - 1
     shift = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
     strength = NOISE * torch.rand((), generator=generator)
     x = torch.roll(x, shift, (2, 3)) + strength * torch.randn(x.shape, generator=generator)
-    logits = model(x.to(shares.device)).float()
-    loss = functional.binary_cross_entropy_with_logits(logits, shares, reduction="none").sum(dim=1).mean()
-    return loss, {"agrees": float(((logits > 0) == (shares > 0.5)).float().mean())}
+    logits = model(x.to(fractions.device)).float()
+    loss = functional.binary_cross_entropy_with_logits(logits, fractions, reduction="none").sum(dim=1).mean()
+    return loss, {"agrees": float(((logits > 0) == (fractions > 0.5)).float().mean())}
 
 
 def train_perceptual(options: PerceptualOptions) -> Path:
     """Trains the network and returns its folder."""
     pictures = load_pictures(options.data)
-    words, shares = words_of(pictures.captions)
+    words, fractions = words_of(pictures.captions)
     accelerator = options.accelerator()
     schedule = Schedule.of(options, ema_decay=0.995, seed=23)
     torch.manual_seed(schedule.seed)
     model = PerceptualNetwork(WIDTHS, len(words))
 
-    def loss(
-        model: nn.Module, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        wanted = shares[pictures.entry[indices]].to(accelerator.device)
+    def loss(model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
+        wanted = fractions[pictures.entry[indices]].to(accelerator.device)
         with accelerator.autocast():
             return word_loss(model, pictures.images[indices], wanted, generator)
 
-    count = len(pictures.images)
-    weights = load_file(
-        train(model, loss, count, schedule, options.out, accelerator=accelerator, compiled=options.compile)
-    )
+    weights = load_file(options.train(model, loss, len(pictures.images), schedule, accelerator))
 
     def finish() -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
 from baselines.training.average import Average
-from baselines.training.log import Log, Numbers
+from baselines.training.log import Log, LossAndLog
 from baselines.training.muon import Muon
 from baselines.training.schedule import Schedule, indices
 from submission import atomic
@@ -50,9 +50,7 @@ class Loss(Protocol[M_contra]):
         The loss, and what to log beside it: numbers, or tensors of one value, which are read when the log is written.
     """
 
-    def __call__(
-        self, model: M_contra, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, Numbers]: ...
+    def __call__(self, model: M_contra, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog: ...
 
 
 @runtime_checkable
@@ -120,7 +118,7 @@ def train(
         examples: how many training examples there are.
         out: the run's folder. A folder with a state of the same options is resumed, with others refused.
         accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
-            Gradients are accumulated here, so it must not be told of accumulation.
+            Gradients are accumulated here, so it must accumulate none itself.
         preview: called with the averaged model and a path for a picture.
         checkpoint: called with the averaged model, to keep what draws; where the schedule asks for it.
         validate: measures the averaged model: its "loss", which decides, and other numbers to log. Called where the

@@ -7,7 +7,7 @@ a `sampling.json` with the defaults that were tuned on the validation prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import seeded_generators
 from baselines.diffusion.text import encode_normalised
 from baselines.hardware import Hardware
+from baselines.options import Asked
 from baselines.pixels import to_arrays
 from baselines.pretrained import Pretrained, chosen
 from baselines.vq_diffusion.sampling import decode, sample
@@ -48,21 +49,13 @@ class VQDiffusion:
         UsageError: more steps than the model was trained with.
     """
 
-    def __init__(
-        self,
-        competition: Competition,
-        hardware: Hardware,
-        *,
-        weights: str | None = None,
-        steps: int | None = None,
-        guidance_scale: float | None = None,
-    ) -> None:
-        folder = Pretrained("vq", weights, PARTS)
+    def __init__(self, competition: Competition, hardware: Hardware, **asked: Unpack[Asked]) -> None:
+        folder = Pretrained("vq", asked.pop("weights", None), PARTS)
         self._scheduler: VQDiffusionScheduler = folder.load("scheduler", VQDiffusionScheduler)
         trained = self._scheduler.config.num_train_timesteps
-        if steps is not None and steps > trained:
+        if (steps := asked.get("steps")) is not None and steps > trained:
             raise UsageError(f"--steps {steps}: this model was trained with {trained} and draws in at most so many")
-        defaults = chosen(folder.sampling(DEFAULTS), steps=steps, guidance_scale=guidance_scale)
+        defaults = chosen(folder.sampling(DEFAULTS), **asked)
         self._steps = min(defaults["steps"], trained)
         self._guidance_scale = defaults["guidance_scale"]
         self._truncation_rate = defaults["truncation_rate"]

@@ -19,11 +19,10 @@ from transformers import CLIPTextConfig
 
 from baselines import pretrained
 from baselines.pretrained import WEIGHTS
-from baselines.processes import in_the_first
 from baselines.training.options import ModelOptions, SharedParts, command, option
 from baselines.vq_diffusion.train_transformer import Denoiser, TransformerOptions, noise_schedule, train_transformer
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
-from submission import atomic, commands
+from submission import atomic
 from submission.errors import run
 
 # On the 256 validation prompts a guidance scale of 2 is better than 1.5, 2.5 and 3 in FID, and purity 2 than 0 and 1.
@@ -75,13 +74,7 @@ def train_vq(options: VQOptions) -> Path:
     vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
     second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
     weights = train_transformer(replace(second, images=options.transformer_images or second.images))
-
-    def finish() -> None:
-        assemble(vqmodel, text, weights, options.out, share=options.share)
-        print(f"{options.out}: draw with {commands.drawing('vq', options.out)}")
-
-    in_the_first(options.accelerator(), finish)
-    return options.out
+    return options.finish("vq", lambda: assemble(vqmodel, text, weights, options.out, share=options.share))
 
 
 main = command(train_vq, __doc__, PRESETS)

@@ -1,7 +1,7 @@
 """python -m baselines.vq_diffusion.train_transformer: the network that fills in a picture's codes, given a caption.
 
 Discrete diffusion with the mask-and-replace noise of Gu et al. (arXiv 2111.14822, section 4.1). The loss is the
-cross-entropy of the undisturbed codes at every place, all times alike: their auxiliary objective (and that of Austin et
+cross-entropy of the clean codes at every place, all times alike: their auxiliary objective (and that of Austin et
 al., D3PM, arXiv 2107.03006, equation 5) alone, without the variational bound beside it. For masked places the bound is
 that same cross-entropy with the weight 1/t, and a more even weight gives better pictures (Bond-Taylor et al., arXiv
 2111.12701). One caption in ten is replaced by learned embeddings, which stand for no caption in classifier-free
@@ -28,11 +28,11 @@ from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
 from baselines.pretrained import WEIGHTS, load_network
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
@@ -80,7 +80,7 @@ def build(codes: int, size: int, text_width: int) -> Transformer2DModel:
         num_embeds_ada_norm=TIMESTEPS,
     )
     for block in model.transformer_blocks:
-        # The text's states have length 1, not components of size 1: without this they would hardly be heard at first.
+        # The text's states have length 1, not components of size 1: without this they would hardly count at first.
         for projection in (block.attn2.to_k, block.attn2.to_v):
             projection.weight.data *= text_width**0.5
     return with_time_per_image(model)
@@ -125,9 +125,7 @@ class CodesLoss:
     scheduler: VQDiffusionScheduler
     accelerator: Accelerator
 
-    def __call__(
-        self, model: Denoiser, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: Denoiser, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         picked = self.pictures.pick_captions(indices, generator)
         dropped = to_device(drop_mask(len(indices), CAPTION_DROPOUT, generator), device)
@@ -189,17 +187,8 @@ def train_transformer(options: TransformerOptions) -> Path:
         options.vqmodel / "diffusion_pytorch_model.safetensors",
         options.text_encoder / "text_encoder" / "model.safetensors",
     )
-    weights = train(
-        model,
-        loss,
-        len(codes),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        options={"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]},
-        compiled=options.compile,
-    )
+    kept = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
+    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, **kept)
     accelerator.print(weights)
     return weights
 

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from baselines.pixels import psnr
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples
+from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from baselines.vq_diffusion.sampling import decode
 from submission.errors import run
 
@@ -131,9 +131,7 @@ class CodebookLoss:
     images: Examples
     accelerator: Accelerator
 
-    def __call__(
-        self, model: Codebook, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def __call__(self, model: Codebook, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         vqvae = model.vqvae
         x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
         x = x.float() / 127.5 - 1
@@ -170,16 +168,8 @@ def train_vqmodel(options: VQModelOptions) -> Path:
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.998, save_minutes=2)
     torch.manual_seed(schedule.seed)
     codebook = Codebook(build())
-    loss = CodebookLoss(Examples(pictures.images, accelerator.device), accelerator)
-    weights = train(
-        codebook,
-        loss,
-        len(pictures.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        compiled=options.compile,
-    )
+    images = Examples(pictures.images, accelerator.device)
+    weights = options.train(codebook, CodebookLoss(images, accelerator), len(images), schedule, accelerator)
     codebook.load_state_dict(load_file(weights))
     model = codebook.vqvae.to(accelerator.device).eval()
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)

@@ -63,7 +63,7 @@ def logits(
     t: Int[Tensor, " b"],
     text: Float[Tensor, "b n d"],
 ) -> Float[Tensor, "b l k"]:
-    """Unnormalised log-probabilities of each place's code in the undisturbed picture, for `codes` at times `t`.
+    """Unnormalised log-probabilities of each place's code in the clean picture, for `codes` at times `t`.
 
     The forward pass of Transformer2DModel for codes without its last step, a float64 log-softmax, which takes longer
     than a small transformer, and without its output object, which warns of its removal. Call `with_time_per_image`

@@ -55,21 +55,18 @@ class FID(OfFeatures):
 
     def compute(self) -> Float64[Tensor, ""]:
         """The distance; 0 where rounding leaves less."""
-        distance = FrechetDistance(joined(self.inception), *self._reference(), self.device, self._moments)
-        return torch.tensor(max(distance.without(torch.empty(0, dtype=torch.int64)), 0.0), dtype=torch.float64)
+        value = self._distance().without(torch.empty(0, dtype=torch.int64))
+        return torch.tensor(max(value, 0.0), dtype=torch.float64)
 
     def results(self, families: Families) -> Results:
         """The distance with its interval."""
-        features, reference = joined(self.inception), self._reference()
-        distance: FrechetDistance | PairedFrechetDistance
+        without = (distance := self._distance()).without
         if self._paired and len(self.reference_inception):
-            pairs = joined(self.reference_inception)
-            distance = PairedFrechetDistance(features, pairs, *reference, self.device, self._moments)
-        else:
-            distance = FrechetDistance(features, *reference, self.device, self._moments)
-        value, low, high = jackknife(distance.without, families)
+            without = PairedFrechetDistance(distance, joined(self.reference_inception)).without
+        value, low, high = jackknife(without, families)
         # Rounding leaves −1e-12 or so between equal sets, which would be printed as −0.00 and beat every other.
         return Results({"fid": Score(max(value, 0.0), low, high, families.why_too_few)})
 
-    def _reference(self) -> tuple[Tensor | np.ndarray, Tensor | np.ndarray]:
-        return self._statistics or feature_statistics(joined(self.reference_inception))
+    def _distance(self) -> FrechetDistance:
+        reference = self._statistics or feature_statistics(joined(self.reference_inception))
+        return FrechetDistance(joined(self.inception), *reference, self.device, self._moments)

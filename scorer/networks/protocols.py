@@ -6,7 +6,7 @@ different protocols cannot be compared, even on the same images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -25,44 +25,37 @@ class Protocol:
     sha256: str = ""
 
 
-_TF_NETWORK = "TensorFlow's Inception of 2015, 2048 features after the last pooling"
-_TF_CLASSES = "its 1008 logits without bias"
-# As k-diffusion pins the file that NVIDIA publishes (k_diffusion/evaluation.py).
-_NVIDIA_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-_NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics"
+_CLEAN = Protocol(
+    name="clean",
+    network="TensorFlow's Inception of 2015, 2048 features after the last pooling",
+    images="Pillow bicubic on float channels to 299 × 299, not rounded; (x − 128) / 128",
+    classes="its 1008 logits without bias",
+    weights="inception-2015-12-05.pt",
+    url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    comparable_to='clean-fid, mode="clean", and papers that name it (Parmar et al., CVPR 2022)',
+    # As k-diffusion pins the file that NVIDIA publishes (k_diffusion/evaluation.py).
+    sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+)
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            name="clean",
-            network=_TF_NETWORK,
-            images="Pillow bicubic on float channels to 299 × 299, not rounded; (x − 128) / 128",
-            classes=_TF_CLASSES,
-            weights="inception-2015-12-05.pt",
-            url=f"{_NVIDIA}/inception-2015-12-05.pt",
-            comparable_to='clean-fid, mode="clean", and papers that name it (Parmar et al., CVPR 2022)',
-            sha256=_NVIDIA_SHA256,
-        ),
+        _CLEAN,
         Protocol(
             name="legacy_pytorch",
-            network=f"{_TF_NETWORK}, as ported by pytorch-fid",
+            network=f"{_CLEAN.network}, as ported by pytorch-fid",
             images="PyTorch's bilinear, without antialiasing, to 299 × 299, not rounded; x / 127.5 − 1",
-            classes=_TF_CLASSES,
+            classes=_CLEAN.classes,
             weights="pt_inception-2015-12-05-6726825d.pth",
             url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
             comparable_to='clean-fid, mode="legacy_pytorch", and pytorch-fid: most PyTorch papers since 2018',
             sha256="6726825d",  # of its name, which torch.hub's convention makes the hash's beginning
         ),
-        Protocol(
+        replace(
+            _CLEAN,
             name="legacy_tensorflow",
-            network=_TF_NETWORK,
             images="TensorFlow 1's bilinear, inside the network, to 299 × 299, without antialiasing; (x − 128) / 128",
-            classes=_TF_CLASSES,
-            weights="inception-2015-12-05.pt",
-            url=f"{_NVIDIA}/inception-2015-12-05.pt",
             comparable_to='clean-fid, mode="legacy_tensorflow", TTUR\'s first FID code, StyleGAN, ADM',
-            sha256=_NVIDIA_SHA256,
         ),
         Protocol(
             name="torchvision",

@@ -9,30 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tiny_competition import toml
 
 from leaderboard.row import Row, frame_of
 from submission.competition import Competition
 from submission.judging import judge
 from submission.scorecard import Score, Scorecard
 
-COMPETITION = """
-[competition]
-name = "tiny"
-title = "Tiny"
-prompts = "test.json"
-gate = "baseline"
-[backbones]
-inception = "bestiary"
-clip = "bestiary"
-[[tiers]]
-name = "baseline"
-fid = 90.0
-clip_i = 0.75
-clip_t = 0.27
-[[tiers]]
-name = "gold"
-fid = 50.0
-"""
+COMPETITION = toml(title="Tiny") + '[[tiers]]\nname = "gold"\nfid = 50.0\n'
 
 
 def entries(local: Sequence[Row], shipped: Sequence[Row] = ()) -> pd.DataFrame:

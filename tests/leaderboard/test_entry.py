@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_competition import toml
 
 import scorer.__main__
 from leaderboard import entry
@@ -22,21 +23,7 @@ from submission import Competition
 from submission.errors import run
 
 N = 12
-TOML = """
-[competition]
-name = "tiny"
-prompts = "prompts.csv"
-references = "references"
-image_size = 64
-gate = "baseline"
-[backbones]
-inception = "bestiary"
-clip = "bestiary"
-[[tiers]]
-name = "baseline"
-fid = 90.0
-clip_i = 0.75
-"""
+TOML = toml("prompts.csv", {"fid": 90.0, "clip_i": 0.75}, references="references", image_size=64)
 
 
 @pytest.fixture(scope="module")

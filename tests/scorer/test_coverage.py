@@ -16,7 +16,7 @@ import torch
 from scorer.confidence import bootstrap_intervals, jackknife
 from scorer.cosines import cosines
 from scorer.families import Families
-from scorer.frechet import PairedFrechetDistance, feature_statistics, frechet_distance
+from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics, frechet_distance
 from scorer.measure import Measured
 from scorer.metrics import Results
 from scorer.metrics.inception_score import inception_score
@@ -146,7 +146,7 @@ def test_fid_of_fewer_images_than_dimensions(n: int, d: int) -> None:
     found, others = [], []
     for seed in range(SUBMISSIONS // 2):
         images, references = inception_features(seed, families, d)
-        distance = PairedFrechetDistance(images, references, *feature_statistics(references))
+        distance = PairedFrechetDistance(FrechetDistance(images, *feature_statistics(references)), references)
         found.append(jackknife(distance.without, families)[1:])
     for seed in range(10**4, 10**4 + SUBMISSIONS):
         images, references = inception_features(seed, families, d)

@@ -120,7 +120,8 @@ def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int, d: int) -
     references[:, 3] = 0.0
     references[:, 7] = 0.0
     references[10:13, 7] = 1.0
-    distance = PairedFrechetDistance(features, references, *feature_statistics(references))
+    images = FrechetDistance(features, *feature_statistics(references))
+    distance = PairedFrechetDistance(images, references)
     for rows in (*Families.alone(n).groups()[:3], torch.arange(10, 14), torch.empty(0, dtype=torch.int64)):
         left = [np.delete(table, rows.numpy(), axis=0) for table in (features, references)]
         expected = frechet_distance(left[0], *feature_statistics(left[1]))
@@ -128,4 +129,4 @@ def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int, d: int) -
     with pytest.raises(ValueError, match="only 1 would be left"):
         distance.without(torch.arange(n - 1))
     with pytest.raises(ValueError, match="not in pairs"):
-        PairedFrechetDistance(features, references[:-1], *feature_statistics(references))
+        PairedFrechetDistance(images, references[:-1])

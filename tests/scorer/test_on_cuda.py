@@ -12,7 +12,7 @@ from pretended_cuda import pretended_cuda
 
 from scorer import measure, score
 from scorer.device import exact_float32, pick_device
-from scorer.frechet import PairedFrechetDistance, feature_statistics
+from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics
 from scorer.metrics.inception_score import SplitScores
 from scorer.metrics.kid import KernelInceptionDistance
 from scorer.networks import resize
@@ -132,7 +132,7 @@ def test_what_is_left_out_for_intervals(n: int, on_gpu: bool) -> None:
     rows_out = torch.tensor([0, 7, n - 1])
 
     def values(device: torch.device, x: torch.Tensor, y: torch.Tensor) -> list[float]:
-        pairs = PairedFrechetDistance(x, y, *feature_statistics(y), device)
+        pairs = PairedFrechetDistance(FrechetDistance(x, *feature_statistics(y), device), y)
         kid = KernelInceptionDistance(x, y, device, paired=True)
         inception = SplitScores(x, lambda part: part.log_softmax(dim=1), device=device)
         return [pairs.without(rows_out), kid.without(rows_out), kid.floor, *inception.without(rows_out).tolist()]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from baselines.training import trainer
 from baselines.training.options import TrainingOptions
 
 COLOURS = {"red": (210, 30, 30), "blue": (30, 30, 210), "green": (30, 160, 30)}
@@ -61,10 +62,12 @@ def shorten(set_attribute: Callable[[Any, str, Any], None], *, previews: bool = 
     Args:
         set_attribute: as `monkeypatch.setattr`.
     """
+    if previews:
+        set_attribute(trainer, "train", _with_a_preview(trainer.train))
     for name in MODULES:
         module = import_module(f"baselines.{name}")
-        if previews:
-            set_attribute(module, "train", _with_a_preview(module.train))
+        if previews and hasattr(module, "train"):
+            set_attribute(module, "train", trainer.train)
         for constant in ("PREVIEW_PROMPTS", "PREVIEW_IMAGES", "PREVIEWS", "PREVIEW_STEPS"):
             if hasattr(module, constant):
                 set_attribute(module, constant, 2)

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from baselines.clip_guided.guide import Guide, GuideConfig
+from baselines.clip_guided.unet import build
 
 WORDS = ("a", "red", "blue", "slime", "number")
 SIZE = 16
@@ -34,18 +35,16 @@ def tiny_guide(*, noised: bool = False, seed: int = 0) -> Guide:
 
 
 def tiny_unet(seed: int = 0) -> UNet2DModel:
+    plain = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    config = {
+        **build(SIZE).config,
+        **plain,
+        "block_out_channels": (8, 8),
+        "norm_num_groups": 4,
+        "attention_head_dim": 8,
+    }
     torch.manual_seed(seed)
-    return UNet2DModel(
-        sample_size=SIZE // 2,
-        in_channels=12,
-        out_channels=12,
-        block_out_channels=(8, 8),
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        norm_num_groups=4,
-        attention_head_dim=8,
-    ).eval()
+    return UNet2DModel.from_config(config).eval()
 
 
 @pytest.fixture

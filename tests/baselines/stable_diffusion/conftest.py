@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel
+from small_text import small_text
 
 # As in the repository: written by diffusers 0.2.2, with class names of its time.
 MODEL_INDEX = {
@@ -45,7 +45,6 @@ def v1_4(tmp_path: Path) -> Callable[..., Path]:
     """`v1_4(layout)` writes the folder, with the text encoder's keys as transformers 4 or 5 names them."""
 
     def make(layout: int = 4, name: str = "stable-diffusion-v1-4") -> Path:
-        torch.manual_seed(0)
         folder = tmp_path / name
         write_tokenizer(folder / "tokenizer")
         write_networks(folder)
@@ -74,9 +73,7 @@ def v1_4(tmp_path: Path) -> Callable[..., Path]:
 def write_tokenizer(folder: Path) -> None:
     """vocab.json and merges.txt: letters only."""
     folder.mkdir(parents=True)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    (folder / "vocab.json").write_text(json.dumps(small_text(12)[0].get_vocab()))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
     special["pad_token"] = "<|endoftext|>"
@@ -87,18 +84,7 @@ def write_tokenizer(folder: Path) -> None:
 
 def write_networks(folder: Path) -> None:
     """vae, text_encoder and unet; the autoencoder's attention under its names of before diffusers 0.15."""
-    text = CLIPTextConfig(
-        vocab_size=54,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=52,
-        eos_token_id=53,
-        pad_token_id=53,
-    )
-    CLIPTextModel(text).save_pretrained(folder / "text_encoder")
+    small_text(12, layers=2)[1].save_pretrained(folder / "text_encoder")
     autoencoder = AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from small_text import small_text
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
 from baselines.training import latents
 from baselines.training.latents import encode_all, memory_mapped, posterior
 from baselines.training.pictures import Pictures
-
-LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 
 
 @pytest.fixture
@@ -26,16 +25,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def networks() -> tuple[AutoencoderKL, tuple[CLIPTokenizer, CLIPTextModel]]:
-    torch.manual_seed(0)
+    text = small_text(8, width=8)
     autoencoder = AutoencoderKL(block_out_channels=(8,), latent_channels=4, norm_num_groups=4, scaling_factor=0.5)
-    tokens = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(vocab={token: k for k, token in enumerate(tokens)}, merges=[], model_max_length=8)
-    config = CLIPTextConfig(
-        vocab_size=len(tokens), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1,
-        max_position_embeddings=8, bos_token_id=len(tokens) - 2, eos_token_id=len(tokens) - 1,
-        pad_token_id=len(tokens) - 1,
-    )  # fmt: skip
-    return autoencoder.eval(), (tokenizer, CLIPTextModel(config).eval())
+    return autoencoder.eval(), text
 
 
 def test_a_set_is_encoded_once_and_read_by_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from baselines.monster.sampling import NOISE_SCHEDULE
+from baselines.stable_diffusion.train import build
 from baselines.training.denoising import target_of
 from baselines.training.latents import Encoded, posterior
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
@@ -46,20 +47,9 @@ def parts() -> Parts:
 
 
 def small_unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(8, 8),
-        layers_per_block=1,
-        norm_num_groups=4,
-        cross_attention_dim=CAPTION_WIDTH,
-        attention_head_dim=2,
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=CAPTION_WIDTH,
-    )
+    small = {"block_out_channels": (8, 8), "norm_num_groups": 4, "attention_head_dim": 2}
+    small |= {"class_embed_type": "projection", "projection_class_embeddings_input_dim": CAPTION_WIDTH}
+    return UNet2DConditionModel.from_config({**build(4, 8, CAPTION_WIDTH).config, **small})
 
 
 def loss_of(objective: Objective, parts: Parts, count: int, process: tuple[int, int] = (0, 1)) -> DenoisingLoss:

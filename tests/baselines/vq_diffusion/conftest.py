@@ -11,44 +11,20 @@ import torch
 from diffusers import Transformer2DModel, VQDiffusionPipeline, VQDiffusionScheduler, VQModel
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
 from safetensors.torch import load_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from small_text import small_text
+
+from baselines.vq_diffusion.train_transformer import build
 
 CODES, TIMESTEPS, LENGTH, WIDTH = 12, 10, 16, 32
 
 
 def _pipeline(*, learnable: bool = True) -> VQDiffusionPipeline:
-    torch.manual_seed(0)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = [*letters, *[letter + "</w>" for letter in letters], "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=[], model_max_length=LENGTH)
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=37,
-            num_hidden_layers=1,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    tokenizer, text_encoder = small_text(LENGTH, WIDTH)
     null = LearnedClassifierFreeSamplingEmbeddings(learnable, WIDTH, LENGTH)
     if learnable:
         torch.nn.init.normal_(null.embeddings)
-    transformer = Transformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        num_layers=2,
-        num_vector_embeds=CODES + 1,
-        sample_size=4,
-        cross_attention_dim=WIDTH,
-        attention_bias=True,
-        activation_fn="geglu-approximate",
-        norm_type="ada_norm",
-        num_embeds_ada_norm=TIMESTEPS,
-    )
+    small = {"num_attention_heads": 2, "attention_head_dim": 12, "num_layers": 2, "num_embeds_ada_norm": TIMESTEPS}
+    transformer = Transformer2DModel.from_config({**build(CODES, 4, WIDTH).config, **small})
     # Random weights as they are made hardly hear the prompt.
     for block in transformer.transformer_blocks:
         torch.nn.init.normal_(block.attn2.to_v.weight, std=2.0)
@@ -66,7 +42,7 @@ def _pipeline(*, learnable: bool = True) -> VQDiffusionPipeline:
     torch.nn.init.normal_(vqvae.quantize.embedding.weight)
     pipeline = VQDiffusionPipeline(
         vqvae=vqvae.eval(),
-        text_encoder=text_encoder.eval(),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         transformer=transformer.eval(),
         scheduler=VQDiffusionScheduler(CODES + 1, TIMESTEPS),

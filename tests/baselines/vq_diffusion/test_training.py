@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from small_text import small_text
 
 import baselines
 from baselines.vq_diffusion import train, train_transformer, train_vqmodel
@@ -19,21 +19,8 @@ from submission import Competition
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     """A folder with a tiny text encoder and its tokenizer."""
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = [*letters, *[letter + "</w>" for letter in letters], "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(vocab={t: i for i, t in enumerate(tokens)}, merges=[], model_max_length=24)
-    torch.manual_seed(0)
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=24,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    CLIPTextModel(config).half().save_pretrained(tmp_path / "text" / "text_encoder")
+    tokenizer, model = small_text(24)
+    model.half().save_pretrained(tmp_path / "text" / "text_encoder")
     tokenizer.save_pretrained(tmp_path / "text" / "tokenizer")
     return tmp_path / "text"
 

@@ -11,24 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tiny_competition import SIDE, picture, toml
 
-SIDE = 64
 NAMES = [f"{index}_main.png" for index in range(8)]
 FIRST = NAMES[0]
-TOML = f"""
-[competition]
-name = "tiny"
-prompts = "test.json"
-references = "references"
-image_size = {SIDE}
-gate = "baseline"
-[backbones]
-inception = "bestiary"
-clip = "bestiary"
-[[tiers]]
-name = "baseline"
-fid = 90.0
-"""
+TOML = toml(marks={"fid": 90.0}, references="references", image_size=SIDE)
 
 
 @dataclass(frozen=True)
@@ -49,14 +36,6 @@ class Case:
 def validate(target: Path, root: Path) -> list[str]:
     """The words that validate `target` for the competition in `root`."""
     return ["submission", "validate", str(target), "--competition", str(root / "tiny")]
-
-
-def picture(seed: int, size: int = SIDE) -> np.ndarray:
-    """A blob on white, (size, size, 3) uint8."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size] * 64 / size
-    inside = np.hypot(y - rng.uniform(24, 40), x - rng.uniform(24, 40)) < rng.uniform(10, 22)
-    return np.where(inside[..., None], rng.integers(0, 255, 3), 255).astype(np.uint8)
 
 
 def saved(image: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from tiny_competition import SIDE, picture
 
-from hostile_inputs.case import FIRST, SIDE, Case, picture, saved
+from hostile_inputs.case import FIRST, Case, saved
 
 PICTURE = picture(100)
 PNG = saved(PICTURE)
