@@ -132,6 +132,23 @@ def test_every_folder_with_code_is_a_package() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
+def test_a_module_that_a_docstring_names_is_there() -> None:
+    """And the function or class in it, where one is named: in backticks, or after `python -m`."""
+    named = re.compile(rf"(?:`|python -m )((?:{'|'.join(ROOMS)})(?:\.\w+)+)(?=[`: ])")
+    stale = []
+    for file in python_files(*ROOMS):
+        for name in named.findall(file.read_text(encoding="utf-8")):
+            parts, place = name.split("."), ROOT
+            while parts and (place / parts[0]).is_dir():
+                place /= parts.pop(0)
+            module = place / f"{parts[0]}.py" if parts else place
+            defined = parts[1:] if module.exists() else parts
+            text = (module if module.is_file() else place / "__init__.py").read_text(encoding="utf-8")
+            if not all(re.search(rf"\b{part}\b", text) for part in defined) and parts != ["json"]:
+                stale.append(f"{file.relative_to(ROOT)}: {name}")
+    assert stale == []
+
+
 def test_a_name_that_is_defined_nowhere_is_caught_and_a_shape_is_none(tmp_path: Path) -> None:
     """jaxtyping writes one axis as `" n"`: read as a name it would be an undefined one, and hide those that are."""
     text = """

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import struct
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from hostile_inputs.case import saved
+from PIL import Image
 
 from submission import Competition, Submission, SubmissionError
 from submission.__main__ import main
 from submission.errors import UsageError, run
-from submission.images import ImageProblem, read_image
-from submission.import_picture import import_picture
+from submission.images import read_image
 from submission.import_submission import import_submission
 
 
@@ -38,16 +36,6 @@ def _folder(tmp_path, files, name="elsewhere"):
         (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name / file).write_bytes(data)
     return tmp_path / name
-
-
-def _saved(image, kind="PNG", **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def _pixels(path):
-    return read_image(path.read_bytes(), 64)
 
 
 def _picture(seed=0, size=(64, 64)):
@@ -186,12 +174,12 @@ def test_a_table_that_is_wrong_names_every_line(pictures, tmp_path):
 def test_ambiguity_is_refused_with_every_problem_and_nothing_is_written(pictures, tmp_path):
     competition, good = pictures()
     source = _folder(tmp_path, good)
-    (source / "0_main.jpg").write_bytes(_saved(_picture(), "JPEG"))  # two could be it
-    (source / "1_main.png").write_bytes(_saved(_picture(size=(96, 64))))  # another shape
+    (source / "0_main.jpg").write_bytes(saved(_picture(), "JPEG"))  # two could be it
+    (source / "1_main.png").write_bytes(saved(_picture(size=(96, 64))))  # another shape
     (source / "2_main.png").write_bytes(good["2_main.png"][:-40])
     (source / "3_main.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
     frames = {"save_all": True, "append_images": [_picture(2)]}
-    (source / "4_main.png").write_bytes(_saved(_picture(1).quantize(8), "GIF", **frames))
+    (source / "4_main.png").write_bytes(saved(_picture(1).quantize(8), "GIF", **frames))
     (source / "5_main.png").rename(source / "other.png")
     (source / "link.png").symlink_to(source / "6_main.png")
     with pytest.raises(SubmissionError) as caught:
@@ -229,121 +217,13 @@ def test_nothing_is_ever_overwritten(pictures, tmp_path):
 
 def test_what_is_left_out_is_said(pictures, tmp_path, capsys):
     competition, good = pictures()
-    more = {"grid-0000.png": _saved(_picture()), "metadata.csv": b"x", "grids/a.png": b"x", "submission.json": b"{}"}
+    more = {"grid-0000.png": saved(_picture()), "metadata.csv": b"x", "grids/a.png": b"x", "submission.json": b"{}"}
     source = _folder(tmp_path, {**good, **more, ".DS_Store": b"x"})
     assert run(main, ["import", str(source), "-c", str(competition.root), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert f"imported 8 images into {tmp_path / 'out'}: a valid submission to A tiny competition" in said
     assert "left out: grid-0000.png, grids/, metadata.csv, submission.json" in said
     assert "ignored what the system or a tool left: .DS_Store" in said
-
-
-def _deep_png(image):
-    """16 bits a channel, the low byte noise."""
-    pixels = np.asarray(image).astype(np.uint16) * 256 + np.random.default_rng(9).integers(0, 256, (64, 64, 3))
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 64, 64, 16, 2, 0, 0, 0)
-    ends = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + ends
-
-
-RGB = _picture(5)
-GREY = RGB.convert("L")
-HALF = RGB.copy()
-HALF.putalpha(Image.fromarray(np.tile(np.array([0, 255], np.uint8).repeat(32), (64, 1))))
-OPAQUE = RGB.convert("RGBA")
-_EXIF = Image.Exif()
-_EXIF[0x0112] = 6
-WHITE_LEFT = np.where(np.arange(64)[None, :, None] < 32, 255, np.asarray(RGB))
-
-
-@pytest.mark.parametrize(
-    ("data", "expected", "changes"),
-    [
-        (_saved(RGB), RGB, []),
-        (_saved(RGB, "WEBP", lossless=True), RGB, ["WEBP saved as PNG"]),
-        (_saved(RGB, "BMP"), RGB, ["BMP saved as PNG"]),
-        (_saved(RGB, "TIFF"), RGB, ["TIFF saved as PNG"]),
-        (_saved(RGB, "PPM"), RGB, ["PPM saved as PNG"]),
-        (_saved(RGB, "JPEG"), Image.open(io.BytesIO(_saved(RGB, "JPEG"))), ["JPEG saved as PNG"]),
-        (_saved(OPAQUE), RGB, ["an alpha channel that hides nothing dropped"]),
-        (_saved(HALF), WHITE_LEFT, ["transparent parts laid over white"]),
-        (_saved(GREY), GREY.convert("RGB"), ["greyscale made RGB"]),
-        (_saved(GREY.convert("LA")), GREY.convert("RGB"), ["an alpha channel that hides nothing dropped"]),
-        (_saved(GREY.convert("1")), GREY.convert("1").convert("RGB"), ["black and white made RGB"]),
-        (_saved(RGB.quantize(16)), RGB.quantize(16).convert("RGB"), ["a palette made RGB"]),
-        (_saved(RGB.convert("CMYK"), "TIFF"), RGB, ["CMYK made RGB", "TIFF saved as PNG"]),
-        (_deep_png(RGB), RGB, ["16 bits a channel made 8"]),
-        (
-            _saved(Image.fromarray(np.asarray(GREY).astype(np.uint16) * 256 + 77)),
-            GREY.convert("RGB"),
-            ["16 bits a channel made 8", "greyscale made RGB"],
-        ),
-        (
-            _saved(RGB, "TIFF", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()),
-            RGB,
-            ["TIFF saved as PNG", "a colour profile left out, the values as they are"],
-        ),
-        (_saved(RGB, exif=_EXIF), RGB.transpose(Image.Transpose.ROTATE_270), ["turned as its EXIF tag says"]),
-        (
-            _saved(RGB.resize((256, 256), Image.Resampling.BICUBIC)),
-            RGB.resize((256, 256), Image.Resampling.BICUBIC).resize((64, 64), Image.Resampling.LANCZOS),
-            ["resized from 256×256 to 64×64 pixels (Pillow Lanczos)"],
-        ),
-    ],
-)
-def test_each_kind_of_picture_and_what_is_said_of_it(data, expected, changes):
-    imported = import_picture(data, "a.png", (64, 64), None)
-    assert np.array_equal(read_image(imported.data, 64), np.asarray(expected))
-    assert list(imported.changes) == changes
-    assert (imported.data == data) == (not changes)
-
-
-def test_other_shapes_as_they_are_asked_for():
-    wide = np.zeros((64, 192, 3), np.uint8)
-    wide[:, :64], wide[:, 64:128], wide[:, 128:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    data = _saved(Image.fromarray(wide))
-    with pytest.raises(ImageProblem, match="is 192×64 pixels, which is another shape than 64×64"):
-        import_picture(data, "a.png", (64, 64), None)
-    cropped = import_picture(data, "a.png", (64, 64), "crop")
-    assert np.array_equal(read_image(cropped.data, 64), wide[:, 64:128])
-    assert cropped.changes == ("cropped to its middle and resized from 192×64 to 64×64 pixels (Pillow Lanczos)",)
-    stretched = read_image(import_picture(data, "a.png", (64, 64), "stretch").data, 64)
-    assert stretched[32, 5, 0] > 250
-    assert stretched[32, 60, 2] > 250
-    assert import_picture(data, "a.png", None, None).data == data  # any size is allowed
-
-
-def test_names_in_jpg_get_jpeg():
-    kept = _saved(RGB, "JPEG", quality=80)
-    assert import_picture(kept, "a.jpg", (64, 64), None).data == kept
-    made = import_picture(_saved(RGB), "a.jpg", (64, 64), None)
-    assert made.data.startswith(b"\xff\xd8")
-    assert made.changes == ("PNG saved as JPEG, which loses a little",)
-    again = import_picture(_saved(GREY, "JPEG"), "a.jpg", (64, 64), None)
-    assert again.changes == ("greyscale made RGB", "JPEG saved as JPEG again, which loses a little")
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (_saved(Image.new("F", (64, 64)), "TIFF"), "values of 32 bits"),
-        (_saved(RGB, "WEBP")[:-100], "damaged or cut short"),
-        (_saved(RGB, "JPEG")[:-300], "damaged or cut short"),
-        (_saved(Image.new("1", (20_000, 4_000))), "has more than 67,108,864 pixels"),
-        (_saved(Image.new("1", (20_000, 5_000))), "has more than 67,108,864 pixels"),
-        (_saved(Image.new("1", (20_000, 10_000))), "has more than 67,108,864 pixels"),
-        (b"<html>no</html>", "is a web page"),
-        (b"", "is empty"),
-    ],
-)
-def test_what_nobody_can_make_right_is_refused(data, said):
-    with pytest.raises(ImageProblem, match=said):
-        import_picture(data, "a.png", (64, 64), None)
 
 
 def test_sizes_are_the_references_where_the_competition_names_none(pictures, tmp_path):
