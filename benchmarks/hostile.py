@@ -27,7 +27,7 @@ from submission.images import image_bytes
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 import hostile_inputs
 from hostile_inputs import Case
-from hostile_inputs.images import MIB, PROGRESSIVE, ROWS, chunk, png
+from hostile_inputs.images import FILES, MIB, PROGRESSIVE, ROWS, chunk, png
 from tiny_competition import picture
 
 
@@ -135,7 +135,8 @@ BUDGET: dict[str, Callable[[Path, list[str]], None]] = {
     ),
     "a MiB of stuffed bytes in every JPEG": _every(PROGRESSIVE[:-2] + b"\xff\0" * (MIB // 2 - 10_000) + b"\xff\xd9"),
     "a MiB of restarts in every JPEG": _every(PROGRESSIVE[:-2] + b"\xff\xd0" * (MIB // 2 - 10_000) + b"\xff\xd9"),
-    "2,000 segments in every JPEG": _every(PROGRESSIVE[:2] + b"\xff\xfe\0\2" * 1950 + PROGRESSIVE[2:]),
+    "900 tables in every JPEG": _every(PROGRESSIVE[:2] + PROGRESSIVE[20:89] * 900 + PROGRESSIVE[2:]),
+    "a MiB of EXIF in every JPEG": _every(FILES["jpeg with 15 times 4,900 tags"][0]),
     "a manifest of 110,000 wrong hashes": _manifest,
     "9,000 files more": _files,
 }

@@ -12,14 +12,13 @@ import json
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from submission import commands, jpeg, png
+from submission import commands, jpeg, png, tiff_tags
 from submission.errors import Problem, shown
 
 # Where the competition leaves the size free.
 MAX_SIDE = 4096
 MIN_SIDE = 8  # the smallest `image_size`
 MAX_RATIO = 16  # of the sides: networks look at a square
-_ORIENTATION = 0x0112  # EXIF
 _SAVE_RGB = "save it with Pillow: image.convert('RGB').save(name)"
 _SAVE_AGAIN = "write it again; a copy that was cut short is the usual cause"
 _SAVE_STILL = "save one still image with Pillow: image.convert('RGB').save(name)"
@@ -66,17 +65,18 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         if data.startswith(png.SIGNATURE):
             data = _checked_png(data, size)
         elif is_jpeg:
-            data = jpeg.pixels_only(data)
+            data, turned = jpeg.pixels_only(data)
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         _check_size(image.size, size)  # before any pixel is decoded
-        if image.format not in ("PNG", "JPEG") or getattr(image, "n_frames", 1) > 1:
-            raise ImageProblem("has more than one frame", _SAVE_STILL)
         if image.mode != "RGB" and not (grey and image.mode == "L"):
             raise ImageProblem(_MODES.get(image.mode, f"has the mode {image.mode}"), _SAVE_RGB)
         image.load()
         if "transparency" in image.info:
             raise ImageProblem("has a transparent colour", _SAVE_RGB)
-        if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
+        if not is_jpeg:
+            exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+            turned = tiff_tags.number(exif, tiff_tags.ORIENTATION, 1)
+        if turned not in (0, 1):
             raise ImageProblem(
                 "is rotated by an EXIF tag", "turn it with PIL.ImageOps.exif_transpose and save it again"
             )

@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from submission import tiff_tags
+
 SIGNATURE = b"\xff\xd8\xff"
 # Progressive files have about ten scans. Each one takes a pass over all pixels, whatever it holds: ten bytes of file
 # may cost as much as a whole image.
 MAX_SCANS = 32
-MAX_SEGMENTS = 2000
-_SOI, _EOI, _SOS, _DNL, _TEM = 0xD8, 0xD9, 0xDA, 0xDC, 0x01
+MAX_SEGMENTS = 1000
+_SOI, _EOI, _SOS, _DNL, _TEM, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xDC, 0x01, 0xE1, 0xE2
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = {0xC0, 0xC1, 0xC2}  # Huffman coding, sequential and progressive
 _OTHER_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
-# What the pixels and the refusals of `submission.images` depend on: tables, intervals; by their first bytes: JFIF, EXIF
-# (orientation), several frames, Adobe's colours.
+# What the pixels depend on: tables, intervals; by their first bytes: JFIF, Adobe's colours.
 _PASSED_ON = {*_FRAMES, _SOS, 0xC4, 0xDB, 0xDD}
-_PASSED_ON_OF = {0xE0: b"JFIF", 0xE1: b"Exif", 0xE2: b"MPF\0", 0xEE: b"Adobe"}
+_PASSED_ON_OF = {0xE0: b"JFIF", 0xEE: b"Adobe"}
 # No block of 8 × 8 pixels takes more, in all its colours and scans: 27 bits a coefficient at most.
 _BYTES_A_BLOCK = 2048
 # In compressed data, 0xFF is followed by zero, by a restart marker or by more 0xFF; anything else ends it.
@@ -35,12 +36,14 @@ class BadJpeg(ValueError):
     """What is wrong with a JPEG file, as the end of a sentence."""
 
 
-def pixels_only(data: bytes) -> bytes:
-    """The file with nothing but what decides the pixels: no filling, no profiles, nothing after its end.
+def pixels_only(data: bytes) -> tuple[bytes, int]:
+    """The file with nothing but what decides the pixels: no filling, no profiles, nothing after its end; and the
+    orientation that its EXIF names, 1 where there is none.
 
     The file begins with SIGNATURE. Raises BadJpeg.
     """
-    return b"".join(_parts(data))
+    turned: list[int] = []
+    return b"".join(_parts(data, turned)), next(iter(turned), 1)
 
 
 def probes(data: bytes) -> list[bytes]:
@@ -78,7 +81,8 @@ def _scans(data: bytes) -> Iterator[tuple[int, int]]:
             place = ends.start()
 
 
-def _parts(data: bytes) -> Iterator[bytes]:
+def _parts(data: bytes, turned: list[int]) -> Iterator[bytes]:
+    """What of the file is passed on, piece by piece; the orientation in each EXIF is put into `turned`."""
     place, frames, scans, segments, left = 2, 0, 0, 0, 0
     yield data[:2]
     while True:
@@ -103,6 +107,10 @@ def _parts(data: bytes) -> Iterator[bytes]:
             raise BadJpeg("is damaged or cut short")
         segment = data[place : place + length]
         place += length
+        if kind == _APP1 and segment.startswith(b"Exif\0\0", 2):
+            turned.append(tiff_tags.number(segment[8:], tiff_tags.ORIENTATION, 1))
+        if kind == _APP2 and segment.startswith(b"MPF\0", 2) and tiff_tags.number(segment[6:], tiff_tags.FRAMES, 1) > 1:
+            raise BadJpeg("has more than one frame")
         if kind in _PASSED_ON or segment[2:].startswith(_PASSED_ON_OF.get(kind, b"\0none")):
             yield bytes((0xFF, kind)) + segment
         if kind in _FRAMES:

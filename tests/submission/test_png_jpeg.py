@@ -123,8 +123,30 @@ def test_scans_and_segments_are_bounded():
     with pytest.raises(ImageProblem, match="more than 32 scans"):
         read_image(data[:-2] + again * 40 + b"\xff\xd9", 64)
     comment = b"\xff\xfe\x00\x02"
-    with pytest.raises(ImageProblem, match="more than 2,000 segments"):
+    with pytest.raises(ImageProblem, match="more than 1,000 segments"):
         read_image(data[:2] + comment * 3000 + data[2:], 64)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "MPO"])
+def test_the_tags_of_a_file_are_read_as_pillow_reads_them(kind, order):
+    picture = Image.new("RGB", (64, 64), "red")
+    for orientation in range(9):
+        exif = Image.Exif()
+        exif.endian = order
+        exif[0x010F], exif[0x0112], exif[0x0131], exif[0x8769] = "a maker", orientation, "a program", {0x0112: 8}
+        file = io.BytesIO()
+        picture.save(file, kind, exif=exif, **({"save_all": True, "append_images": [picture]} if kind == "MPO" else {}))
+        read = Image.open(file)
+        assert read.getexif().get(0x0112) == orientation
+        if kind == "MPO":
+            with pytest.raises(ImageProblem, match="more than one frame"):
+                read_image(file.getvalue(), 64)
+        elif orientation in (0, 1):
+            assert np.array_equal(read_image(file.getvalue(), 64), np.asarray(read))
+        else:
+            with pytest.raises(ImageProblem, match="rotated"):
+                read_image(file.getvalue(), 64)
 
 
 def test_two_headers_and_rare_kinds_are_refused():

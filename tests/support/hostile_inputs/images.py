@@ -45,6 +45,17 @@ def _exif(orientation: int) -> bytes:
     return exif.tobytes()
 
 
+def _tags(count: int) -> bytes:
+    """EXIF with so many tags, none of them known."""
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", count) + struct.pack(">HHII", 0xC000, 4, 1, 0) * count + bytes(4)
+
+
+def _segments(kind: int, start: bytes, data: bytes) -> bytes:
+    """A JPEG that begins with this data, in as many segments as it takes."""
+    pieces = [start + data[place : place + 60_000] for place in range(0, len(data), 60_000)]
+    return JPEG[:2] + b"".join(struct.pack(">BBH", 0xFF, kind, len(piece) + 2) + piece for piece in pieces) + JPEG[2:]
+
+
 def _text(count: int, size: int) -> bytes:
     info = PngInfo()
     for number in range(count):
@@ -109,6 +120,10 @@ FILES: dict[str, tuple[bytes, str]] = {
     "several frames": (saved(_FRAMES[0], "MPO", save_all=True, append_images=_FRAMES[1:]), ""),
     "rotated png": (saved(PICTURE, exif=_exif(6)), "rotated"),
     "rotated jpeg": (saved(PICTURE, "JPEG", exif=_exif(3)), "rotated"),
+    "png with 65,535 tags": (png(chunk(b"eXIf", _tags(65_535))), ""),
+    "jpeg with 65,535 tags": (_segments(0xE1, b"Exif\0\0", _tags(65_535)), ""),
+    "jpeg with 15 times 4,900 tags": (_segments(0xE1, b"Exif\0\0", _tags(4_900).ljust(60_000, b"\0") * 15), ""),
+    "jpeg with a list of frames of 4,900 tags": (_segments(0xE2, b"MPF\0", _tags(4_900)), ""),
     "wrong side": (saved(picture(0, 32)), "32×32"),
     "wrong ratio": (saved(PICTURE[:32]), "64×32"),
     "header says a billion pixels": (png(head=header(2**30, 2**30)), "pixels, expected"),
@@ -155,7 +170,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "jpeg arithmetic": (JPEG[: _SOF + 1] + b"\xc9" + JPEG[_SOF + 2 :], "rare kind"),
     "jpeg lossless": (JPEG[: _SOF + 1] + b"\xc3" + JPEG[_SOF + 2 :], "rare kind"),
     "jpeg of 1,000 scans": (_scans(1000), "scans"),
-    "jpeg of 3,000 comments": (JPEG[:2] + b"\xff\xfe\0\2" * 3000 + JPEG[2:], "segments"),
+    "jpeg of 3,000 comments": (JPEG[:2] + b"\xff\xfe\0\2" * 3000 + JPEG[2:], "1,000 segments"),
     "jpeg of fill bytes in its pixels": (JPEG[:-2] + b"\xff" * 500_000 + b"\0" + JPEG[-2:], "more compressed data"),
     "jpeg of fill bytes": (JPEG[:2] + b"\xff" * 500_000 + JPEG[2:], ""),
     "jpeg of stuffed bytes": (JPEG[:-2] + b"\xff\0" * 250_000 + JPEG[-2:], "more compressed data"),
@@ -168,7 +183,9 @@ FILES: dict[str, tuple[bytes, str]] = {
 _VALID = {
     "png with compressed texts", "png with a text of 100 MiB", "png with a profile of 100 MiB",
     "png pixels of 100 MiB", "png with bytes after its end", "png and a zip", "png twice", "jpeg under png",
-    "jpeg of fill bytes", "jpeg with bytes after its end", "png interlaced", "png all black",
+    "png with 65,535 tags", "jpeg with 65,535 tags", "jpeg with 15 times 4,900 tags",
+    "jpeg with a list of frames of 4,900 tags", "jpeg of fill bytes",
+    "jpeg with bytes after its end", "png interlaced", "png all black",
     }  # fmt: skip
 
 
