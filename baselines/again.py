@@ -153,7 +153,8 @@ def _setting(manifest: Manifest, name: str) -> str:
 
 def comparison(manifest: Manifest, out: Path, competition: Competition) -> str:
     """How the finished submission in `out` compares with what the manifest lists, as a sentence."""
-    drawn, _ = read_manifest(FolderFiles(out), competition.name, list(manifest.images) or _names(competition))
+    names = list(manifest.images) or [prompt.image_name for prompt in competition.prompts]
+    drawn, _ = read_manifest(FolderFiles(out), competition.name, names)
     if drawn is None or not drawn.images or not manifest.images:
         return "the manifest lists no images to compare with" if not manifest.images else "not all images are drawn yet"
     others = [name for name, sha256 in manifest.images.items() if drawn.images.get(name) != sha256]
@@ -162,7 +163,3 @@ def comparison(manifest: Manifest, out: Path, competition: Competition) -> str:
     changed = manifest.differences(drawn)
     why = f"\n  {shown('; '.join(changed), 400)}" if changed else ""
     return f"{len(others)} of {len(manifest.images)} images have other bytes, such as {shown(others[0])}{why}"
-
-
-def _names(competition: Competition) -> list[str]:
-    return [prompt.image_name for prompt in competition.prompts]

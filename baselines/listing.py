@@ -51,7 +51,7 @@ def _here(name: str, competition: Competition) -> Text:
         parts = missing_parts(name, competition)
     except CompetitionError as error:
         return Text(str(error), style="red")
-    missing = "\n".join(f"no {_short(part)}" for part in parts)
+    missing = "\n".join(f"no {part.removeprefix(f'{repo_root()}/')}" for part in parts)
     return Text(missing, style="red") if parts else Text("ready", style="green")
 
 
@@ -72,7 +72,3 @@ def _how_to_get(competition: Competition) -> list[str]:
             elif rest.startswith(data) and competition.data_help is None:
                 found.append(commands.data(competition.name))
     return list(dict.fromkeys(found))
-
-
-def _short(path: str) -> str:
-    return path.removeprefix(f"{repo_root()}/")

@@ -186,9 +186,9 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
         with quiet_libraries():
             return loader(competition, hardware, **merged)
 
-    paths = (
-        [Path(merged["weights"])] if "weights" in merged else [there or one for one, there in files(model, competition)]
-    )
+    paths = [there or path for path, there in files(model, competition)]
+    if "weights" in merged:
+        paths = [Path(merged["weights"])]
     with_torch = "torch" in model.packages
     return Recipe(
         name, load_it, merged, batch_size, tuple(paths), packages=model.packages, uses_device=with_torch,
@@ -208,7 +208,7 @@ def _participant_recipe(name: str, competition: Competition, options: dict[str, 
 
     paths = [path, *([Path(asked["weights"])] if "weights" in asked else [])]
     # What the file imports is not known; what is installed stays the same from run to run.
-    packages = tuple(one for one in ("torch", "diffusers", "transformers") if importlib.util.find_spec(one))
+    packages = tuple(name for name in ("torch", "diffusers", "transformers") if importlib.util.find_spec(name))
     return Recipe(
         shown, load_it, asked, None, tuple(paths), source=path, settings=getattr(cls, "settings", {}),
         packages=packages, uses_device="device" in taken, tolerates=PRECISIONS if "precision" in taken else (),

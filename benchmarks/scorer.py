@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks import material
+from benchmarks import drawing, latents, material
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -107,12 +107,9 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             f"CPU {median(of_work):.2f}×"
         )
     for name, value in values["plain"].items():
-        print(f"  {name:<6} plain {value:.6f}  ours {values['cold'][name]:.6f}{_remark(name)}")
+        remark = "  (torchmetrics shuffles, splits and resizes in its own way)" if name == "is" else ""
+        print(f"  {name:<6} plain {value:.6f}  ours {values['cold'][name]:.6f}{remark}")
     return {"seconds": seconds, "cpu_seconds": work, "values": values}
-
-
-def _remark(name: str) -> str:
-    return "  (torchmetrics shuffles, splits and resizes in its own way)" if name == "is" else ""
 
 
 def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Path, Path]:
@@ -257,37 +254,16 @@ def bench_precision(options: argparse.Namespace, folder: Path) -> dict[str, Any]
     return {name: {key: value.value for key, value in card.scores.items()} for name, card in cards.items()}
 
 
-def bench_drawing(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """32 images of each shipped generator in 4 steps, by precision and memory format."""
-    from benchmarks.drawing import drawing
-
-    return drawing(options.device, images=32, steps=4, repeats=options.repeats)
-
-
-def bench_training(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A forward and a backward pass of each trained network, by precision and memory format."""
-    from benchmarks.drawing import training
-
-    return training(options.device, options.repeats)
-
-
-def bench_latents(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A step of the course's training with cached latents against encoding each step."""
-    from benchmarks.latents import latents
-
-    return latents(options.device, options.batch_size, options.repeats)
-
-
 USUAL = ("stack", "stages", "frechet", "growth")
-PARTS = {
+PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "stack": bench_stack,
     "stages": bench_stages,
     "frechet": bench_frechet,
     "growth": bench_growth,
     "precision": bench_precision,
-    "drawing": bench_drawing,
-    "training": bench_training,
-    "latents": bench_latents,
+    "drawing": lambda o, _: drawing.drawing(o.device, images=32, steps=4, repeats=o.repeats),
+    "training": lambda o, _: drawing.training(o.device, o.repeats),
+    "latents": lambda o, _: latents.latents(o.device, o.batch_size, o.repeats),
 }
 
 

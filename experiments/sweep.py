@@ -44,7 +44,7 @@ def models_of(name: str) -> list[str]:
     """A model and its variant that a CLIP guides. Raises UsageError for one without guidance."""
     if "guidance_scale" not in registry.find(name).options:
         raise UsageError(f"{name} has no {option.flag('guidance_scale')} to sweep")
-    return [one for one in (name, f"{name}-clip") if one in registry.MODELS]
+    return [model for model in (name, f"{name}-clip") if model in registry.MODELS]
 
 
 def point(request: Request, study: Path, *, overwrite: bool = False) -> Row:

@@ -112,4 +112,4 @@ def _by_label(label: Tensor, mask: Tensor) -> dict[int, Tensor]:
 def _moved(images: Tensor, rng: random.Random) -> Tensor:
     padded = torch.nn.functional.pad(images, [SHIFT] * 4, mode="replicate")
     size, corners = images.shape[-1], [(rng.randint(0, 2 * SHIFT), rng.randint(0, 2 * SHIFT)) for _ in images]
-    return torch.stack([one[:, y : y + size, x : x + size] for one, (y, x) in zip(padded, corners, strict=True)])
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(padded, corners, strict=True)])

@@ -213,7 +213,7 @@ def read_config(path: Path) -> GlideConfig:
         value = json.loads(path.read_text(encoding="utf-8"))
         return TypeAdapter(GlideConfig).validate_python(value)
     except ValidationError as error:
-        keys = [f"  {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:10]]
+        keys = [f"  {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}" for wrong in error.errors()[:10]]
         raise UsageError("\n".join([f"{path} is not a GLIDE configuration:", *keys])) from None
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None

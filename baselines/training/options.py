@@ -139,29 +139,29 @@ def parsed(
         parser.add_argument("--preset", choices=list(table), default=default, help="the options' defaults")
     kind = type(table[default])
     hints = get_type_hints(kind)
-    for one in fields(kind):
-        if (found := _described(kind, one.name)) is None:
+    for each in fields(kind):
+        if (found := _described(kind, each.name)) is None:
             continue
-        value = getattr(table[default], one.name)
-        several = get_origin(hints[one.name]) is tuple
+        value = getattr(table[default], each.name)
+        several = get_origin(hints[each.name]) is tuple
         text = " ".join(map(str, value)) if several else value
         shown = "" if value is None or value is False else f" (default: {text})".replace("%", "%%")
         more: dict[str, Any] = {"help": found.metadata["help"] + shown, "default": argparse.SUPPRESS}
-        hint = hints[one.name]
+        hint = hints[each.name]
         if hint is bool:
-            always = not any(getattr(row, one.name) for row in table.values())
+            always = not any(getattr(row, each.name) for row in table.values())
             more["action"] = "store_true" if always else argparse.BooleanOptionalAction
         elif several:
             more |= {"type": get_args(hint)[0], "choices": found.metadata["choices"], "nargs": "+"}
-            more["metavar"] = one.name.upper()
+            more["metavar"] = each.name.upper()
         elif get_origin(hint) is Literal:
             more["choices"] = get_args(hint)
         else:
-            types = [each for each in get_args(hint) if each is not type(None)]
+            types = [part for part in get_args(hint) if part is not type(None)]
             kind_of = types[0] if types else hint
             read = (_number_or_none if types else _number) if kind_of is float else kind_of
             more |= {"type": read, "choices": found.metadata["choices"]}
-        parser.add_argument(flag(one.name), **more)
+        parser.add_argument(flag(each.name), **more)
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(parser.parse_args(argv)).items()

@@ -120,27 +120,11 @@ class InceptionV3:
         return (logits if self.bias is None else logits + self.bias).log_softmax(dim=1)
 
 
-def _clean_pixels(images: Tensor) -> Tensor:
-    return clean_fid_resize(images, SIZE).sub_(128.0).div_(128.0)
-
-
-def _legacy_pytorch_pixels(images: Tensor) -> Tensor:
-    return legacy_pytorch_resize(images, SIZE).div_(255.0).mul_(2.0).sub_(1.0)
-
-
-def _legacy_tensorflow_pixels(images: Tensor) -> Tensor:
-    return legacy_tensorflow_resize(images, SIZE).sub_(128.0).div_(128.0)
-
-
-def _torchvision_pixels(images: Tensor) -> Tensor:
-    return squash_resize(images, SIZE, "bilinear").float().div_(255.0).sub_(0.5).div_(0.5)
-
-
-_PIXELS = {
-    "clean": _clean_pixels,
-    "legacy_pytorch": _legacy_pytorch_pixels,
-    "legacy_tensorflow": _legacy_tensorflow_pixels,
-    "torchvision": _torchvision_pixels,
+_PIXELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "clean": lambda images: clean_fid_resize(images, SIZE).sub_(128.0).div_(128.0),
+    "legacy_pytorch": lambda images: legacy_pytorch_resize(images, SIZE).div_(255.0).mul_(2.0).sub_(1.0),
+    "legacy_tensorflow": lambda images: legacy_tensorflow_resize(images, SIZE).sub_(128.0).div_(128.0),
+    "torchvision": lambda images: squash_resize(images, SIZE, "bilinear").float().div_(255.0).sub_(0.5).div_(0.5),
 }
 
 
