@@ -27,10 +27,10 @@ from baselines.glide.pipeline import diffusion_of, draw
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
-from baselines.training.options import RunOptions, option, parsed
+from baselines.training.options import RunOptions, command, option
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread
@@ -123,9 +123,7 @@ class BaseLoss:
         self.tokens, self.real = data.text_tokenizer(data.captions)
         self.diffusion, self.size = diffusion_of(config), config.image_size
 
-    def __call__(
-        self, model: UNet, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
         t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
@@ -144,9 +142,7 @@ def train_base(options: BaseOptions) -> Path:
     """Trains the base model and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     data = training_set.load(options.data)
-    schedule = Schedule(
-        options.images, options.batch_size, learning_rate=options.learning_rate, ema_decay=0.999, preview_images=250_000
-    )
+    schedule = Schedule.of(options, ema_decay=0.999, preview_images=250_000)
     torch.manual_seed(schedule.seed)
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"captions": len(data.captions), "config": str(model.config)}
@@ -172,25 +168,13 @@ def train_base(options: BaseOptions) -> Path:
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
-    weights = train(
-        model,
-        BaseLoss(data, model.config, accelerator),
-        len(data.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        options=kept,
-        compiled=options.compile,
-    )
+    loss = BaseLoss(data, model.config, accelerator)
+    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
     accelerator.print(weights)
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_base(parsed(__doc__, BaseOptions(), argv))
-    return 0
-
+main = command(train_base, __doc__, BaseOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

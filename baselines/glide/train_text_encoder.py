@@ -22,9 +22,9 @@ from baselines.glide.blocks import TextTransformer
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
-from baselines.training.options import RunOptions, parsed
+from baselines.training.log import LossAndLog
+from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from baselines.training.words import Words, word_loss
 from submission.errors import run
 
@@ -60,9 +60,7 @@ class ReadingLoss:
         self.ids = [tokens[real].tolist() for tokens, real in zip(self.tokens, self.real, strict=True)]
         self.words = Words(self.ids)
 
-    def __call__(
-        self, model: Reader, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: Reader, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         picked, others = (self.data.pick_captions(indices, generator) for _ in range(2))
         tokens, real = (to_device(table[picked], device) for table in (self.tokens, self.real))
@@ -83,27 +81,16 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     accelerator = options.accelerator()
     data = training_set.load(options.data)
     loss = ReadingLoss(data, accelerator)
-    schedule = Schedule(options.images, options.batch_size, learning_rate=options.learning_rate)
+    schedule = Schedule.of(options)
     torch.manual_seed(schedule.seed)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
-    weights = train(
-        Reader(text_encoder, data.vocab_size, len(loss.words)),
-        loss,
-        len(data.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        options={"captions": len(data.captions)},
-        compiled=options.compile,
-    )
+    reader = Reader(text_encoder, data.vocab_size, len(loss.words))
+    weights = options.train(reader, loss, len(data.images), schedule, accelerator, captions=len(data.captions))
     accelerator.print(weights)
     return weights
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_text_encoder(parsed(__doc__, TextEncoderOptions(), argv))
-    return 0
-
+main = command(train_text_encoder, __doc__, TextEncoderOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -26,11 +26,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from baselines.monster.tokenizer import fitted
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
+from baselines.training.log import LossAndLog
 from baselines.training.losses import contrastive_loss
-from baselines.training.options import ReadingOptions, RunOptions, option, parsed
+from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import Pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from baselines.training.words import Words, word_loss
 from submission.errors import run
 
@@ -112,9 +112,7 @@ class TextLoss:
         self.ids = dict(zip(distinct, ids, strict=True))
         self.words = Words(self.ids.values())
 
-    def __call__(
-        self, model: Contrast, indices: Tensor, generator: torch.Generator, done: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: Contrast, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device, captions = self.accelerator.device, self.pictures.captions
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
         images = self.images[indices].float() / 127.5 - 1
@@ -140,25 +138,10 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
     accelerator = options.accelerator()
     loss = TextLoss(pictures, tokenizer, accelerator)
-    schedule = Schedule(
-        options.images,
-        options.batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=0.05,
-        ema_decay=0.995,
-        seed=11,
-    )
+    schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995, seed=11)
     torch.manual_seed(schedule.seed)
     model = Contrast(build_text_model(tokenizer), len(loss.words))
-    weights = train(
-        model,
-        loss,
-        len(pictures.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        compiled=options.compile,
-    )
+    weights = options.train(model, loss, len(pictures.images), schedule, accelerator)
     out = options.out / "model"
 
     def finish() -> None:
@@ -171,10 +154,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     return out
 
 
-def main(argv: list[str] | None = None) -> int:
-    train_text_encoder(parsed(__doc__, TextEncoderOptions(), argv))
-    return 0
-
+main = command(train_text_encoder, __doc__, TextEncoderOptions())
 
 if __name__ == "__main__":
     sys.exit(run(main))
