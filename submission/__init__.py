@@ -1,12 +1,12 @@
 """The contract: what a competition is, what a submission is, what a scorecard is. No torch."""
 
 import sys
-from os.path import dirname
+from os.path import basename, dirname
 
 # `python -m` looks for modules in the current folder first. That may be a stranger's submission, with a numpy.py in it.
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path[0] = dirname(dirname(__file__))
-if sys.argv[:1] == ["-m"]:
+if sys.argv[:1] == ["-m"] or basename(sys.argv[0] if sys.argv else "").partition(".")[0] == "drawoff":
     from submission.startup import watch_imports
 
     watch_imports()

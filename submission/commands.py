@@ -22,7 +22,7 @@ def python() -> str:
 
 def module(words: str) -> str:
     """`python -m WORDS`, with -P where the current folder is not ours: whatever lies there could be imported."""
-    return f"{python()} {'' if Path.cwd() == paths.repo_root() else '-P '}-m {words}"
+    return f"{python()} {'' if _here() == paths.repo_root() else '-P '}-m {words}"
 
 
 def script(name: str) -> str:
@@ -40,7 +40,7 @@ def make(words: str, otherwise: str) -> str:
     root = paths.checkout()
     if root is None:
         return module(otherwise)
-    return f"make {words}" if root == Path.cwd() else f"make -C {shlex.quote(str(root))} {words}"
+    return f"make {words}" if root == _here() else f"make -C {shlex.quote(str(root))} {words}"
 
 
 def data(competition: str) -> str:
@@ -78,5 +78,13 @@ def _called(path: Path) -> str:
 
 
 def _near(path: Path) -> str:
-    here = Path.cwd()
+    here = _here()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _here() -> Path:
+    """The current folder, or no folder where it has been removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path()

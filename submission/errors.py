@@ -122,9 +122,11 @@ class MissingPart(RuntimeError):
 
 def system_says(error: OSError) -> str:
     """What the operating system says, in a sentence: what was read or written, what is wrong, and what helps."""
-    path = (
-        f"{shown(os.fsdecode(error.filename), 400)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    )
+    path = ""
+    if isinstance(error.filename, str | bytes | os.PathLike):
+        path = f"{shown(os.fsdecode(error.filename), 400)}: "
+    elif error.errno == errno.ENOENT:  # no other call fails so without a name
+        path = "the current folder: "
     what = error.strerror or str(error) or type(error).__name__
     hint = _HELPS.get(error.errno or 0, "")
     return f"{path}{shown(what, 400)}" + (f"\n  {hint}" if hint else "")

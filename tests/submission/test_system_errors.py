@@ -86,6 +86,7 @@ def test_a_full_disk_names_the_file_wherever_it_is_noticed(
     ("error", "code", "said"),
     [
         (OSError("no number, no name"), 4, "error: no number, no name"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), 4, "error: the current folder: No such file"),
         (OSError(errno.EIO, "Input/output error"), 4, "error: Input/output error"),
         (PermissionError(errno.EACCES, "Permission denied", "a\x1b[2Jb"), 4, "error: a\\x1b[2Jb: Permission denied"),
         (MemoryError(), 4, "smaller --batch-size"),
@@ -138,9 +139,12 @@ def broken(name, *rest):
         raise {error}
     return real(name, *rest)
 builtins.__import__ = broken
-sys.argv = ["-m", "check", "."]
-runpy.run_module("submission", run_name="__main__", alter_sys=False)
+{started}
 """
+_STARTED = {
+    "submission": 'sys.argv = ["-m", "check", "."]\nrunpy.run_module("submission", run_name="__main__")',
+    "drawoff": 'sys.argv = ["/usr/bin/drawoff", "board"]\nfrom drawoff import command',  # as pip writes it
+}
 
 
 @pytest.mark.parametrize(
@@ -151,8 +155,17 @@ runpy.run_module("submission", run_name="__main__", alter_sys=False)
         ("RuntimeError('odd')", 4, "this is a bug in drawoff: RuntimeError: odd"),
     ],
 )
-def test_what_happens_during_imports(error: str, code: int, said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _IN_IMPORTS.format(error=error)], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("command", _STARTED)
+def test_what_happens_during_imports(command: str, error: str, code: int, said: str) -> None:
+    text = _IN_IMPORTS.format(error=error, started=_STARTED[command])
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr[: len(said)]) == (code, said)
+
+
+@needs_posix
+def test_a_current_folder_that_was_removed(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = _shell(f"cd {gone}; rmdir {gone}; $P -P {ROOT}/drawoff.py board --leaderboard {tmp_path / 'board.csv'}")
+    assert done.returncode == 0, done.stderr
+    assert "bestiary" in done.stdout
