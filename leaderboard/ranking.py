@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,56 +21,55 @@ from submission.metrics import METRICS
 class Ranked:
     """An entry in its group: its `place` from 1, or None with `unranked` saying why; `tiers_passed` of `tiers`.
 
-    `places` are the first and the last place that it may have as far as the 95 % intervals tell: (1, 2) for each of two
-    whose intervals overlap. `reproduced` says that the same bytes, measured alike, are on the other board too; `alike`
-    that an entry under another name has the same images or nearly the same ones.
+    `first_place` and `last_place` are those that it may have as far as the 95 % intervals tell: 1 and 2 for each of two
+    whose intervals overlap. `reproduced` says that the same bytes, measured alike, are on the other board too;
+    `resembles` that an entry under another name has the same images or nearly the same ones.
     """
 
     row: Row
     shipped: bool
     place: int | None
+    first_place: int | None
+    last_place: int | None
     tiers_passed: int
     tiers: int
-    unranked: str = ""
-    reproduced: bool = False
-    places: tuple[int, int] | None = None
-    alike: bool = False
+    unranked: str
+    reproduced: bool
+    resembles: bool
 
     @property
     def rank_range(self) -> str:
         """The places as text: `3`, `1–2`, or a dash for what does not rank."""
-        if self.places is None:
+        if self.place is None:
             return "–"
-        first, last = self.places
-        return str(first) if first == last else f"{first}–{last}"
+        same = self.first_place == self.last_place
+        return str(self.first_place) if same else f"{self.first_place}–{self.last_place}"
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
     """Entries that one protocol measured: the only ones that may be compared. Best first, unranked ones last.
 
-    `entries` are the rows of the board in that order, with the columns `shipped` and those of `Ranked` beside `row`:
-    `place` and `first`, `last` for `places`, 0 for what does not rank; `passed`, `of` for `tiers_passed`, `tiers`;
-    `unranked`, `reproduced`, `resembles` for `alike`. `hidden` entries are not the best of their names, `more` came
-    after those that were asked for.
+    `entries` are the rows of the board in that order, with the column `shipped`. `standings` has a row for each of
+    them, and as columns the other fields of `Ranked`, places 0 for what does not rank. `hidden` entries are not the
+    best of their names, `more` came after those that were asked for.
     """
 
     entries: pd.DataFrame
-    hidden: int = 0
-    more: int = 0
-    pairs: list[alike.Pair] = field(default_factory=list)
+    standings: pd.DataFrame
+    hidden: int
+    more: int
+    pairs: list[alike.Pair]
 
     @cached_property
     def ranked(self) -> list[Ranked]:
         """The entries, one by one."""
-        columns = ("shipped", "place", "first", "last", "passed", "of", "unranked", "reproduced", "resembles")
-        cells = zip(*(self.entries[column].tolist() for column in columns), strict=True)
-        return [
-            Ranked(row, shipped, place or None, passed, of, why, again, (first, last) if place else None, resembles)
-            for row, (shipped, place, first, last, passed, of, why, again, resembles) in zip(
-                rows_of(self.entries), cells, strict=True
-            )
-        ]
+        columns = {str(name): column.tolist() for name, column in self.standings.items()}
+        for name in ("place", "first_place", "last_place"):
+            columns[name] = [place or None for place in columns[name]]
+        standings = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+        entries = zip(rows_of(self.entries), self.entries["shipped"].tolist(), standings, strict=True)
+        return [Ranked(row, shipped, **standing) for row, shipped, standing in entries]
 
     @cached_property
     def measured_by(self) -> Mapping[str, str | int]:
@@ -112,41 +111,70 @@ def rank(
 
 
 def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: int | None) -> Group:
+    """The rows of one fingerprint, ranked. All arrays here have an item for each row; `listed`, `ranking` and the like
+    hold positions in them, best first."""
     unranked = _why_unranked(rows)
-    passed, of = _passed(rows, tiers, {name: _finite(rows[name]) for name in METRICS})
-    fid = _or_infinite(_finite(rows["fid"]))
-    hashes = _numbers_of(rows["submission_sha256"])
-    time = rows["created_at"].to_numpy().astype(np.int64)
-    order = np.lexsort([hashes[:, 1], hashes[:, 0], time, fid, -passed, unranked != ""])
+    tiers_passed, tiers_in_all = _tiers_passed(rows, tiers, {name: _finite(rows[name]) for name in METRICS})
+    reproduced, reproduces = _reproductions(rows)
 
-    shipped = rows["shipped"].to_numpy()
-    # What reproduces a shipped row is that row's mark, not a line of its own.
-    again = rows["submission_sha256"].isin(rows["submission_sha256"][shipped]).to_numpy()
-    key = rows["name"][again] + "\n" + rows["submission_sha256"][again]
-    reproduced, once = np.zeros(len(rows), bool), np.ones(len(rows), bool)
-    reproduced[again] = shipped[again] & key.isin(key[~shipped[again]])
-    once[again] = shipped[again] | ~key.isin(key[shipped[again]])
-    best = order[once[order]]
-    if not every:
-        best = best[~rows[["name", "shipped"]].iloc[best].duplicated().to_numpy()]
-    ranks, does_not = best[unranked[best] == ""], best[unranked[best] != ""]
-    first, last = _places(rows, ranks, tiers)
-    chosen = np.concatenate([ranks[:top], does_not[:top]])
-    described = rows[["name", "submission_sha256", "alike", "created_at"]][once]
-    involved = alike.involved(described)
-    none = np.zeros(len(does_not[:top]), np.int64)
+    order = _order(rows, unranked != "", tiers_passed)
+    listed = order[~reproduces[order]]  # what reproduces a shipped row is that row's mark, not a line of its own
+    wanted = listed if every else _best_of_each_name(rows, listed)
+    ranking, others = wanted[unranked[wanted] == ""], wanted[unranked[wanted] != ""]
+    first_place, last_place = _first_and_last_places(rows, ranking, tiers)
+
+    chosen = np.concatenate([ranking[:top], others[:top]])
     entries = rows.iloc[chosen]
-    entries = entries.assign(
-        place=np.concatenate([np.arange(len(ranks[:top])) + 1, none]),
-        first=np.concatenate([first[:top], none]),
-        last=np.concatenate([last[:top], none]),
-        passed=passed[chosen],
-        of=of[chosen],
-        unranked=unranked[chosen],
-        reproduced=reproduced[chosen],
-        resembles=entries["submission_sha256"].isin(involved),
+    no_place = np.zeros(len(others[:top]), np.int64)
+    compared = rows[["name", "submission_sha256", "alike", "created_at"]][~reproduces]
+    resembling = alike.involved(compared)
+    standings = pd.DataFrame(
+        {
+            "place": np.concatenate([np.arange(len(ranking[:top])) + 1, no_place]),
+            "first_place": np.concatenate([first_place[:top], no_place]),
+            "last_place": np.concatenate([last_place[:top], no_place]),
+            "tiers_passed": tiers_passed[chosen],
+            "tiers": tiers_in_all[chosen],
+            "unranked": unranked[chosen],
+            "reproduced": reproduced[chosen],
+            "resembles": entries["submission_sha256"].isin(resembling),
+        },
+        entries.index,
     )
-    return Group(entries, int(once.sum()) - len(best), len(best) - len(chosen), alike.pairs(described, involved))
+    pairs = alike.pairs(compared, resembling)
+    return Group(entries, standings, len(listed) - len(wanted), len(wanted) - len(chosen), pairs)
+
+
+def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarray) -> np.ndarray:
+    """The rule of the ranking: the positions of the rows, best first."""
+    hashes = _numbers_of(rows["submission_sha256"])
+    rule = (
+        does_not_rank,  # those come last
+        -tiers_passed,  # more tiers first
+        _or_infinite(_finite(rows["fid"])),  # then the lower FID
+        rows["created_at"].to_numpy().astype(np.int64),  # then the earlier entry
+        hashes[:, 0],  # then the smaller hash
+        hashes[:, 1],
+    )
+    order: np.ndarray = np.lexsort(rule[::-1])  # whose last key decides first
+    return order
+
+
+def _best_of_each_name(rows: pd.DataFrame, listed: np.ndarray) -> np.ndarray:
+    """Of the rows at `listed`, best first, the first one of each name; a shipped name and a local one are two."""
+    best: np.ndarray = listed[~rows[["name", "shipped"]].iloc[listed].duplicated().to_numpy()]
+    return best
+
+
+def _reproductions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which shipped rows are reproduced, and which local rows reproduce one: the same name and bytes on both boards."""
+    shipped = rows["shipped"].to_numpy()
+    on_both = np.zeros(len(rows), bool)
+    # Names are joined with hashes, which is slow, only where the bytes are those of a shipped row.
+    candidates = rows["submission_sha256"].isin(rows["submission_sha256"][shipped]).to_numpy()
+    key = rows["name"][candidates] + "\n" + rows["submission_sha256"][candidates]
+    on_both[candidates] = key.isin(key[shipped[candidates]]) & key.isin(key[~shipped[candidates]])
+    return shipped & on_both, ~shipped & on_both
 
 
 def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
@@ -156,20 +184,20 @@ def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
         why[rows["fid"].isna().to_numpy()] = "no FID"
     for column in reversed(NUMBERS):
         values = rows[column].to_numpy()
-        for place in np.flatnonzero(np.isinf(values)):
-            why[place] = f"{column} is {values[place]}"
-    for place in np.flatnonzero((rows["nan"] != "").to_numpy()):
-        why[place] = f"{rows['nan'].iloc[place].split(',')[0]} is nan"
+        for index in np.flatnonzero(np.isinf(values)):
+            why[index] = f"{column} is {values[index]}"
+    for index in np.flatnonzero((rows["nan"] != "").to_numpy()):
+        why[index] = f"{rows['nan'].iloc[index].split(',')[0]} is nan"
     status, broken = rows["status"].to_numpy(), rows["broken"].to_numpy()
-    for place in np.flatnonzero(status != "ok"):
-        why[place] = f"marked {status[place]}"
-        if status[place] == "suspect":
-            rule = broken[place] or "a rule of the competition, its scorecard says which"
-            why[place] = f"suspect: it breaks {rule}"
+    for index in np.flatnonzero(status != "ok"):
+        why[index] = f"marked {status[index]}"
+        if status[index] == "suspect":
+            rule = broken[index] or "a rule of the competition, its scorecard says which"
+            why[index] = f"suspect: it breaks {rule}"
     return why
 
 
-def _passed(
+def _tiers_passed(
     rows: pd.DataFrame, tiers: Sequence[Tier] | None, values: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """How many tiers each row passes with these `values` (NaN passes nothing), of how many."""
@@ -177,37 +205,28 @@ def _passed(
         return rows["tiers_passed"].to_numpy(), rows["tiers"].to_numpy()
     passed = np.zeros(len(rows), np.int64)
     for tier in tiers:
-        all_of_it = np.ones(len(rows), bool)
-        for name, threshold in tier.thresholds.items():
-            reached = values[name] >= threshold if METRICS[name].higher_is_better else values[name] <= threshold
-            all_of_it &= reached
-        passed += all_of_it
+        reached = [METRICS[name].passes(values[name], threshold) for name, threshold in tier.thresholds.items()]
+        passed += np.logical_and.reduce(reached)
     return passed, np.full(len(rows), len(tiers))
 
 
-def _places(rows: pd.DataFrame, ranks: np.ndarray, tiers: Sequence[Tier] | None) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the rows at `ranks` the first and the last place that it may have: behind those that are surely
-    better, before those that are surely worse. Surely better is who passes at least as many tiers at the worse ends of
-    the intervals as the other at the better ends, and more of them or with an FID whose interval lies below the
-    other's.
+def _first_and_last_places(
+    rows: pd.DataFrame, ranking: np.ndarray, tiers: Sequence[Tier] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last place that each of the rows at `ranking` may have.
+
+    A row is surely better than another if it is ahead (more tiers, or as many and a lower FID) even when it is taken at
+    the worse ends of its intervals and the other at the better ends of its own.
     """
-    n = len(ranks)
-    ends = [_at_ends(rows, tiers, better=better) for better in (False, True)]
-    tiers_passed, fid = zip(*((passed[ranks], fid[ranks]) for passed, fid in ends), strict=True)
-    # The place of each row's worse and better end among all ends, equal ones sharing theirs: better ends come first.
-    order = np.lexsort([np.concatenate(fid), -np.concatenate(tiers_passed)])
-    keys = np.stack([-np.concatenate(tiers_passed)[order], np.concatenate(fid)[order]])
-    steps = np.concatenate([[0], np.cumsum((keys[:, 1:] != keys[:, :-1]).any(axis=0))]) if n else np.zeros(0)
-    place = np.empty(2 * n, np.int64)
-    place[order] = steps
-    worse, better = place[:n], place[n:]
-    first = 1 + np.searchsorted(np.sort(worse), better, "left")
-    last = np.searchsorted(np.sort(better), worse, "right")
-    return first, last
+    worse, better = (_at_ends(rows, tiers, better=better)[ranking] for better in (False, True))
+    surely_better = np.searchsorted(np.sort(worse), better, "left")
+    not_surely_worse = np.searchsorted(np.sort(better), worse, "right")  # itself too
+    return 1 + surely_better, not_surely_worse
 
 
-def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The tiers that each row passes and its FID, were each metric at the better or worse end of its interval.
+def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) -> np.ndarray:
+    """What each row would be ranked by, were each metric at the better or worse end of its interval: complex numbers,
+    which NumPy sorts by their real parts (tiers passed, negative), then by their imaginary parts (FID).
 
     A row without intervals, as earlier versions wrote them, is taken at its values.
     """
@@ -216,10 +235,13 @@ def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) 
         value = _finite(rows[metric.name])
         end = _finite(rows[f"{metric.name}_{'high' if metric.higher_is_better == better else 'low'}"])
         ends[metric.name] = np.where(np.isnan(end) & ~np.isnan(value), value, end)
-    return _passed(rows, tiers, ends)[0], _or_infinite(ends["fid"])
+    keys = np.empty(len(rows), complex)
+    keys.real, keys.imag = -_tiers_passed(rows, tiers, ends)[0], _or_infinite(ends["fid"])
+    return keys
 
 
 def _finite(values: pd.Series) -> np.ndarray:
+    """NaN for what is infinite."""
     array = values.to_numpy()
     return np.where(np.isfinite(array), array, np.nan)
 

@@ -162,7 +162,7 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
         name.append("*", "cyan")
     if entry.reproduced:
         name.append("=", "green")
-    if entry.alike:
+    if entry.resembles:
         name.append(ALIKE, "yellow")
     cells: list[str | Text] = [entry.rank_range, name, f"{entry.tiers_passed}/{entry.tiers}"]
     thresholds = gate.thresholds if gate is not None else {}
@@ -193,11 +193,9 @@ def _value(row: Row, metric: Metric) -> float | None:
 
 def _legend(group: Group, gate: Tier | None, width: int) -> list[str]:
     legend = []
-    if ranged := [entry for entry in group.ranked if entry.places and entry.places[0] != entry.places[1]]:
-        first, last = ranged[0].places or (0, 0)
-        legend.append(
-            f"{ranged[0].rank_range}: its place is somewhere from {first} to {last}; the 95 % intervals of FID overlap"
-        )
+    if ranged := [entry for entry in group.ranked if entry.first_place != entry.last_place]:
+        places = f"from {ranged[0].first_place} to {ranged[0].last_place}"
+        legend.append(f"{ranged[0].rank_range}: its place is somewhere {places}; the 95 % intervals of FID overlap")
     if gate is not None and width >= WIDE and (example := _example(group, gate)):
         legend.append(f"{example}: the score, and how far it is from the gate's threshold (green: reached)")
     if any(_verdict(entry, gate) is Verdict.UNKNOWN for entry in group.ranked if gate is not None):
@@ -209,7 +207,7 @@ def _legend(group: Group, gate: Tier | None, width: int) -> list[str]:
         legend.append("* shipped baseline")
     if any(entry.reproduced for entry in group.ranked):
         legend.append("= the same bytes were scored here")
-    if any(entry.alike for entry in group.ranked):
+    if any(entry.resembles for entry in group.ranked):
         legend.append(f"{ALIKE} another name's images, or nearly so: the host decides what that means")
     if group.hidden:
         legend.append(f"{group.hidden} more with --all")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import overload
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,14 @@ class Metric:
         """The direction in which the metric gets better."""
         return "↑" if self.higher_is_better else "↓"
 
-    def passes(self, value: float, threshold: float) -> bool:
-        """Whether `value` reaches `threshold`; being equal is enough."""
+    @overload
+    def passes(self, value: float, threshold: float) -> bool: ...
+
+    @overload
+    def passes(self, value: np.ndarray, threshold: float) -> np.ndarray: ...
+
+    def passes(self, value: float | np.ndarray, threshold: float) -> bool | np.ndarray:
+        """Whether `value` reaches `threshold`; being equal is enough, NaN reaches none. Of an array, for each value."""
         return value >= threshold if self.higher_is_better else value <= threshold
 
 

@@ -125,4 +125,4 @@ def test_many_with_the_same_images_are_named_with_the_first(add, tmp_path: Path)
     group = rank(board.entries(tmp_path / "board.csv", shipped=tmp_path / "none"))[0]
     assert {pair.earlier for pair in group.pairs} == {"student 0"}
     assert len(group.pairs) == 29
-    assert all(entry.alike for entry in group.ranked)
+    assert all(entry.resembles for entry in group.ranked)
