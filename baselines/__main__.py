@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from baselines import again, listing, registry
+from baselines import listing, redraw, registry
 from baselines import options as option
 from baselines.draw import Request, draw
 from baselines.exits import keep_exit_code
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
-    manifest = None if arguments.manifest is None else again.read(arguments.manifest)
+    manifest = None if arguments.manifest is None else redraw.read(arguments.manifest)
     request = _request(arguments, options) if manifest is None else _request_again(manifest, arguments, options)
     recipe, competition = request.recipe, request.competition
     here = launcher.place()
@@ -121,7 +121,7 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     else:
         print(f"{where}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
     if manifest is not None:
-        print(f"  {again.comparison(manifest, out, competition)}")
+        print(f"  {redraw.comparison(manifest, out, competition)}")
     for note in FolderFiles(out).notes:
         print(f"  note: {shown(note, 400)}")
     return 0
@@ -146,8 +146,8 @@ def _request_again(manifest: Manifest, arguments: argparse.Namespace, options: d
     # "auto" is what nobody asked for: the manifest's own device and precision.
     device, precision = (None if value == "auto" else value for value in (arguments.device, arguments.precision))
     weights = arguments.weights
-    given = again.Given(arguments.model, arguments.competition, weights, device, precision)
-    return again.request(manifest, given)
+    given = redraw.Given(arguments.model, arguments.competition, weights, device, precision)
+    return redraw.request(manifest, given)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import torch
 
 
 def seeded_generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """One CPU random stream per image. On the CPU whatever the device, so that a GPU starts from the same noise."""
+    """One CPU random stream per image, of its seed (`submission.prompts.image_seed`).
+
+    On the CPU whatever the device, so that a GPU starts from the same noise.
+    """
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 

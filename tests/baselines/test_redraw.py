@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from baselines import again
+from baselines import redraw
 from baselines.__main__ import main
-from baselines.again import Given
+from baselines.redraw import Given
 from submission import Competition
 from submission.errors import SubmissionError, UsageError
 
@@ -45,7 +45,7 @@ def test_the_same_bytes_come_again(drawn, tmp_path, read_all, capsys) -> None:
 
 def test_a_manifest_is_found_in_a_folder_and_in_a_zip(drawn, tmp_path) -> None:
     shutil.make_archive(str(tmp_path / "packed"), "zip", drawn[2])
-    manifests = [again.read(path) for path in (drawn[2], drawn[2] / "submission.json", tmp_path / "packed.zip")]
+    manifests = [redraw.read(path) for path in (drawn[2], drawn[2] / "submission.json", tmp_path / "packed.zip")]
     assert manifests[0] == manifests[1] == manifests[2]
     assert manifests[0].seed == 7
 
@@ -129,7 +129,7 @@ def test_what_differs_is_said_before_anything_is_drawn(drawn, tmp_path, changes,
 
 def test_a_competition_that_is_not_shipped_has_to_be_named(drawn) -> None:
     with pytest.raises(UsageError, match=r"drawn for tiny, which is not shipped.*--competition"):
-        again.request(again.read(drawn[2]), Given(drawn[0]))
+        redraw.request(redraw.read(drawn[2]), Given(drawn[0]))
 
 
 @pytest.mark.parametrize("option", ["--seed=0", "--steps=9", "--batch-size=2"])
@@ -143,7 +143,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "submission.json").write_text(text)
     for path in (tmp_path, tmp_path / "submission.json", tmp_path / "nothing.json"):
         with pytest.raises(SubmissionError):
-            again.read(path)
+            redraw.read(path)
 
 
 def test_a_shipped_model_needs_no_other_word(tmp_path, capsys) -> None:
