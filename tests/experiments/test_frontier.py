@@ -83,7 +83,7 @@ def test_steps_of_the_teacher_are_two_passes_and_of_a_student_one(run: Callable,
     ]
     assert (rows[0]["fid_low"], rows[0]["fid_high"], rows[0]["clip_t"], rows[0]["n"]) == ("9", "11", "0.5", "2")
     with Image.open(tmp_path / "frontier" / "frontier.png") as picture:
-        assert picture.size == (960, 660)
+        assert picture.size == (704, 484)
         assert np.asarray(picture.convert("RGB")).std() > 10
 
 
