@@ -16,7 +16,7 @@ import random
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +41,6 @@ from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission import atomic, commands
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256
@@ -171,10 +170,8 @@ def train_student(
     schedule = Schedule.of(options, weight_decay=0.0, preview_images=max(1, options.images // 4))
     kept: dict[str, object] = {name: getattr(options, name) for name in ("rank", "teacher_steps", "trajectories")}
     kept |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
-    return train(
-        model, loss, len(latents), schedule, options.out / f"{steps}-steps",
-        accelerator=accelerator, preview=preview, options=kept, compiled=options.compile,
-    )  # fmt: skip
+    own_folder = replace(options, out=options.out / f"{steps}-steps")
+    return own_folder.train(model, loss, len(latents), schedule, accelerator, preview, **kept)
 
 
 def assemble(teacher: Pretrained, weights: Path, steps: int, out: Path) -> None:

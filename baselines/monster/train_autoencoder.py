@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,7 +28,6 @@ from baselines.training.losses import picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
 from submission.errors import run
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
@@ -114,8 +113,8 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
         options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
     )
     accelerator = options.accelerator()
-    loss, out = DecoderLoss(images, accelerator), options.out / "decoder"
-    weights = train(model, loss, len(images), schedule, out, accelerator=accelerator, compiled=options.compile)
+    second = replace(options, out=options.out / "decoder")
+    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator)
     model.load_state_dict(load_file(weights))
     # The factor stays: a UNet may have been trained with it.
     in_the_first(accelerator, lambda: write(model, some, options.out / "model"))

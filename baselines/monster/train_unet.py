@@ -35,7 +35,6 @@ from baselines.training.options import ReadingOptions, RunOptions, command, opti
 from baselines.training.perceptual import FeatureNetwork, load_perceptual
 from baselines.training.pictures import PictureFiles, open_pictures
 from baselines.training.schedule import SharedSchedule, indices
-from baselines.training.trainer import train
 from submission import Competition, atomic
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256
@@ -180,18 +179,8 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
         "encoders": frozen.keys,
         "init": file_sha256(options.init) if options.init else None,
     }
-    weights = train(
-        model,
-        loss,
-        len(pictures.images),
-        schedule,
-        options.out,
-        accelerator=accelerator,
-        preview=preview,
-        checkpoint=checkpoint,
-        options=kept,
-        compiled=options.compile,
-    )
+    count = len(pictures.images)
+    weights = options.train(model, loss, count, schedule, accelerator, preview, checkpoint, **kept)
 
     def finish() -> None:
         write_model(folder, options, frozen, unet_of(weights), None if begun else model.unet)

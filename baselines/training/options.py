@@ -86,14 +86,14 @@ class RunOptions(TrainingOptions):
 
     def train(
         self, model: M, loss: Loss[M], examples: int, schedule: Schedule, accelerator: Accelerator,
-        preview: Preview[M] | None = None, **kept: object,
+        preview: Preview[M] | None = None, checkpoint: Callable[[M], None] | None = None, /, **kept: object,
     ) -> Path:  # fmt: skip
         """`baselines.training.trainer.train` into the run's folder, where `kept` makes the run what it is, too."""
         from baselines.training import trainer
 
         return trainer.train(
             model, loss, examples, schedule, self.out,
-            accelerator=accelerator, preview=preview, options=kept, compiled=self.compile,
+            accelerator=accelerator, preview=preview, checkpoint=checkpoint, options=kept, compiled=self.compile,
         )  # fmt: skip
 
 
