@@ -10,7 +10,7 @@ eigenvalues of a symmetric positive semi-definite matrix, in two ways:
 Real by construction, where scipy's sqrtm of the non-symmetric product needs seconds and returns complex noise.
 
 To leave some images out, neither matrix is made again: in the first their rows and columns are dropped, from the second
-their own products are subtracted.
+their own products are subtracted (`Rest`).
 
 To leave images out together with their references (`PairedFrechetDistance`), Σ₂ changes too, with Σ₂ = BᵀB:
   n < d   Tr (Σ₁Σ₂)^½ is the sum of the singular values of A Bᵀ (n × n), of which rows and columns are dropped;
@@ -79,7 +79,48 @@ def frechet_distance(
     Raises:
         ValueError: fewer than two rows, shapes that do not fit, a value that is not finite.
     """
-    return FrechetDistance(features, mean, covariance).without(torch.empty(0, dtype=torch.int64))
+    return FrechetDistance(features, mean, covariance).of_all()
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The `n` features that are left without `out`, the centred ones (m, D) that are left out.
+
+    All centred features sum to zero. So the mean of those left lies at `shift` = −Σ out / n, and their scatter is
+    that of all − outᵀ out − n shift shiftᵀ.
+    """
+
+    n: int
+    out: Float64[Tensor, "m d"]
+    shift: Float64[Tensor, " d"]
+
+    def trace(self, all_trace: Tensor) -> Tensor:
+        """The trace of their covariance, from the trace of the scatter of all."""
+        return (all_trace - self.out.square().sum() - self.n * self.shift.square().sum()) / (self.n - 1)
+
+    def scatter(self, all_scatter: Tensor, axes: Float64[Tensor, "d d"]) -> Tensor:
+        """Their scatter in the coordinates `axes` (columns), from that of all in the same."""
+        if not len(self.out):
+            return all_scatter
+        out, shift = self.out @ axes, self.shift @ axes
+        return all_scatter - out.T @ out - self.n * torch.outer(shift, shift)
+
+
+@dataclass(frozen=True)
+class Centred:
+    """(N, D) `features` less their `mean`, which lies where to compute; `trace` is that of their scatter."""
+
+    features: Tensor
+    mean: Float64[Tensor, " d"]
+    trace: Float64[Tensor, ""]
+
+    def without(self, rows: Int64[Tensor, " m"]) -> Rest:
+        """What is left without those of `rows`. Raises ValueError where fewer than two are."""
+        n = len(self.features) - len(rows)
+        if n < 2:
+            raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
+        out = self.features[rows.to(self.features.device)].to(self.mean.device, torch.float64) - self.mean
+        return Rest(n, out, out.sum(dim=0) / -n)
 
 
 class FrechetDistance:
@@ -87,6 +128,14 @@ class FrechetDistance:
 
     `device` is where to compute, by default where the features are; they are moved there in parts. `known` are the
     features' moments, where they have been computed already.
+
+    Attributes:
+        images: the features, centred.
+        reference_mean: (D,).
+        reference_trace: of the reference's covariance Σ₂.
+        few: whether they are fewer than dimensions; the next ones are there only where they are not.
+        eigenvalues, eigenvectors: of Σ₂, ascending, (D,) and in columns (D, D).
+        root: H = V Λ^½ (D, D) of those, so that H Hᵀ = Σ₂: in place of Σ₂^½, from which it differs by a rotation.
     """
 
     def __init__(
@@ -97,61 +146,52 @@ class FrechetDistance:
         device: torch.device | None = None,
         known: Moments | None = None,
     ) -> None:
-        self._features = _checked(features, "features")
-        device = device or self._features.device
-        self._mean = (_sum(self._features) / len(self._features) if known is None else known.mean).to(device)
-        n, d = self._features.shape
-        self._reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
+        features = _checked(features, "features")
+        device = device or features.device
+        own_mean = (_sum(features) / len(features) if known is None else known.mean).to(device)
+        n, d = features.shape
+        self.reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
         covariance = torch.as_tensor(covariance, dtype=torch.float64, device=device)
-        if self._reference_mean.shape != (d,) or covariance.shape != (d, d):
+        if self.reference_mean.shape != (d,) or covariance.shape != (d, d):
             raise ValueError(
-                f"the features have {d} dimensions, but the reference's mean is {tuple(self._reference_mean.shape)} "
+                f"the features have {d} dimensions, but the reference's mean is {tuple(self.reference_mean.shape)} "
                 f"and its covariance {tuple(covariance.shape)}: they come from different networks"
             )
-        _require_finite(self._reference_mean, "the reference's mean")
+        _require_finite(self.reference_mean, "the reference's mean")
         _require_finite(covariance, "the reference's covariance")
-        self._difference = self._mean - self._reference_mean
-        self._reference_trace = covariance.trace()
-        self._few = n < d
-        if self._few:
-            centred = self._features.to(device, torch.float64) - self._mean
-            self._products = centred @ covariance @ centred.T
-            self._trace = centred.square().sum()
+        self.reference_trace = covariance.trace()
+        self.few = n < d
+        if self.few:
+            centred = features.to(device, torch.float64) - own_mean
+            self._gram = centred @ covariance @ centred.T  # (n, n): A Σ₂ Aᵀ but for the division by n − 1
+            trace = centred.square().sum()
         else:
-            self._eigenvalues, self._eigenvectors = torch.linalg.eigh(covariance)
-            self._half = self._eigenvectors * self._eigenvalues.clamp(min=0.0).sqrt()
-            scatter = _scatter(self._features, self._mean) if known is None else known.scatter.to(device)
-            self._products = self._half.T @ scatter @ self._half
-            self._trace = scatter.trace()
+            self.eigenvalues, self.eigenvectors = torch.linalg.eigh(covariance)
+            self.root = self.eigenvectors * self.eigenvalues.clamp(min=0.0).sqrt()
+            scatter = _scatter(features, own_mean) if known is None else known.scatter.to(device)
+            self._scatter = self.root.T @ scatter @ self.root  # (d, d): Hᵀ Σ₁ H but for the division by n − 1
+            trace = scatter.trace()
+        self.images = Centred(features, own_mean, trace)
+
+    def of_all(self) -> float:
+        """The distance of all features."""
+        return self.without(torch.empty(0, dtype=torch.int64))
 
     def without(self, rows: Int64[Tensor, " m"]) -> float:
         """The distance of the features without those of `rows` (each once); at least two must be left."""
-        n = len(self._features) - len(rows)
-        if n < 2:
-            raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
-        out, shift = self._left_out(rows, n)
-        products = self._products_without(rows, out, shift, n) / (n - 1)
-        # eigvalsh reads one triangle; averaging both keeps the result independent of which.
-        trace_of_root = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
-        difference = self._difference + shift
-        trace = self._trace_without(out, shift, n)
-        return float(difference.square().sum() + trace + self._reference_trace - 2.0 * trace_of_root)
+        rest = self.images.without(rows)
+        if not self.few:
+            products = self.scatter_of(rest)
+        else:
+            products = _centred_without(self._gram, rows) if len(rows) else self._gram
+        trace_of_root = _trace_of_root(products / (rest.n - 1))
+        difference = self.images.mean - self.reference_mean + rest.shift
+        trace = rest.trace(self.images.trace)
+        return float(difference.square().sum() + trace + self.reference_trace - 2.0 * trace_of_root)
 
-    def _left_out(self, rows: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """The centred features of `rows`, and by how much the mean of the n others is another."""
-        out = self._features[rows.to(self._features.device)].to(self._mean.device, torch.float64) - self._mean
-        return out, out.sum(dim=0) / -n  # the centred features sum to zero
-
-    def _trace_without(self, out: Tensor, shift: Tensor, n: int) -> Tensor:
-        return (self._trace - out.square().sum() - n * shift.square().sum()) / (n - 1)
-
-    def _products_without(self, rows: Tensor, out: Tensor, shift: Tensor, n: int) -> Tensor:
-        if not len(rows):
-            return self._products
-        if not self._few:
-            out, shift = out @ self._half, shift @ self._half
-            return self._products - out.T @ out - n * torch.outer(shift, shift)
-        return _centred_without(self._products, rows)
+    def scatter_of(self, rest: Rest) -> Float64[Tensor, "d d"]:
+        """Hᵀ S H of the scatter S of the images that are left; where they are not `few`."""
+        return rest.scatter(self._scatter, self.root)
 
 
 class PairedFrechetDistance:
@@ -160,64 +200,69 @@ class PairedFrechetDistance:
     Image i is paired with reference i, for the same prompt: left out, both are.
 
     Args:
-        images: of all images' features from the references' mean and covariance.
+        distance: of all images' features from the references' mean and covariance.
         references: (N, D) features of the references, whose mean and covariance these are.
 
     Raises:
         ValueError: other references than images, a value that is not finite.
     """
 
-    def __init__(self, images: FrechetDistance, references: Tensor | np.ndarray) -> None:
-        self._images, self._mean = images, images._reference_mean
-        self._references = _checked(references, "the references' features")
-        self._n = len(self._references)
-        if self._references.shape != images._features.shape:
-            raise ValueError(f"{len(images._features)} images are not in pairs with {self._n} references")
-        where = self._mean.device
-        self._trace = self._images._reference_trace * (self._n - 1)
-        if self._images._few:
-            centred = self._images._features.to(where, torch.float64) - self._images._mean
-            self._products = centred @ (self._references.to(where, torch.float64) - self._mean).T
+    def __init__(self, distance: FrechetDistance, references: Tensor | np.ndarray) -> None:
+        references = _checked(references, "the references' features")
+        images, mean = distance.images, distance.reference_mean
+        if references.shape != images.features.shape:
+            raise ValueError(f"{len(images.features)} images are not in pairs with {len(references)} references")
+        self._distance, self._size = distance, len(references)
+        self._references = Centred(references, mean, distance.reference_trace * (self._size - 1))
+        if distance.few:
+            centred = images.features.to(mean.device, torch.float64) - images.mean
+            # (n, n): A Bᵀ but for the divisions by the roots of n − 1
+            self._cross = centred @ (references.to(mean.device, torch.float64) - mean).T
         else:
             # Directions in which no reference differs from another have no units; nothing left out lies in them either.
-            values = self._images._eigenvalues
-            scale = (values * (self._n - 1)).clamp(min=0.0).rsqrt()
+            values = distance.eigenvalues
+            scale = (values * (self._size - 1)).clamp(min=0.0).rsqrt()
             scale[values <= values[-1] * len(values) * torch.finfo(torch.float64).eps] = 0.0
-            self._in_units = self._images._eigenvectors * scale
+            self._units = distance.eigenvectors * scale  # (d, d): V (Λ (N − 1))^−½
 
     def without(self, rows: Int64[Tensor, " m"]) -> float:
         """The distance of the images without those of `rows` (each once) from the references without the same."""
         if not len(rows):
-            return self._images.without(rows)
-        n = self._n - len(rows)
-        if n < 2:
-            raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
-        images = self._images
-        out, shift = images._left_out(rows, n)
-        references_out = self._references[rows.to(self._references.device)].to(out.device, torch.float64) - self._mean
-        references_shift = references_out.sum(dim=0) / -n
-        if images._few:
-            trace_of_root = torch.linalg.svdvals(_centred_without(self._products, rows)).sum() / (n - 1)
+            return self._distance.of_all()
+        images, references = self._distance.images.without(rows), self._references.without(rows)
+        n = images.n
+        if self._distance.few:
+            trace_of_root = torch.linalg.svdvals(_centred_without(self._cross, rows)).sum() / (n - 1)
         else:
-            products = images._products_without(rows, out, shift, n)
-            # Both are divided by n − 1 now; the half that the products were made with was divided by N − 1.
-            products = self._lessened(products, references_out, references_shift, n) * (self._n - 1) / (n - 1) ** 2
-            trace_of_root = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
-        trace = images._trace_without(out, shift, n)
-        reference_trace = (self._trace - references_out.square().sum() - n * references_shift.square().sum()) / (n - 1)
-        difference = images._difference + shift - references_shift
+            # The references left have the scatter (N − 1) H C² Hᵀ, with C² = I − UᵀU. Divided by n − 1, as the images'
+            # scatter S is, Σ₂Σ₁ = (N − 1) H C C Hᵀ S / (n − 1)²: it has the eigenvalues of C (Hᵀ S H) C times that.
+            products = self._between_roots(self._distance.scatter_of(images), references)
+            trace_of_root = _trace_of_root(products * (self._size - 1) / (n - 1) ** 2)
+        difference = self._distance.images.mean - self._distance.reference_mean + images.shift - references.shift
+        trace, reference_trace = images.trace(self._distance.images.trace), references.trace(self._references.trace)
         return float(difference.square().sum() + trace + reference_trace - 2.0 * trace_of_root)
 
-    def _lessened(self, products: Tensor, out: Tensor, shift: Tensor, n: int) -> Tensor:
-        """C P C of products P, with C = (I − UᵀU)^½ = I − R (1 − (1 − σ²)^½) Rᵀ, where U = L σ Rᵀ."""
-        u = torch.cat([out, n**0.5 * shift[None]]) @ self._in_units
-        _, sigma, right = torch.linalg.svd(u, full_matrices=False)
+    def _between_roots(self, products: Float64[Tensor, "d d"], references: Rest) -> Float64[Tensor, "d d"]:
+        """C P C of products P, with C = (I − UᵀU)^½ and U (m + 1, d) what the references lose, in Σ₂'s units.
+
+        Of U = L σ Rᵀ, UᵀU = R σ² Rᵀ. So I − UᵀU is 1 − σ² in the directions R and 1 in all others, and its root is
+        C = I − R (1 − (1 − σ²)^½) Rᵀ.
+        """
+        lost = torch.cat([references.out, references.n**0.5 * references.shift[None]]) @ self._units
+        _, sigma, right = torch.linalg.svd(lost, full_matrices=False)
         removed = 1.0 - (1.0 - sigma.square()).clamp(min=0.0).sqrt()
         part = right @ products  # (k, D)
         less = right.T @ (removed[:, None] * part)
         within = right.T @ ((removed[:, None] * (part @ right.T) * removed) @ right)
-        lessened: Tensor = products - less - less.T + within
-        return lessened
+        result: Tensor = products - less - less.T + within
+        return result
+
+
+def _trace_of_root(products: Tensor) -> Float64[Tensor, ""]:
+    """The trace of the root of a symmetric positive semi-definite matrix, but for rounding."""
+    # eigvalsh reads one triangle; averaging both keeps the result independent of which.
+    trace: Tensor = torch.linalg.eigvalsh((products + products.T) / 2).clamp(min=0.0).sqrt().sum()
+    return trace
 
 
 def _centred_without(products: Tensor, rows: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class FID(OfFeatures):
 
     def compute(self) -> Float64[Tensor, ""]:
         """The distance; 0 where rounding leaves less."""
-        value = self._distance().without(torch.empty(0, dtype=torch.int64))
+        value = self._distance().of_all()
         return torch.tensor(max(value, 0.0), dtype=torch.float64)
 
     def results(self, families: Families) -> Results:
