@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -171,11 +172,16 @@ def _name_of(competition: str | None) -> str | None:
 
 def _check(arguments: argparse.Namespace) -> int:
     files = {"--json": arguments.json, "--junit": arguments.junit}
+    named = Path(arguments.competition)
     kept = {
         "the board": arguments.leaderboard,
+        "the board's history": editing.history_path(arguments.leaderboard),
         "the submission": arguments.target,
         "what is to be trusted": arguments.trust,
+        "the competition's own file": named if named.is_file() else named / "competition.toml",
     }
+    with contextlib.suppress(CompetitionError):  # which is said below, and written
+        kept |= Competition.load(arguments.competition).own_files()
     check_writable(files)
     check_kept(files, kept)
     for path in filter(None, files.values()):

@@ -126,6 +126,11 @@ class Competition:
         named += [("statistics", text) for text in self.files["statistics"] or ()]
         return [(what, self.path(text)) for what, text in named]
 
+    def own_files(self) -> dict[str, Path]:
+        """What no command's output may replace, in words: the toml and the files that it names."""
+        named = {f"the competition's {what}": path for what, path in self.data_files()}
+        return {"the competition's own file": self.root / "competition.toml", **named}
+
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises CompetitionError."""
         for tier in self.tiers:

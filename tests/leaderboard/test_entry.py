@@ -240,3 +240,16 @@ def test_a_scorer_that_ends_without_an_answer(
         assert not (tmp_path / "gate.json").exists()
     else:
         assert json.loads((tmp_path / "gate.json").read_text())["passed"] is False
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_no_answer_replaces_the_competition(check, tiny: Competition, broken: bool, tmp_path: Path, capsys) -> None:
+    own = shutil.copytree(tiny.root, tmp_path / "own")
+    if broken:
+        (own / "competition.toml").write_text("[competition")
+    files = {own / name: (own / name).read_bytes() for name in ["competition.toml", "prompts.csv"][: 2 - broken]}
+    for path in files:
+        for option in ("--json", "--junit"):
+            assert check(tiny.root, "--competition", str(own), option, str(path)) == 2
+            assert "the competition's" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files} == files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,16 @@ def _cell(text: bytes) -> Callable[[bytes], bytes]:
     return change
 
 
+def _pipe(root: Path) -> list[str]:
+    os.mkfifo(root / "board.csv")
+    return ["leaderboard", "show", "--leaderboard", str(root / "board.csv")]
+
+
 CASES = [
+    Case("board", "a pipe", _pipe, 3, "not a regular file"),
+    Case(
+        "board", "a device without an end", lambda _: ["leaderboard", "show", "--leaderboard", "/dev/zero"], 3, "not a"
+    ),
     _case("honest", "", lambda data: data, 0),
     _case("empty", "", lambda data: b"", 0),
     _case("cut off", "line", lambda data: data[:-20]),
