@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from baselines.training.average import Average
+from baselines.training.run import Loss, optimizer_of
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import Loss, optimizer_of
 from submission.progress import duration
 
 STEPS = 3

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from baselines.training.pictures import Pictures
+    from baselines.training.run import Loss, Preview
     from baselines.training.schedule import Schedule
-    from baselines.training.trainer import Loss, Preview
 
 M = TypeVar("M", bound="nn.Module")
 

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from small_runs import EXAMPLES, INPUTS, SCHEDULE, TARGETS, fit, linear, plain, same, squared_error, stats
 from torch import Tensor, nn
 
-from baselines.training.trainer import compile_in_place, train
+from baselines.training.run import compile_in_place
+from baselines.training.trainer import train
 
 
 def test_the_weights_are_those_of_a_plain_loop(tmp_path: Path) -> None:
