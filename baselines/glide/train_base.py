@@ -7,20 +7,18 @@ learns both: most examples show it no known pixels, as when it draws, the others
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Float32
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
-from baselines.glide.blocks import AttentionBlock
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
@@ -37,7 +35,6 @@ from submission.sheet import spread
 
 INPAINTING = 0.2  # fraction of the examples
 PREVIEW_PROMPTS = 20
-FITTED_CAPTIONS = 2000  # which a replaced text encoder is fitted on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +45,6 @@ class BaseOptions(RunOptions):
     images: int = 1_900_000
     batch_size: int = 192
     init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
-    text_encoder: Path | None = option(None, "safetensors of `train_text_encoder` to start from (default: at random)")
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -83,35 +79,6 @@ def random_masks(
     known = ~(inside[:, 0, :, None] & inside[:, 1, None, :])
     shown = torch.rand(count, generator=generator) < fraction
     return (known & shown[:, None, None])[:, None].float()
-
-
-@torch.no_grad()
-def replace_text_encoder(
-    model: UNet, state: Mapping[str, Tensor], tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
-) -> None:
-    """Gives a trained model another text encoder of the same shape, `state`.
-
-    What reads the old states is fitted to the new ones by least squares over `tokens`, so that training goes on from
-    about the same model.
-    """
-    old = model.encode_text(tokens, mask)
-    model.text_encoder.load_state_dict(state)
-    new = model.encode_text(tokens, mask)
-    hidden, pooled = (_fitted(a.flatten(0, -2), b.flatten(0, -2)) for a, b in zip(new, old, strict=True))
-    readers = [block.add_kv_proj for block in model.modules() if isinstance(block, AttentionBlock)]
-    for reader in readers:
-        assert reader.bias is not None
-        reader.bias += reader.weight[..., 0] @ hidden[-1]
-        reader.weight.copy_((reader.weight[..., 0] @ hidden[:-1].T)[..., None])
-    projection = model.text_encoder.pooled_projection
-    projection.bias.copy_(pooled[:-1].T @ projection.bias + pooled[-1])
-    projection.weight.copy_(pooled[:-1].T @ projection.weight)
-
-
-def _fitted(x: Float32[Tensor, "n d"], y: Float32[Tensor, "n e"]) -> Float32[Tensor, "d1 e"]:
-    """The linear map, its offset as the last row, from rows of `x` to rows of `y`."""
-    solution: Tensor = torch.linalg.lstsq(torch.cat([x, x.new_ones(len(x), 1)], dim=1), y).solution
-    return solution
 
 
 class BaseLoss:
@@ -149,16 +116,6 @@ def train_base(options: BaseOptions) -> Path:
     if options.init:
         model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
         kept["init"] = file_sha256(options.init)
-    if options.text_encoder:
-        reader = load_file(options.text_encoder)
-        part = "text_encoder."
-        state = {name.removeprefix(part): tensor for name, tensor in reader.items() if name.startswith(part)}
-        if options.init:
-            tokens, mask = data.text_tokenizer(data.captions[:: max(1, len(data.captions) // FITTED_CAPTIONS)])
-            replace_text_encoder(model, state, tokens, mask)
-        else:
-            model.text_encoder.load_state_dict(state)
-        kept["text_encoder"] = file_sha256(options.text_encoder)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: UNet, path: Path) -> None:
