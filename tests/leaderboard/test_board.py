@@ -316,3 +316,7 @@ def test_the_work_grows_with_the_rows_and_no_faster(tmp_path: Path, make_card: M
         counts.append(sum(entry.callcount for entry in profile.getstats()))
         capsys.readouterr()
     assert counts[1] < 5 * counts[0]
+
+
+def test_nothing_is_a_board_without_rows() -> None:
+    assert list(read(Path(os.devnull))) == []
