@@ -62,11 +62,8 @@ def test_a_row_and_a_file_are_enough(
     competition = tiny_competition(12)
     entry = tiny_submission(competition)
     toml = competition.root / "competition.toml"
-    judged = (
-        'gate = "sharp"\n[backbones]\ninception = "bestiary"\nclip = "bestiary"\n[[tiers]]\nname = "sharp"\nmark = 80\n'
-    )
-    judged += "mse = 0.5\n[marks]\nmse = 1\n[rules.bounds]\nmse = [0, 0.5]\n"
-    toml.write_text(toml.read_text().split("gate =")[0] + judged)
+    judged = '[[tiers]]\nname = "baseline"\nmark = 80\nmse = 0.5\n[marks]\nmse = 1\n[rules.bounds]\nmse = [0, 0.5]\n'
+    toml.write_text(toml.read_text().split("[[tiers]]")[0] + judged)
     card_file, per_image = tmp_path / "card.json", tmp_path / "images.csv"
     scored = ("-m", "scorer", str(entry), "--competition", str(toml), "--json", str(card_file), "--csv", str(per_image))
     printed = run(tree, *scored)
