@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
 from leaderboard.ranking import rank
 from submission import atomic, commands
 from submission.atomic import check_kept, check_writable
-from submission.competition import Competition
+from submission.competition import Competition, own_files
 from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, run, shown
 
 TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
@@ -172,16 +171,13 @@ def _name_of(competition: str | None) -> str | None:
 
 def _check(arguments: argparse.Namespace) -> int:
     files = {"--json": arguments.json, "--junit": arguments.junit}
-    named = Path(arguments.competition)
     kept = {
         "the board": arguments.leaderboard,
         "the board's history": editing.history_path(arguments.leaderboard),
         "the submission": arguments.target,
         "what is to be trusted": arguments.trust,
-        "the competition's own file": named if named.is_file() else named / "competition.toml",
+        **own_files(arguments.competition),
     }
-    with contextlib.suppress(CompetitionError):  # which is said below, and written
-        kept |= Competition.load(arguments.competition).own_files()
     check_writable(files)
     check_kept(files, kept)
     for path in filter(None, files.values()):

@@ -186,7 +186,7 @@ def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > _BYTES_LIMIT:
             raise BoardError(f"{shown(str(path))}: larger than {_BYTES_LIMIT >> 20} MiB; that is not a board")
-        if path.exists() and path.samefile(os.devnull):
+        if path.samefile(os.devnull):
             return b""
         if not (path.is_file() or path.is_dir()):  # a pipe or a device has no end; of a folder the system says it
             raise BoardError(f"{shown(str(path))}: not a regular file; that is not a board")

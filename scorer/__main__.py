@@ -24,6 +24,7 @@ from scorer.scorecard_text import print_scorecard
 from scorer.setup import Settings
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
 from submission.atomic import check_kept, check_writable
+from submission.competition import own_files
 from submission.errors import UsageError, run, shown
 from submission.metrics import METRICS
 
@@ -58,7 +59,7 @@ def _command(arguments: argparse.Namespace) -> int:
     files = {"--json": arguments.json, "--csv": arguments.csv, "--problems": arguments.problems}
     ranking = None if arguments.no_leaderboard else arguments.leaderboard
     check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
-    check_kept(files, _kept(arguments, competition))
+    check_kept(files, _kept(arguments))
     if ranking is not None:
         board.check(ranking, competition.name, arguments.name)
     processes = parallel.start()
@@ -141,13 +142,13 @@ def _to_board(path: Path, card: Scorecard) -> list[str]:
     return lines + ([comparison.with_last(added.row, added.last)] if added.last is not None else [])
 
 
-def _kept(arguments: argparse.Namespace, competition: Competition) -> dict[str, Path | None]:
+def _kept(arguments: argparse.Namespace) -> dict[str, Path | None]:
     """What no output may replace, in words."""
     return {
         "the board": arguments.leaderboard,
         "the board's history": editing.history_path(arguments.leaderboard),
         "the submission": arguments.submission,
-        **competition.own_files(),
+        **own_files(arguments.competition),
         "the file of Inception's weights": arguments.inception_weights,
         "the file of CLIP's weights": arguments.clip_weights,
     }

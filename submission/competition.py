@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -125,11 +126,6 @@ class Competition:
         named = [(what, text) for what, text in self.files.items() if isinstance(text, str)]
         named += [("statistics", text) for text in self.files["statistics"] or ()]
         return [(what, self.path(text)) for what, text in named]
-
-    def own_files(self) -> dict[str, Path]:
-        """What no command's output may replace, in words: the toml and the files that it names."""
-        named = {f"the competition's {what}": path for what, path in self.data_files()}
-        return {"the competition's own file": self.root / "competition.toml", **named}
 
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises CompetitionError."""
@@ -266,6 +262,16 @@ class Competition:
             together.problems = [problem for error in errors for problem in error.problems]
             raise together
         return read
+
+
+def own_files(path: str | os.PathLike[str]) -> dict[str, Path]:
+    """What no command's output may replace, in words: the toml of what `Competition.load` takes, and the files that it
+    names; as far as they are found, so that a broken toml is kept too."""
+    kept: dict[str, Path] = {}
+    with contextlib.suppress(CompetitionError):
+        kept["the competition's own file"] = _find(path)
+        kept |= {f"the competition's {what}": file for what, file in Competition.load(path).data_files()}
+    return kept
 
 
 def _find(path: str | os.PathLike[str]) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from submission.atomic import check_kept
+from submission.competition import Competition, own_files
 from submission.errors import UsageError
 
 
@@ -53,3 +55,14 @@ def test_two_outputs_and_everything_at_once(board: Path, tmp_path: Path) -> None
     assert "--csv" in str(caught.value)
     assert "--junit" in str(caught.value)
     check_kept({"--json": Path(os.devnull), "--csv": Path(os.devnull)}, {"the board": board})
+
+
+def test_a_competitions_own_file_is_the_one_that_was_named(tiny_competition: Callable[..., Competition]) -> None:
+    root = tiny_competition(2).root
+    other = (root / "competition.toml").rename(root / "exam.toml")
+    kept = own_files(other)
+    assert kept["the competition's own file"] == other
+    assert root / "test.json" in kept.values()
+    other.write_text("[competition")
+    assert own_files(other) == {"the competition's own file": other}
+    assert own_files(root) == {}
