@@ -7,7 +7,7 @@ for something and is that image's own.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class ImageBlock(nn.Module):
         self.norm = nn.GroupNorm(8, after)
         self.conv = nn.Conv2d(after, after, 3, padding=1)
         self.time = None if time_width is None else nn.Linear(time_width, 2 * after)
-        if self.time is not None:  # a guide that begins as one without time has its features
+        if self.time is not None:  # at first it looks at all times alike
             nn.init.zeros_(self.time.weight)
             nn.init.zeros_(self.time.bias)
 
@@ -97,7 +97,7 @@ class Guide(nn.Module):
         self.image_projection = nn.Linear(config.widths[-1], config.embed_dim)
         width = config.text_width
         self.token_embedding = nn.Embedding(FIRST_WORD + len(config.words), width)
-        self.position_embedding = nn.Parameter(torch.randn(config.text_length, width) * 0.02)
+        self.position_embedding = nn.Parameter(torch.randn(config.text_length, width) * 0.1)  # as large as the tokens
         nn.init.normal_(self.token_embedding.weight, std=0.1)
         layer = nn.TransformerEncoderLayer(
             width, config.text_heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -159,7 +159,7 @@ def load(config: Path, weights: Path) -> Guide:
 
 
 def grown(guide: Guide, config: GuideConfig) -> Guide:
-    """`guide` as `config` has it: with more words, which begin as the unknown word, and with or without time.
+    """`guide` as `config` has it: with more words, which begin as the unknown word.
 
     Raises:
         ValueError: the towers differ, or words are lost or have moved.
@@ -172,7 +172,7 @@ def grown(guide: Guide, config: GuideConfig) -> Guide:
     rows = state["token_embedding.weight"]
     new = fresh.state_dict()["token_embedding.weight"][len(rows) :]
     state["token_embedding.weight"] = torch.cat([rows, rows[UNKNOWN] + 0.2 * new])
-    missing, unexpected = fresh.load_state_dict(state, strict=False)
-    if unexpected or any("time" not in name for name in missing):
-        raise ValueError(f"the guide does not fit: {sorted({*unexpected, *missing})}")
+    if fresh.config != replace(old, words=config.words, image_size=config.image_size):
+        raise ValueError("the guide does not fit: its towers are others")
+    fresh.load_state_dict(state)
     return fresh

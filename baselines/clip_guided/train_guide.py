@@ -1,8 +1,8 @@
 """python -m baselines.clip_guided.train_guide pretrained|finetuned|noised: one of the guides.
 
 pretrained has seen plain coloured shapes only; finetuned is that one on labelled pictures, a batch holding one picture
-of each label; noised is that one again on x_t with t (GLIDE, arXiv 2112.10741, section 3.3), a batch holding four
-pictures of a label under their captions.
+of each label; noised is a wider one that learns from nothing, on x_t with t (GLIDE, arXiv 2112.10741, section 3.3), a
+batch holding several pictures of a label under their captions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from baselines.clip_guided.diffusion import diffusion
 from baselines.clip_guided.guide import Guide, GuideConfig, grown, load
 from baselines.clip_guided.guide_data import LabelledSource, ShapesSource
 from baselines.clip_guided.train_diffusion import PictureOptions
-from baselines.clip_guided.words import FIRST_WORD, UNKNOWN
+from baselines.clip_guided.words import FIRST_WORD, UNKNOWN, WordTokenizer
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
 from baselines.training.log import LossAndLog
@@ -34,8 +34,9 @@ from submission.hashes import file_sha256
 
 GUIDES = ("pretrained", "finetuned", "noised")
 # What labels leave out (features, what is held, the action) is what the guide must know that draws best.
-BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": {"of_each": 4, "label_fraction": 0.0}}
-BEGINS_WITH = {"finetuned": "pretrained", "noised": "finetuned"}
+BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": {"of_each": 6, "label_fraction": 0.0}}
+BEGINS_WITH = {"finetuned": "pretrained"}
+NOISED_WIDTHS = (48, 80, 112)  # its image tower has to see through noise
 FORGET = 0.06  # fraction of words taken for unknown, so that an unknown word is passed over
 VALIDATION_BATCHES = 8
 
@@ -109,11 +110,15 @@ def train_guide(options: GuideOptions) -> Path:
     else:
         pictures = data.read(options.data, options.size, options.labels)
         source = LabelledSource.of(pictures, options.batch_size, **BATCHES[options.guide])
-        begin, sha256 = finished(options.runs, BEGINS_WITH[options.guide])
-        tokenizer = begin.tokenizer.with_words_of([*pictures.labels, *(c for each in pictures.captions for c in each)])
-        config = replace(begin.config, words=tokenizer.words, noised=options.guide == "noised", image_size=options.size)
-        model = grown(begin, config)
-        kept |= {"pictures": len(pictures.images), "begins_with": sha256}
+        texts = [*pictures.labels, *(caption for captions in pictures.captions for caption in captions)]
+        kept["pictures"] = len(pictures.images)
+        if name := BEGINS_WITH.get(options.guide):
+            begin, kept["begins_with"] = finished(options.runs, name)
+            words = begin.tokenizer.with_words_of(texts).words
+            model = grown(begin, replace(begin.config, words=words, image_size=options.size))
+        else:
+            words = WordTokenizer((), 0).with_words_of(texts).words
+            model = Guide(GuideConfig(words, options.size, noised=True, widths=NOISED_WIDTHS))
     batch = source.batch_size
     steps = max(1, options.epoch_images // batch)  # an epoch
     schedule = ContrastiveSchedule.of(

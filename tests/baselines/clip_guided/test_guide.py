@@ -27,10 +27,8 @@ def test_words() -> None:
 def test_a_grown_guide_begins_with_the_same_answers(make_guide: Callable) -> None:
     guide = make_guide()
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    config = replace(guide.config, words=(*guide.config.words, "truck"), noised=True)
-    more = grown(guide, config).eval()
-    timesteps = torch.tensor([0, 900])
-    torch.testing.assert_close(more.image_features(images, timesteps), guide.image_features(images))
+    more = grown(guide, replace(guide.config, words=(*guide.config.words, "truck"))).eval()
+    torch.testing.assert_close(more.image_features(images), guide.image_features(images))
     torch.testing.assert_close(
         more.text_features(more.tokenizer(["a red slime"])), guide.text_features(guide.tokenizer(["a red slime"]))
     )
@@ -38,10 +36,10 @@ def test_a_grown_guide_begins_with_the_same_answers(make_guide: Callable) -> Non
     assert 0 < (new - unknown).norm() < 0.6 * unknown.norm()
 
 
-@pytest.mark.parametrize("change", [{"words": ("red",)}, {"embed_dim": 8}])
+@pytest.mark.parametrize("change", [{"words": ("red",)}, {"embed_dim": 8}, {"noised": True}])
 def test_a_guide_of_another_shape_is_refused(change: dict, make_guide: Callable) -> None:
     guide = make_guide()
-    with pytest.raises((ValueError, RuntimeError)):
+    with pytest.raises(ValueError, match="guide"):
         grown(guide, replace(guide.config, **change))
 
 
