@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from baselines.glide.config import (
@@ -31,12 +31,11 @@ DATA = Path(__file__).parent / "data"
 
 
 def read(name: str) -> Any:
-    """One of the data's files, by its name without the ending."""
-    if (DATA / f"{name}.safetensors").exists():
-        return load_file(DATA / f"{name}.safetensors")
-    if (DATA / f"{name}.json").exists():
-        return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-    return json.loads(gzip.decompress((DATA / f"{name}.json.gz").read_bytes()))
+    """One of the data's files, by its name without the endings: a dict of tensors, or what the JSON holds."""
+    tensors = DATA / f"{name}.safetensors.xz"
+    if tensors.exists():
+        return load(lzma.decompress(tensors.read_bytes()))
+    return json.loads(lzma.decompress((DATA / f"{name}.json.xz").read_bytes()))
 
 
 def tiny_unet_config(name: str) -> UNetConfig:
