@@ -36,6 +36,7 @@ from baselines.pretrained import SAMPLING_FILE, Pretrained
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
+from baselines.training.denoising import Latents, PerExample
 from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command, option
@@ -63,9 +64,7 @@ class DistilOptions(RunOptions):
     rank: int = option(16, "of the change of a large weight")
 
 
-def velocity_between(
-    x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], a: Float[Tensor, " b"], b: Float[Tensor, " b"]
-) -> Float[Tensor, "b c h w"]:
+def velocity_between(x: Latents, y: Latents, a: PerExample, b: PerExample) -> Latents:
     """The velocity that takes x, where alphas_cumprod is a, to y, where it is b, in one step of DDIM.
 
     With a = cos^2 s and b = cos^2 t that step is y = cos(s - t) x - sin(s - t) v (Salimans & Ho, arXiv 2202.00512,

@@ -18,6 +18,8 @@ from torch.nn import functional
 from baselines.training.augmentation import augmented, draw_changes
 from baselines.training.batches import to_device
 from baselines.training.denoising import (
+    Latents,
+    PerExample,
     Prediction,
     denoising_loss,
     least_noised,
@@ -87,11 +89,7 @@ class Denoiser(nn.Module):
         self._middle = output
 
     def forward(
-        self,
-        x: Float32[Tensor, "b c h w"],
-        t: Int64[Tensor, " b"],
-        hidden: Float32[Tensor, "b l d"],
-        pooled: Float32[Tensor, "b d"],
+        self, x: Latents, t: Int64[Tensor, " b"], hidden: Float32[Tensor, "b l d"], pooled: Float32[Tensor, "b d"]
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b a i j"] | None]:
         """The network's output, and where it is aligned its projected middle."""
         output = self.unet(x, t, hidden, class_labels=pooled).sample
@@ -108,12 +106,7 @@ def alignment_loss(middle: Float[Tensor, "b a i j"], features: Float[Tensor, "b 
     return 1 - functional.cosine_similarity(middle.float(), wanted, dim=1).mean()
 
 
-def perceptual_loss(
-    autoencoder: AutoencoderKL,
-    network: FeatureNetwork,
-    estimate: Float32[Tensor, "b c h w"],
-    x0: Float32[Tensor, "b c h w"],
-) -> Float32[Tensor, " b"]:
+def perceptual_loss(autoencoder: AutoencoderKL, network: FeatureNetwork, estimate: Latents, x0: Latents) -> PerExample:
     """Distance of what is decoded from an estimate of x_0 and from x_0 itself, latents as they are scaled.
 
     What the autoencoder loses is in both, so that the loss is 0 where the estimate is right.

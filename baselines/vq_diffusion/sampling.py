@@ -14,6 +14,9 @@ from baselines.diffusion.guidance import classifier_free
 from baselines.pixels import to_pixels
 from baselines.vq_diffusion.transformer import logits
 
+Codes = Int[Tensor, "b l"]
+PerPlace = Float[Tensor, "b l"]
+
 LIKELY = 128  # codes of a place that are looked at before all are
 
 
@@ -28,7 +31,7 @@ def sample(
     guidance_scale: float,
     truncation_rate: float,
     purity: float = 0.0,
-) -> Int[Tensor, "b l"]:
+) -> Codes:
     """The codes of one picture per prompt.
 
     Args:
@@ -70,14 +73,7 @@ def sample(
     return codes
 
 
-def unmask_purest(
-    codes: Int[Tensor, "b l"],
-    earlier: Int[Tensor, "b l"],
-    x0: Int[Tensor, "b l"],
-    log_weight: Float[Tensor, "b l"],
-    uniform: Float[Tensor, "b l"],
-    mask: int,
-) -> Int[Tensor, "b l"]:
+def unmask_purest(codes: Codes, earlier: Codes, x0: Codes, log_weight: PerPlace, uniform: PerPlace, mask: int) -> Codes:
     """`earlier` with as many places out of the mask, but others, which become x0.
 
     They are drawn without replacement by their weights: those with the largest sums of log weight and Gumbel noise
@@ -90,29 +86,25 @@ def unmask_purest(
     return torch.where(masked, torch.where(rank < leaving, x0, codes), earlier)
 
 
-def decode(vqvae: VQModel, codes: Int[Tensor, "b l"]) -> UInt8[Tensor, "b 3 h w"]:
+def decode(vqvae: VQModel, codes: Codes) -> UInt8[Tensor, "b 3 h w"]:
     """The picture of each row of codes, which go through it line by line; any picture is square."""
     size = round(codes.shape[1] ** 0.5)
     quantized = vqvae.quantize.embedding(codes.view(-1, size, size)).permute(0, 3, 1, 2)
     return to_pixels(vqvae.decode(quantized, force_not_quantize=True).sample)
 
 
-def draw_last(
-    scheduler: VQDiffusionScheduler, which: Float[Tensor, "b l"], other: Float[Tensor, "b l"]
-) -> Int[Tensor, "b l"]:
+def draw_last(scheduler: VQDiffusionScheduler, which: PerPlace, other: PerPlace) -> Codes:
     """x_T from its prior by two uniform numbers in [0, 1) per place: the mask, or seldom any code."""
     mask = scheduler.mask_class
     return torch.where(which < scheduler.log_cumprod_ct[-2].exp().item(), mask, any_code(other, mask))
 
 
-def any_code(uniform: Float[Tensor, "b l"], count: int) -> Int[Tensor, "b l"]:
+def any_code(uniform: PerPlace, count: int) -> Codes:
     """One of `count` codes, each as likely, for each number in [0, 1)."""
     return (uniform * count).long().clamp(max=count - 1)  # the product may round up to `count`
 
 
-def draw_truncated(
-    probability: Float[Tensor, "b l k"], truncation_rate: float, uniform: Float[Tensor, "b l"]
-) -> Int[Tensor, "b l"]:
+def draw_truncated(probability: Float[Tensor, "b l k"], truncation_rate: float, uniform: PerPlace) -> Codes:
     """One code per place by the uniform number in [0, 1) there, among the most likely that make up `truncation_rate`.
 
     As in diffusers' pipeline the code with which the sum of probabilities crosses the rate is still one of them.
@@ -131,14 +123,8 @@ def draw_truncated(
 
 
 def draw_earlier(
-    scheduler: VQDiffusionScheduler,
-    t: int,
-    s: int,
-    codes: Int[Tensor, "b l"],
-    x0: Int[Tensor, "b l"],
-    which: Float[Tensor, "b l"],
-    other: Float[Tensor, "b l"],
-) -> Int[Tensor, "b l"]:
+    scheduler: VQDiffusionScheduler, t: int, s: int, codes: Codes, x0: Codes, which: PerPlace, other: PerPlace
+) -> Codes:
     """x_s ~ q(x_s | x_t = codes, x0), 0 <= s < t, by two uniform numbers in [0, 1) per place.
 
     With x0 drawn from p(x0 | x_t) it has the distribution p(x_s | x_t) of equation 11 of Gu et al. (arXiv 2111.14822),

@@ -7,15 +7,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from baselines.monster.sampling import NOISE_SCHEDULE
-from baselines.training.denoising import (
-    denoising_loss,
-    least_noised,
-    min_snr_weight,
-    posterior_kl,
-    q_sample,
-    target_of,
-    x0_of,
-)
+from baselines.training import denoising
+from baselines.training.denoising import denoising_loss, q_sample, target_of, x0_of
 
 PREDICTIONS = ("v_prediction", "epsilon")
 T = torch.tensor([0, 10, 500, 999])
@@ -44,7 +37,7 @@ def test_min_snr_weighs_the_error_of_x0_by_the_clipped_ratio(prediction: str) ->
     x_t, target = q_sample(x0, noise, a), target_of(prediction, x0, noise, a)
     output = target + 0.1 * wrong
     squared = (x0_of(prediction, output, x_t, a) - x0).square().mean(dim=(1, 2, 3))
-    weighted = min_snr_weight(prediction, a, 5.0) * (output - target).square().mean(dim=(1, 2, 3))
+    weighted = denoising.min_snr_weight(prediction, a, 5.0) * (output - target).square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(weighted, (a / (1 - a)).clamp(max=5.0) * squared)
 
 
@@ -59,12 +52,14 @@ def test_the_divergence_is_that_of_two_normal_distributions() -> None:
     std = std.abs() + 0.1
     normal = torch.distributions.Normal
     expected = torch.distributions.kl_divergence(normal(x0, std), normal(mean, std)).mean()
-    torch.testing.assert_close(posterior_kl(x0, mean, std), expected)
+    torch.testing.assert_close(denoising.posterior_kl(x0, mean, std), expected)
     sure = torch.full_like(std, 1e-6)
-    torch.testing.assert_close(posterior_kl(x0, mean, sure), posterior_kl(x0, mean, torch.full_like(std, 0.05)))
+    torch.testing.assert_close(
+        denoising.posterior_kl(x0, mean, sure), denoising.posterior_kl(x0, mean, torch.full_like(std, 0.05))
+    )
 
 
 def test_the_least_noised_examples_are_picked() -> None:
     a = torch.tensor([0.1, 0.9, 0.5, 0.99, 0.2, 0.3, 0.4, 0.6])
-    assert sorted(least_noised(a, 0.25).tolist()) == [1, 3]
-    assert least_noised(a[:2], 0.25).tolist() == [1]
+    assert sorted(denoising.least_noised(a, 0.25).tolist()) == [1, 3]
+    assert denoising.least_noised(a[:2], 0.25).tolist() == [1]
