@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,6 +23,10 @@ from submission.errors import CompetitionError, MissingPart, SubmissionError, Us
 TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,
 2 wrong usage, 3 invalid submission or competition, 4 something needed is missing"""
+
+_ALL = "every entry, not only each name's best"
+_COMPETITION = "a name or a path (default: %(default)s)"
+_EDITED = "only in this competition (default: in all)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,68 +48,53 @@ def _parser() -> argparse.ArgumentParser:
     )
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    board_ = subcommands.add_parser("show", help="print the board: shipped baselines and local entries together")
-    board_.add_argument("--all", action="store_true", help="every entry, not only each name's best")
-    board_.add_argument(
-        "--top",
-        type=_count,
-        default=TOP,
-        metavar="N",
-        help="the first N entries of each table, 0: all of them (default: %(default)s)",
-    )
-    board_.add_argument("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
-    board_.set_defaults(command=_show)
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, **more: Any) -> Callable[..., Any]:
+        made = subcommands.add_parser(name, help=text, **more)
+        made.set_defaults(command=run)
+        return made.add_argument
 
-    table_ = subcommands.add_parser("table", help="write the models of a competition as a table for a paper")
-    table_.add_argument(
-        "--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)"
-    )
-    table_.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: %(default)s")
-    table_.add_argument("--out", type=Path, metavar="FILE", help="write there (default: print)")
-    table_.add_argument("--all", action="store_true", help="every entry, not only each name's best")
-    table_.set_defaults(command=_table)
+    add = command("show", _show, "print the board: shipped baselines and local entries together")
+    add("--all", action="store_true", help=_ALL)
+    text = "the first N entries of each table, 0: all of them (default: %(default)s)"
+    add("--top", type=_count, default=TOP, metavar="N", help=text)
+    add("--competition", metavar="C", help="only this competition: a name or a path (default: all)")
 
-    check = subcommands.add_parser(
+    add = command("table", _table, "write the models of a competition as a table for a paper")
+    add("--competition", default="bestiary", metavar="C", help=_COMPETITION)
+    add("--format", choices=("markdown", "csv"), default="markdown", help="default: %(default)s")
+    add("--out", type=Path, metavar="FILE", help="write there (default: print)")
+    add("--all", action="store_true", help=_ALL)
+
+    add = command(
         "check",
-        help="does a submission beat the competition's gate?",
+        _check,
+        "does a submission beat the competition's gate?",
         description="Measure a submission, or find what this machine measured of these very bytes, and judge it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"{EXIT_CODES}\n\nOptions after -- are the scorer's: … check my_images -- --inception-weights FILE",
     )
-    check.add_argument("target", nargs="?", type=Path, metavar="SUBMISSION", help="a folder or zip of images")
-    check.add_argument("--competition", default="bestiary", metavar="C", help="a name or a path (default: %(default)s)")
-    check.add_argument("--tier", metavar="NAME", help="the tier to beat (default: the competition's gate)")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write the answer as JSON")
-    check.add_argument("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
-    check.add_argument(
-        "--trust",
-        type=Path,
-        metavar="FILE",
-        help="measure nothing, and believe this scorecard (or board, a .csv); the answer says so everywhere",
-    )
-    check.add_argument("--not-judged", metavar="WHY", help="judge nothing, and write this as the answer; exit code 4")
-    check.set_defaults(command=_check)
+    add("target", nargs="?", type=Path, metavar="SUBMISSION", help="a folder or zip of images")
+    add("--competition", default="bestiary", metavar="C", help=_COMPETITION)
+    add("--tier", metavar="NAME", help="the tier to beat (default: the competition's gate)")
+    add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
+    add("--junit", type=Path, metavar="FILE", help="write the answer as JUnit XML")
+    text = "measure nothing, and believe this scorecard (or board, a .csv); the answer says so everywhere"
+    add("--trust", type=Path, metavar="FILE", help=text)
+    add("--not-judged", metavar="WHY", help="judge nothing, and write this as the answer; exit code 4")
 
-    rename = subcommands.add_parser("rename", help="give an entry of the local board another name")
-    rename.add_argument("old", metavar="OLD")
-    rename.add_argument("new", metavar="NEW")
-    rename.set_defaults(command=_rename)
+    add = command("rename", _rename, "give an entry of the local board another name")
+    add("old", metavar="OLD")
+    add("new", metavar="NEW")
+    add("--competition", metavar="C", help=_EDITED)
 
-    remove = subcommands.add_parser("remove", help="take an entry off the local board; its history keeps it")
-    remove.add_argument("name", metavar="NAME")
-    remove.add_argument("--submission", metavar="SHA256", help="only those whose hash begins so (default: all)")
-    remove.set_defaults(command=_remove)
-    for command in (rename, remove):
-        command.add_argument("--competition", metavar="C", help="only in this competition (default: in all)")
+    add = command("remove", _remove, "take an entry off the local board; its history keeps it")
+    add("name", metavar="NAME")
+    add("--submission", metavar="SHA256", help="only those whose hash begins so (default: all)")
+    add("--competition", metavar="C", help=_EDITED)
 
-    for command in (board_, table_, check, rename, remove):
-        command.add_argument(
-            "--leaderboard",
-            type=Path,
-            default=board.LOCAL,
-            metavar="FILE",
-            help="the local board (default: %(default)s)",
-        )
+    text = "the local board (default: %(default)s)"
+    for made in subcommands.choices.values():
+        made.add_argument("--leaderboard", type=Path, default=board.LOCAL, metavar="FILE", help=text)
     return parser
 
 
@@ -150,18 +140,21 @@ def _table(arguments: argparse.Namespace) -> int:
 
 def _rename(arguments: argparse.Namespace) -> int:
     count = editing.rename(arguments.leaderboard, arguments.old, arguments.new, _name_of(arguments.competition))
-    entries = "1 entry" if count == 1 else f"{count} entries"
-    print(f"Renamed {entries} of {shown(arguments.old)} to {shown(arguments.new)}")
-    print(f"As they were: {editing.history_path(arguments.leaderboard)}")
-    return 0
+    return _changed(arguments, f"Renamed {_entries(count)} of {shown(arguments.old)} to {shown(arguments.new)}")
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     competition = _name_of(arguments.competition)
     count = editing.remove(arguments.leaderboard, arguments.name, competition, arguments.submission)
-    entries = "1 entry" if count == 1 else f"{count} entries"
-    print(f"Removed {entries} of {shown(arguments.name)}")
-    print(f"As they were: {editing.history_path(arguments.leaderboard)}")
+    return _changed(arguments, f"Removed {_entries(count)} of {shown(arguments.name)}")
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _changed(arguments: argparse.Namespace, what: str) -> int:
+    print(f"{what}\nAs they were: {editing.history_path(arguments.leaderboard)}")
     return 0
 
 
@@ -235,11 +228,8 @@ def _print(result: GateResult) -> None:
     console.print(f"  {result.basis}", style="bold red" if result.trusted else "dim")
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
-        digits = check.metric.digits
-        value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
-        difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
-        low, high = check.score.low, check.score.high
-        remark = check.reason if low is None or high is None else f"95 %: {low:.{digits}f} … {high:.{digits}f}"
+        value, difference, interval = check.cells
+        remark = f"95 %: {interval}" if interval else check.reason
         line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {shown(remark, 400)}"
         console.print(line.rstrip(), style=colours[check.verdict])
     for rule in result.rules:
@@ -250,18 +240,15 @@ def _print(result: GateResult) -> None:
 
 def _competitions(chosen: str | None) -> dict[str, Competition]:
     """The chosen competition by its name; without one, all that ship and can be read."""
-    if chosen is not None:
-        competition = Competition.load(chosen)
-        return {competition.name: competition}
-    return {found.name: found for found in _readable(Competition.names())}
-
-
-def _readable(names: Iterable[str]) -> Iterable[Competition]:
-    for name in names:
+    found: dict[str, Competition] = {}
+    for name in Competition.names() if chosen is None else [chosen]:
         try:
-            yield Competition.load(name)
+            competition = Competition.load(name)
+            found[competition.name] = competition
         except (CompetitionError, MissingPart):  # the board of the others is still worth showing
-            continue
+            if chosen is not None:
+                raise
+    return found
 
 
 if __name__ == "__main__":

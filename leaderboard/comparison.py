@@ -28,13 +28,11 @@ def _ahead(row: Row, last: Row) -> bool:
 def _difference(metric: Metric, new: Score, old: Score) -> str:
     if new.value is None or old.value is None:
         return ""
-    digits = metric.digits
-    change = f"{old.value:.{digits}f} -> {new.value:.{digits}f}"
-    if f"{old.value:.{digits}f}" == f"{new.value:.{digits}f}":
-        return f"{metric.label} the same ({new.value:.{digits}f})"
+    before, now = metric.text(old.value), metric.text(new.value)
+    if before == now:
+        return f"{metric.label} the same ({now})"
     better = (new.value > old.value) == metric.higher_is_better
     # The two intervals say nothing surer: the prompts are the same, so the difference's own is narrower than both.
     close = " within the 95 % interval" if old.too_close(new.value) or new.too_close(old.value) else ""
-    return (
-        f"{metric.label} {'better' if better else 'worse'} by {abs(new.value - old.value):.{digits}f}{close} ({change})"
-    )
+    by = f"{'better' if better else 'worse'} by {metric.text(abs(new.value - old.value))}"
+    return f"{metric.label} {by}{close} ({before} -> {now})"

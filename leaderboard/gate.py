@@ -42,8 +42,13 @@ class Check:
     @property
     def requirement(self) -> str:
         """The threshold in words, such as `FID ≤ 90.00`."""
-        sign = "≥" if self.metric.higher_is_better else "≤"
-        return f"{self.metric.label} {sign} {self.threshold:.{self.metric.digits}f}"
+        return f"{self.metric.label} {self.metric.limit(self.threshold)}"
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """The value, its difference to the threshold and its 95 % interval, as they are printed."""
+        difference = "" if self.difference is None else f"{self.difference:+.{self.metric.digits}f}"
+        return self.metric.text(self.score.value), difference, self.metric.interval(self.score.low, self.score.high)
 
 
 @dataclass(frozen=True)
@@ -128,16 +133,15 @@ def evaluate(competition: Competition, tier: Tier, entry: Entry) -> GateResult:
 
 def checks_of(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:
     """Each threshold of `tier` with what `scores` say to it."""
-    return [_check(METRICS[metric], limit, scores.get(metric)) for metric, limit in tier.thresholds.items()]
+    none = Score(None)
+    return [_check(METRICS[metric], limit, scores.get(metric, none)) for metric, limit in tier.thresholds.items()]
 
 
-def _check(metric: Metric, threshold: float, score: Score | None) -> Check:
-    score = score or Score(None, reason="was not measured")
+def _check(metric: Metric, threshold: float, score: Score) -> Check:
     if score.value is None:
         return Check(metric, threshold, score, Verdict.UNKNOWN, score.reason or "was not measured")
     if score.too_close(threshold):
-        digits = metric.digits
-        interval = f"{score.low:.{digits}f} … {score.high:.{digits}f}"
+        interval = metric.interval(score.low, score.high)
         return Check(metric, threshold, score, Verdict.UNKNOWN, f"the 95 % interval {interval} holds the threshold")
     verdict = Verdict.BEATS if metric.passes(score.value, threshold) else Verdict.FAILS
     return Check(metric, threshold, score, verdict, "")

@@ -80,7 +80,7 @@ def junit(result: GateResult) -> bytes:
             suite, "testcase", classname=f"gate.{check.metric.name}", name=_xml(check.requirement)
         )
         if check.verdict is not Verdict.BEATS:
-            got = "no value" if check.score.value is None else f"got {check.score.value:.{check.metric.digits}f}"
+            got = "no value" if check.score.value is None else f"got {check.cells[0]}"
             ElementTree.SubElement(case, "failure", message=_xml(f"{check.verdict}: {check.reason or got}"))
     for rule in result.rules:
         case = ElementTree.SubElement(suite, "testcase", classname="gate.rules", name=_xml(rule.rule))
@@ -133,11 +133,7 @@ def markdown(result: GateResult) -> str:
         "|---|---|---:|---:|---:|",
     ]
     for check in result.checks:
-        digits = check.metric.digits
-        value = "–" if check.score.value is None else f"{check.score.value:.{digits}f}"
-        difference = "" if check.difference is None else f"{check.difference:+.{digits}f}"
-        low, high = check.score.low, check.score.high
-        interval = "" if low is None or high is None else f"{low:.{digits}f} … {high:.{digits}f}"
+        value, difference, interval = check.cells
         lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {interval} | {difference} |")
     lines += [
         f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | | |"

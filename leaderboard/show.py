@@ -62,11 +62,6 @@ def print_board(console: Console, groups: Sequence[Group], competitions: Mapping
             console.print(Text(f"  {line}", "dim"))
 
 
-def number(value: float | None, metric: Metric) -> str:
-    """A metric's value with its digits, or a dash."""
-    return "–" if value is None else f"{value:.{metric.digits}f}"
-
-
 def _gate(competition: Competition | None) -> Tier | None:
     return competition.tier(competition.gate) if competition is not None and competition.gate else None
 
@@ -104,9 +99,8 @@ def _heading(group: Group, competition: Competition | None, otherwise: str) -> T
 def _table(group: Group, competition: Competition | None, gate: Tier | None, width: int) -> Table:
     marks = _marks(group, competition)
     wide, dated = width >= WIDE, width >= WIDE + 15
-    shown = [
-        metric for metric in METRICS.values() if any(_value(entry.row, metric) is not None for entry in group.ranked)
-    ]
+    rows = [entry.row for entry in group.ranked]
+    shown = [metric for metric in METRICS.values() if any(row.numbers[metric.name] is not None for row in rows)]
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1 if wide else 0, 0, 0))
     table.add_column("#", justify="right")
     table.add_column("entry", overflow="fold", min_width=8)
@@ -152,7 +146,7 @@ def _mark(marks: Mapping[tuple[str, str, str], float | None], row: Row) -> str:
 def _limit(threshold: float | None, metric: Metric, wide: bool) -> str:
     if threshold is None:
         return ""
-    return ("≥ " if metric.higher_is_better else "≤ ") * wide + number(threshold, metric)
+    return metric.limit(threshold) if wide else metric.text(threshold)
 
 
 def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool) -> list[str | Text]:
@@ -167,8 +161,8 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
     cells: list[str | Text] = [entry.rank_range, name, f"{entry.tiers_passed}/{entry.tiers}"]
     thresholds = gate.thresholds if gate is not None else {}
     for metric in shown:
-        value, threshold = _value(row, metric), thresholds.get(metric.name)
-        cell = Text(number(value, metric))
+        value, threshold = row.numbers[metric.name], thresholds.get(metric.name)
+        cell = Text(metric.text(value))
         if value is not None and threshold is not None and math.isfinite(value):
             colour = "green" if metric.passes(value, threshold) else "red"
             if wide:
@@ -185,10 +179,6 @@ def _verdict(entry: Ranked, gate: Tier) -> Verdict:
     if entry.unranked:
         return Verdict.FAILS
     return summary(checks_of(gate, entry.row.scores))[0]
-
-
-def _value(row: Row, metric: Metric) -> float | None:
-    return row.numbers[metric.name]
 
 
 def _legend(group: Group, gate: Tier | None, width: int) -> list[str]:
@@ -225,6 +215,5 @@ def _example(group: Group, gate: Tier) -> str:
     for entry in group.ranked:
         for metric, threshold in gate.thresholds.items():
             if (value := entry.row.score(metric).value) is not None:
-                digits = METRICS[metric].digits
-                return f"{value:.{digits}f} {value - threshold:+.{digits}f}"
+                return f"{METRICS[metric].text(value)} {value - threshold:+.{METRICS[metric].digits}f}"
     return ""

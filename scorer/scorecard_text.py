@@ -50,10 +50,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
 
 
 def _number(value: float | None, metric: Metric) -> str:
-    if value is None:
-        return "n/a"
-    text = f"{value:.{metric.digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text  # rounding can leave a FID of −1e-6
+    text = metric.text(value, "n/a")
+    return text.removeprefix("-") if not text.strip("-0.") else text  # rounding can leave a FID of −1e-6
 
 
 def _scores(card: Scorecard) -> Table:
@@ -107,7 +105,7 @@ def _tier(tier: TierResult, card: Scorecard) -> Table:
         metric = METRICS[check.metric]
         table.add_row(
             metric.label,
-            f"{'≥' if metric.higher_is_better else '≤'} {_number(check.threshold, metric)}",
+            metric.limit(check.threshold),
             _number(check.value, metric),
             "" if check.difference is None else f"{check.difference:+.{metric.digits}f}",
             Text.assemble(

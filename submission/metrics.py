@@ -31,6 +31,18 @@ class Metric:
         """The direction in which the metric gets better."""
         return "↑" if self.higher_is_better else "↓"
 
+    def text(self, value: float | None, none: str = "–") -> str:
+        """A value with the metric's digits, which rounding can leave as −0.00; `none` where there is none."""
+        return none if value is None else f"{value:.{self.digits}f}"
+
+    def limit(self, threshold: float) -> str:
+        """A threshold, such as `≤ 90.00`."""
+        return f"{'≥' if self.higher_is_better else '≤'} {self.text(threshold)}"
+
+    def interval(self, low: float | None, high: float | None) -> str:
+        """Such as `88.10 … 91.20`; empty where there is none."""
+        return "" if low is None or high is None else f"{self.text(low)} … {self.text(high)}"
+
     @overload
     def passes(self, value: float, threshold: float) -> bool: ...
 

@@ -120,9 +120,7 @@ def _bound(name: str, low: float | None, high: float | None, score: Score | None
     if not too_high and (low is None or score.value >= low):
         return RuleCheck(rule, score.value, True)
     why = "too good to be true" if too_high == metric.higher_is_better else "worse than anything that works"
-    digits = metric.digits
-    if low is not None and high is not None:
-        where = f"outside {low:.{digits}f} … {high:.{digits}f}"
-    else:
-        where = f"above {high:.{digits}f}" if too_high else f"below {low:.{digits}f}"
-    return RuleCheck(rule, score.value, False, f"{metric.label} {score.value:.{digits}f} is {why}, {where}")
+    where = f"above {metric.text(high)}" if too_high else f"below {metric.text(low)}"
+    if interval := metric.interval(low, high):
+        where = f"outside {interval}"
+    return RuleCheck(rule, score.value, False, f"{metric.label} {metric.text(score.value)} is {why}, {where}")
