@@ -18,7 +18,7 @@ from leaderboard.ranking import rank
 from submission import atomic, commands
 from submission.atomic import check_kept, check_writable
 from submission.competition import Competition, own_files
-from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, run, shown
+from submission.errors import CompetitionError, MissingPart, UsageError, exit_code, run, shown
 
 TOP = 200  # entries of a table that are shown: a person reads no more, and a terminal takes a second for them
 EXIT_CODES = """exit codes of check: 0 beats the gate, 1 valid but does not or cannot tell at this N,
@@ -179,8 +179,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         result = _judged(arguments)
     except Exception as error:
-        code = next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), 4)
-        code = error.exit_code if isinstance(error, NotMeasured) else code
+        code = error.exit_code if isinstance(error, NotMeasured) else exit_code(error)
         refusal = gate_files.Refusal(code, str(error) or type(error).__name__, _problems(error))
         gate_files.write(
             arguments.json, arguments.junit, gate_files.error_json(refusal), gate_files.junit_error(refusal)
@@ -194,9 +193,6 @@ def _check(arguments: argparse.Namespace) -> int:
     gate_files.write(arguments.json, arguments.junit, gate_files.as_json(result), gate_files.junit(result))
     gate_files.append_step_summary(gate_files.markdown(result))
     return result.exit_code
-
-
-_EXIT_CODES = {UsageError: 2, SubmissionError: 3, CompetitionError: 3}
 
 
 def _judged(arguments: argparse.Namespace) -> GateResult:

@@ -25,7 +25,7 @@ from scorer.setup import Settings
 from submission import Competition, CompetitionError, MissingPart, Scorecard, SubmissionError, atomic, commands
 from submission.atomic import check_kept, check_writable
 from submission.competition import own_files
-from submission.errors import UsageError, run, shown
+from submission.errors import UsageError, exit_code, run, shown
 from submission.metrics import METRICS
 
 PROBLEMS_WRITTEN = 1000
@@ -120,9 +120,8 @@ def _all_of(writers: Sequence[Callable[[], list[str] | None]]) -> tuple[list[str
 def refusal(error: Exception) -> dict[str, Any]:
     """Why nothing was scored, for `--problems`: the exit code, the message, and the first PROBLEMS_WRITTEN problems."""
     problems = getattr(error, "problems", [])[:PROBLEMS_WRITTEN]
-    code = 2 if isinstance(error, UsageError) else 4 if isinstance(error, MissingPart) else 3
     return {
-        "exit_code": code,
+        "exit_code": exit_code(error),
         "message": str(error).encode("utf-8", "backslashreplace").decode(),
         "problems": [{key: shown(text, 1000) for key, text in asdict(problem).items()} for problem in problems],
     }

@@ -176,36 +176,30 @@ def say(message: str) -> None:
         print(output.escaped(message), file=sys.stderr, flush=True)
 
 
+def exit_code(error: Exception) -> int:
+    """The exit code that the table above gives an error."""
+    return 2 if isinstance(error, UsageError) else 3 if isinstance(error, SubmissionError | CompetitionError) else 4
+
+
 def explain(error: Exception) -> int:
     """Print what went wrong, for whom it concerns; the exit code."""
-    if isinstance(error, UsageError):
-        say(f"error: {error}")
-        return 2
-    if isinstance(error, SubmissionError | CompetitionError):
-        say(f"error: {error}")
-        return 3
-    if isinstance(error, MissingPart):
-        say(f"missing: {error}")
-        return 4
-    if isinstance(error, paths.NoHome):
-        say(f"missing: {error}\n  get it:     set DRAWOFF_CACHE to a folder that you may write to")
-        return 4
-    if isinstance(error, ImportError) and not _is_ours(error):
+    if isinstance(error, UsageError | SubmissionError | CompetitionError):
+        message = f"error: {error}"
+    elif isinstance(error, MissingPart):
+        message = f"missing: {error}"
+    elif isinstance(error, paths.NoHome):
+        message = f"missing: {error}\n  get it:     set DRAWOFF_CACHE to a folder that you may write to"
+    elif isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in ("", *paths.ROOMS):
         get_it = commands.environment(error.name)
-        say(f"missing: the package {shown(error.name or str(error))}\n  get it:     {get_it}")
-        return 4
-    if (sentence := _memory(error)) is not None:
-        say(f"error: {sentence}")
-        return 4
-    if isinstance(error, OSError):
-        say(f"error: {system_says(error)}")
-        return 4
-    say(_describe_bug(error))
-    return 4
-
-
-def _is_ours(error: ImportError) -> bool:
-    return (error.name or "").partition(".")[0] in ("", *paths.ROOMS)
+        message = f"missing: the package {shown(error.name or str(error))}\n  get it:     {get_it}"
+    elif (sentence := _memory(error)) is not None:
+        message = f"error: {sentence}"
+    elif isinstance(error, OSError):
+        message = f"error: {system_says(error)}"
+    else:
+        message = _describe_bug(error)
+    say(message)
+    return exit_code(error)
 
 
 def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
+from typing import Any
 
 from submission.paths import ROOMS, repo_root
 
@@ -55,16 +55,9 @@ def _silence_warnings(stack: ExitStack) -> None:
         return
     before = warnings.showwarning
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Warning | str, category: type[Warning], filename: str, *place: Any, **more: Any) -> None:
         if not _is_foreign(filename):
-            before(message, category, filename, lineno, file, line)
+            before(message, category, filename, *place, **more)
 
     _set(stack, warnings, "showwarning", show)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from submission import launcher
 
 if TYPE_CHECKING:
-    from rich.progress import Task
+    import rich.progress
 
 Item = TypeVar("Item")
 
@@ -47,7 +47,7 @@ class Progress:
         self._what, self._total, self._done, self._begun_with = what, total, done, done
         self._clock, self._note = clock, ""
         self._show = show and launcher.place().first
-        self._bar = _Bar(what, total, done) if self._show and _on_a_terminal() else None
+        self._bar = _bar(what, total, done) if self._show and _on_a_terminal() else None
 
     def __enter__(self) -> Progress:
         self._start = self._last_line_at = self._clock()
@@ -71,11 +71,12 @@ class Progress:
         self._done += count
         self._note = note or self._note
         if self._bar is not None:
-            self._bar.advance(count, self._note)
+            self._bar.update(self._bar.task_ids[0], advance=count, note=self._note)
         elif self._a_line_is_due():
-            left = self._seconds_left()
-            and_left = "" if left is None else f", {duration(left)} left"
-            self._say(f"{self._count()}{self._and_rate()}{and_left}{self._and_note()}")
+            left = ""
+            if self._total is not None and (rate := self._rate()) is not None:
+                left = f", {duration(max(0, self._total - self._done) / rate)} left"
+            self._say(f"{self._count()}{self._and_rate()}{left}{self._and_note()}")
             self._last_line_at, self._last_line_done = self._clock(), self._done
 
     def _a_line_is_due(self) -> bool:
@@ -88,10 +89,6 @@ class Progress:
     def _rate(self) -> float | None:
         seconds, done = self._clock() - self._start, self._done - self._begun_with
         return done / seconds if done > 0 and seconds > 0 else None
-
-    def _seconds_left(self) -> float | None:
-        rate = self._rate()
-        return None if rate is None or self._total is None else max(0, self._total - self._done) / rate
 
     def _count(self) -> str:
         return f"{self._done}" if self._total is None else f"{self._done} of {self._total}"
@@ -143,42 +140,25 @@ def _on_a_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-class _Bar:
-    """Rich's bar with rate, time left and a note."""
+def _bar(what: str, total: int | None, done: int) -> rich.progress.Progress:
+    """Rich's bar of one task, with rate, time left and a note."""
+    from rich import progress
+    from rich.console import Console
+    from rich.text import Text
 
-    def __init__(self, what: str, total: int | None, done: int) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            ProgressColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.text import Text
+    class Rate(progress.ProgressColumn):
+        def render(self, task: rich.progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(rate_text(speed) if speed else "")
 
-        class Rate(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                speed = task.finished_speed or task.speed
-                return Text(rate_text(speed) if speed else "")
-
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            Rate(),
-            TextColumn("{task.fields[note]}", markup=False),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=Console(stderr=True),
-        )
-        self._task = self._progress.add_task(what, total=total, completed=done, note="")
-
-    def start(self) -> None:
-        self._progress.start()
-
-    def stop(self) -> None:
-        self._progress.stop()
-
-    def advance(self, count: int, note: str) -> None:
-        self._progress.update(self._task, advance=count, note=note)
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.MofNCompleteColumn(),
+        Rate(),
+        progress.TextColumn("{task.fields[note]}", markup=False),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True),
+    )
+    bar.add_task(what, total=total, completed=done, note="")
+    return bar

@@ -77,8 +77,8 @@ class References:
     def read_bytes(self, name: str) -> bytes:
         """The file of one reference. Raises CompetitionError."""
         try:
-            return self._read_bytes(name)
-        except ImageProblem as error:
+            return self._files.read(self._file_of[name], max_file_bytes(self.size))
+        except NotReadable as error:
             raise CompetitionError(f"{self.path}: {name}: {error}") from None
 
     def read(self, name: str) -> np.ndarray:
@@ -88,14 +88,12 @@ class References:
         except ImageProblem as error:
             raise CompetitionError(f"{self.path}: {name}: {error}") from None
 
-    def _read_bytes(self, name: str) -> bytes:
+    def _read(self, name: str) -> np.ndarray:
         try:
-            return self._files.read(self._file_of[name], max_file_bytes(self.size))
+            data = self._files.read(self._file_of[name], max_file_bytes(self.size))
         except NotReadable as error:
             raise ImageProblem(str(error)) from None
-
-    def _read(self, name: str) -> np.ndarray:
-        return read_image(self._read_bytes(name), self.size, grey=True)
+        return read_image(data, self.size, grey=True)
 
     def shapes(self, *, progress: bool = False) -> dict[str, tuple[int, ...]]:
         """The shape (H, W, 3) of each reference, for which all are decoded.

@@ -6,7 +6,6 @@ rules of the competition; which rules they break is decided by `submission.rules
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -171,11 +170,6 @@ class Scorecard:
     def suspect(self) -> bool:
         """Whether a rule of the competition is broken."""
         return self.suspicions is not None and bool(self.suspicions.broken)
-
-    @property
-    def fingerprint_sha256(self) -> str:
-        """The fingerprint as one hash, for comparing."""
-        return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """The scorecard as JSON values; without `reason`, `accuracy` and the like where there is none."""

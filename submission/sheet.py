@@ -18,7 +18,7 @@ from submission.competition import Competition
 from submission.csv_text import from_cell, read_table
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, listing
 from submission.images import ImageProblem
-from submission.metrics import EXTRA_METRICS, METRICS
+from submission.metrics import EXTRA_METRICS, METRICS, Metric
 from submission.prompts import Prompt
 from submission.references import References
 from submission.safe_read import NotReadable, read_regular
@@ -69,7 +69,7 @@ def draw_sheet(
         values = {}
         picked = [competition.prompts[index] for index in spread(len(competition.prompts), n)]
     else:
-        values = {image: f"{ranking.label} {value:.{ranking.digits}f}" for image, value in ranking.images}
+        values = {image: f"{ranking.metric.label} {ranking.metric.text(value)}" for image, value in ranking.images}
         by_name = {prompt.image_name: prompt for prompt in competition.prompts}
         picked = [by_name[image] for image in values]
     cells = [
@@ -188,7 +188,7 @@ def _draw_heading(
     title = (name or "").strip() or drawn_by or submission.path.resolve().name
     facts = [competition.title, f"{count} of {len(competition.prompts)} images"]
     if ranking:
-        facts[1] = f"the {count} worst by {ranking.label} {ranking.arrow} of {len(competition.prompts)}"
+        facts[1] = f"the {count} worst by {ranking.metric.label} {ranking.metric.arrow} of {len(competition.prompts)}"
     if with_references:
         facts.append("left: drawn from the prompt, right: reference")
     if drawn_by not in ("", title):
@@ -208,16 +208,10 @@ _NOT_NUMBERS = ("image_name", "prompt")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Images with their values of one metric, the worst first. `label` is the metric's, `digits` it is printed with."""
+    """Images with their values of one metric, the worst first."""
 
-    label: str
-    arrow: str
-    digits: int
+    metric: Metric
     images: tuple[tuple[str, float], ...]
-
-
-def _how_to_write() -> str:
-    return f"`{commands.module('scorer')} … --csv FILE`"
 
 
 def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
@@ -226,21 +220,20 @@ def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
     Raises UsageError when the file is none, lacks the column (it says which there are), or is of other images.
     """
     problems: list[Problem] = []
+    writer = f"`{commands.module('scorer')} … --csv FILE`"
     try:
         data = read_regular(path, _MAX_BYTES, follow=True)
     except NotReadable as error:
-        raise UsageError(
-            f"{path}: {error}; `{commands.module('scorer')} … --csv FILE` writes the values of each image"
-        ) from None
+        raise UsageError(f"{path}: {error}; {writer} writes the values of each image") from None
     table = read_table(data, lambda header: "image_name" in header, problems)
     if table is None or problems or "image_name" not in table.header:
         details = f"\n{listing(problems)}" if problems else ""
-        raise UsageError(f"{path}: is not a per-image CSV, as {_how_to_write()} writes it{details}")
+        raise UsageError(f"{path}: is not a per-image CSV, as {writer} writes it{details}")
     columns = [column for column in table.header if column not in _NOT_NUMBERS]
     if metric not in columns:
         raise UsageError(f"{path} has no column {metric!r}; it has: {', '.join(columns) or 'none'}")
-    known = (METRICS | EXTRA_METRICS).get(metric)
-    higher_is_better = known.higher_is_better if known else True  # what else there is are shares of what was asked for
+    # What else there is are shares of what was asked for.
+    row = (METRICS | EXTRA_METRICS).get(metric) or Metric(metric, metric, higher_is_better=True, digits=2)
     values: dict[str, float] = {}
     place, value_place = table.header.index("image_name"), table.header.index(metric)
     for line, cells in table.rows:
@@ -256,6 +249,5 @@ def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
     order = {name: number for number, name in enumerate(names)}
     if foreign := sorted(values.keys() - order.keys()):
         raise UsageError(f"{path} is of other images than the prompts name, such as {foreign[0]!r}")
-    ranked = sorted(values, key=lambda name: (values[name] if higher_is_better else -values[name], order[name]))
-    label, arrow = (known.label, known.arrow) if known else (metric, "↑")
-    return Ranking(label, arrow, known.digits if known else 2, tuple((name, values[name]) for name in ranked[:n]))
+    ranked = sorted(values, key=lambda name: (values[name] if row.higher_is_better else -values[name], order[name]))
+    return Ranking(row, tuple((name, values[name]) for name in ranked[:n]))

@@ -31,49 +31,31 @@ TOLERANCE = 1e-4  # of the largest feature; rounding alone leaves about 1e-6
 
 Network = Callable[[Float32[Tensor, "b 3 299 299"]], Float32[Tensor, "b 2048"]]
 
-# The parts of NVIDIA's archive, by torchvision's names.
-_STEM = {
-    "conv": "Conv2d_1a_3x3",
-    "conv_1": "Conv2d_2a_3x3",
-    "conv_2": "Conv2d_2b_3x3",
-    "conv_3": "Conv2d_3b_1x1",
-    "conv_4": "Conv2d_4a_3x3",
-}
-_A = {
-    "conv": "branch1x1",
-    "tower.conv": "branch5x5_1",
-    "tower.conv_1": "branch5x5_2",
-    "tower_1.conv": "branch3x3dbl_1",
-    "tower_1.conv_1": "branch3x3dbl_2",
-    "tower_1.conv_2": "branch3x3dbl_3",
-    "tower_2.conv": "branch_pool",
-}
-_B = {
-    "conv": "branch3x3",
-    "tower.conv": "branch3x3dbl_1",
-    "tower.conv_1": "branch3x3dbl_2",
-    "tower.conv_2": "branch3x3dbl_3",
-}
-_C = {
-    "conv": "branch1x1",
-    "tower.conv": "branch7x7_1",
-    "tower.conv_1": "branch7x7_2",
-    "tower.conv_2": "branch7x7_3",
-    "tower_1.conv": "branch7x7dbl_1",
-    "tower_1.conv_1": "branch7x7dbl_2",
-    "tower_1.conv_2": "branch7x7dbl_3",
-    "tower_1.conv_3": "branch7x7dbl_4",
-    "tower_1.conv_4": "branch7x7dbl_5",
-    "tower_2.conv": "branch_pool",
-}
-_D = {
-    "tower.conv": "branch3x3_1",
-    "tower.conv_1": "branch3x3_2",
-    "tower_1.conv": "branch7x7x3_1",
-    "tower_1.conv_1": "branch7x7x3_2",
-    "tower_1.conv_2": "branch7x7x3_3",
-    "tower_1.conv_3": "branch7x7x3_4",
-}
+
+def _parts(*branches: tuple[str, ...]) -> dict[str, str]:
+    """The convolutions of a block's branches: their names in NVIDIA's archive -> torchvision's."""
+    return {
+        f"{tower}conv{f'_{number}' if number else ''}": name
+        for tower, branch in zip(("", "tower.", "tower_1.", "tower_2."), branches, strict=False)
+        for number, name in enumerate(branch)
+    }
+
+
+_STEM = _parts(("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"))
+_DOUBLE_3X3 = ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")
+_A = _parts(("branch1x1",), ("branch5x5_1", "branch5x5_2"), _DOUBLE_3X3, ("branch_pool",))
+_B = _parts(("branch3x3",), _DOUBLE_3X3)
+_C = _parts(
+    ("branch1x1",),
+    ("branch7x7_1", "branch7x7_2", "branch7x7_3"),
+    ("branch7x7dbl_1", "branch7x7dbl_2", "branch7x7dbl_3", "branch7x7dbl_4", "branch7x7dbl_5"),
+    ("branch_pool",),
+)
+_D = _parts(
+    (),
+    ("branch3x3_1", "branch3x3_2"),
+    ("branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"),
+)
 _E = {
     "conv": "branch1x1",
     "tower_conv": "branch3x3_1",
@@ -85,19 +67,11 @@ _E = {
     "tower_1_mixed_conv_1": "branch3x3dbl_3b",
     "tower_2_conv": "branch_pool",
 }
-_BLOCKS = {
-    "mixed": ("Mixed_5b", _A),
-    "mixed_1": ("Mixed_5c", _A),
-    "mixed_2": ("Mixed_5d", _A),
-    "mixed_3": ("Mixed_6a", _B),
-    "mixed_4": ("Mixed_6b", _C),
-    "mixed_5": ("Mixed_6c", _C),
-    "mixed_6": ("Mixed_6d", _C),
-    "mixed_7": ("Mixed_6e", _C),
-    "mixed_8": ("Mixed_7a", _D),
-    "mixed_9": ("Mixed_7b", _E),
-    "mixed_10": ("Mixed_7c", _E),
-}
+# In their order: the archive's mixed, mixed_1, mixed_2 …
+_BLOCKS = (
+    ("5b", _A), ("5c", _A), ("5d", _A), ("6a", _B), ("6b", _C), ("6c", _C), ("6d", _C), ("6e", _C), ("7a", _D),
+    ("7b", _E), ("7c", _E),
+)  # fmt: skip
 # An archive's convolution is normalised without a scale; eps is 0.001 in all three files.
 _TENSORS = {"weight": "conv.weight", "beta": "bn.bias", "mean": "bn.running_mean", "var": "bn.running_var"}
 
@@ -105,8 +79,9 @@ _TENSORS = {"weight": "conv.weight", "beta": "bn.bias", "mean": "bn.running_mean
 def archive_names() -> dict[str, str]:
     """Each convolution of NVIDIA's archive (inception-2015-12-05.pt) -> its name in torchvision's inception_v3."""
     names = {f"layers.{ours}": theirs for ours, theirs in _STEM.items()}
-    for ours, (theirs, parts) in _BLOCKS.items():
-        names |= {f"layers.{ours}.{part}": f"{theirs}.{branch}" for part, branch in parts.items()}
+    for number, (block, parts) in enumerate(_BLOCKS):
+        mixed = f"mixed_{number}" if number else "mixed"
+        names |= {f"layers.{mixed}.{part}": f"Mixed_{block}.{branch}" for part, branch in parts.items()}
     return names
 
 

@@ -37,7 +37,7 @@ def test_the_worst_come_first_and_equal_ones_in_prompt_order(file):
     assert worst(file, "clip_t", 3, NAMES).images == (("b.png", 0.1), ("'d.png", 0.1), ("c.png", 0.2))
     assert [name for name, _ in worst(file, "kid", 2, NAMES).images] == ["=1.png", "c.png"]  # lower is better
     assert [name for name, _ in worst(file, "body", 2, NAMES).images] == ["=1.png", "'d.png"]
-    assert worst(file, "clip_t", 1, NAMES).label == "CLIP-T"
+    assert worst(file, "clip_t", 1, NAMES).metric.label == "CLIP-T"
 
 
 @pytest.mark.parametrize(
