@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,15 @@ class Model:
     trainer: str | None = None
 
 
+_GLIDE = Model(
+    "baselines.glide.pipeline:Glide",
+    "GLIDE with classifier-free guidance: a small one for the bestiary, or OpenAI's files from a folder",
+    options=("weights", "steps", "guidance_scale"),
+    packages=("torch", "safetensors"),
+    files=("{weights}/glide",),
+    tolerates=("float32", "float16"),
+    trainer="baselines.glide.train",
+)
 MODELS: dict[str, Model] = {
     "noise": Model("baselines.trivial.noise", "uniform noise: the bottom of every metric"),
     "mean-image": Model(
@@ -65,22 +74,12 @@ MODELS: dict[str, Model] = {
         files=("{weights}/monster",),
         trainer="baselines.monster.train",
     ),
-    "glide": Model(
-        "baselines.glide.pipeline:Glide",
-        "GLIDE with classifier-free guidance: a small one for the bestiary, or OpenAI's files from a folder",
-        options=("weights", "steps", "guidance_scale"),
-        packages=("torch", "safetensors"),
-        files=("{weights}/glide",),
-        tolerates=("float32", "float16"),
-        trainer="baselines.glide.train",
-    ),
-    "glide-clip": Model(
-        "baselines.glide.pipeline:load_clip_guided",
-        "GLIDE with the guidance of its own noised CLIP",
-        options=("weights", "steps", "guidance_scale"),
-        packages=("torch", "safetensors"),
-        files=("{weights}/glide",),
-        tolerates=("float32", "float16"),
+    "glide": _GLIDE,
+    "glide-clip": replace(
+        _GLIDE,
+        target="baselines.glide.pipeline:load_clip_guided",
+        description="GLIDE with the guidance of its own noised CLIP",
+        trainer=None,
     ),
     "vq": Model(
         "baselines.vq_diffusion.pipeline:VQDiffusion",

@@ -31,7 +31,7 @@ def _parts(canvas: Canvas, monster: Monster, action: str, seed: str) -> list[Par
     colours = [shaded(PALETTE[c], monster.shade) for c in monster.colours]
     red, green, blue = (float(np.clip(c + t, 0, 255)) for c, t in zip(colours[0], tint, strict=True))
     s = Sketch(frame, (red, green, blue), colours[-1], len(colours) > 1, pose.stride, pose.mood)
-    anchors = BODY_PLANS[monster.body](s)
+    anchors = BODY_PLANS[monster.body](s, frame)
     for feature in monster.features:
         if feature in WORN:
             WORN[feature](s, anchors)

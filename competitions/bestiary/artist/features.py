@@ -40,7 +40,7 @@ def wings(s: Sketch, a: Anchors) -> None:
         s.add(Layer.WINGS, s.frame.polygon(*outline, r=0.02), skin, shade=0.6)
         for fx, fy in fingers[:2]:
             bone = s.frame.capsule(x + side * 0.46, y - 0.5 - lift, fx - side * 0.06, fy - 0.04, 0.018)
-            s.add(Layer.WINGS + 0.1, bone, mix(skin, INK, 0.5), line=False, shade=0)
+            s.mark(Layer.WINGS + 0.1, bone, mix(skin, INK, 0.5))
 
 
 def spikes(s: Sketch, a: Anchors) -> None:
@@ -67,12 +67,10 @@ def tentacles(s: Sketch, a: Anchors) -> None:
         tip = (x + t * (w + 0.46) + 0.12 * (t or 0.5), y + 0.42 - 0.24 * abs(t))
         shape = np.minimum(s.frame.capsule(*root, *knee, 0.13, 0.09), s.frame.capsule(*knee, *tip, 0.09, 0.045))
         s.add(Layer.FAR_LIMB + 0.5, shape, colour)
-        s.add(
+        s.mark(
             Layer.FAR_LIMB + 0.6,
             s.frame.circle((root[0] + knee[0]) / 2, (root[1] + knee[1]) / 2 + 0.08, 0.04),
             mix(colour, WHITE, 0.6),
-            line=False,
-            shade=0,
         )
 
 
@@ -110,21 +108,13 @@ def skull_mask(s: Sketch, a: Anchors) -> None:
         s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r), s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
     )
     s.add(Layer.FACE - 0.2, bone, BONE, shade=0.6)
-    s.add(
+    s.mark(
         Layer.FACE + 0.3,
         s.frame.polygon((x, y + 0.12 * r), (x - 0.14 * r, y + 0.4 * r), (x + 0.14 * r, y + 0.4 * r)),
         INK,
-        line=False,
-        shade=0,
     )
     for dx in (-0.3, 0, 0.3):
-        s.add(
-            Layer.FACE + 0.3,
-            s.frame.capsule(x + dx * r, y + 0.66 * r, x + dx * r, y + 1.0 * r, 0.025),
-            INK,
-            line=False,
-            shade=0,
-        )
+        s.mark(Layer.FACE + 0.3, s.frame.capsule(x + dx * r, y + 0.66 * r, x + dx * r, y + 1.0 * r, 0.025), INK)
 
 
 def _crossed(f: Frame, x: float, y: float, r: float) -> np.ndarray:
@@ -141,33 +131,27 @@ def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: b
         s.add(Layer.FACE + 0.3, f.ellipse(x, y, r * 0.92, r * 1.05), WHITE, shade=0)
         r *= 0.66
     if mood == "dead":
-        s.add(Layer.FACE + 0.4, _crossed(f, x, y, r * 0.75), INK, line=False, shade=0)
+        s.mark(Layer.FACE + 0.4, _crossed(f, x, y, r * 0.75), INK)
     elif mood == "hurt":
         turn = side or 1
         chevron = np.minimum(
             f.capsule(x + turn * r * 0.8, y - r * 0.8, x - turn * r * 0.6, y, 0.042),
             f.capsule(x - turn * r * 0.6, y, x + turn * r * 0.8, y + r * 0.8, 0.042),
         )
-        s.add(Layer.FACE + 0.4, chevron, INK, line=False, shade=0)
+        s.mark(Layer.FACE + 0.4, chevron, INK)
     else:
         white, pupil = ((70, 54, 74), (255, 120, 60)) if skull else (WHITE, INK)
         if mood == "glow":
             white, pupil = (150, 255, 250), (20, 160, 190)
         s.add(Layer.FACE + 0.4, f.ellipse(x, y, r * 0.92, r * 1.05), white, shade=0)
-        s.add(
-            Layer.FACE + 0.5,
-            f.circle(x + r * 0.22, y + r * 0.12, r * (0.36 if skull else 0.5)),
-            pupil,
-            line=False,
-            shade=0,
-        )
+        s.mark(Layer.FACE + 0.5, f.circle(x + r * 0.22, y + r * 0.12, r * (0.36 if skull else 0.5)), pupil)
         if not skull:
-            s.add(Layer.FACE + 0.55, f.circle(x + r * 0.02, y - r * 0.16, r * 0.18), WHITE, line=False, shade=0)
+            s.mark(Layer.FACE + 0.55, f.circle(x + r * 0.02, y - r * 0.16, r * 0.18), WHITE)
         if mood == "angry":
             inner, outer = (x - side * r * 1.0, y - r * 0.35), (x + side * r * 1.1, y - r * 1.25)
             if side == 0:
                 inner, outer = (x - r, y - r * 1.15), (x + r, y - r * 0.75)
-            s.add(Layer.FACE + 0.6, f.capsule(*inner, *outer, 0.05), INK, line=False, shade=0)
+            s.mark(Layer.FACE + 0.6, f.capsule(*inner, *outer, 0.05), INK)
         elif mood == "calm":
             lid = np.maximum(f.ellipse(x, y, r * 1.05, r * 1.18), f.y - (y - r * 0.05))
             s.add(Layer.FACE + 0.6, lid, mix(s.main, INK, 0.3) if not skull else BONE)
@@ -180,7 +164,7 @@ def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
         s.add(Layer.FACE + 0.2, gape, (150, 30, 50), shade=0)
         if mood == "angry":
             for side in (-1, 1):
-                s.add(
+                s.mark(
                     Layer.FACE + 0.3,
                     f.polygon(
                         (x + side * r * 0.34, y - r * 0.2),
@@ -188,24 +172,16 @@ def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
                         (x + side * r * 0.22, y + r * 0.14),
                     ),
                     WHITE,
-                    line=False,
-                    shade=0,
                 )
     elif mood == "dead":
-        s.add(Layer.FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK, line=False, shade=0)
+        s.mark(Layer.FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK)
         s.add(Layer.FACE + 0.3, f.ellipse(x + r * 0.16, y + r * 0.18, r * 0.16, r * 0.24), (236, 110, 130), shade=0)
     elif mood == "hurt":
         s.add(Layer.FACE + 0.2, f.ellipse(x, y, r * 0.2, r * 0.26), (120, 30, 50), shade=0)
     elif mood == "calm":
-        s.add(Layer.FACE + 0.2, f.capsule(x - r * 0.28, y, x + r * 0.28, y, 0.035), INK, line=False, shade=0)
+        s.mark(Layer.FACE + 0.2, f.capsule(x - r * 0.28, y, x + r * 0.28, y, 0.035), INK)
     else:
-        s.add(
-            Layer.FACE + 0.2,
-            f.arc(x, y - r * 0.42, r * 0.5, math.pi * 0.2, math.pi * 0.8, 0.036),
-            INK,
-            line=False,
-            shade=0,
-        )
+        s.mark(Layer.FACE + 0.2, f.arc(x, y - r * 0.42, r * 0.5, math.pi * 0.2, math.pi * 0.8, 0.036), INK)
 
 
 def draw_face(s: Sketch, a: Anchors, features: tuple[str, ...], beak: bool) -> None:

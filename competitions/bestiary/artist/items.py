@@ -54,12 +54,10 @@ def torch(s: Sketch, f: Frame) -> None:
     s.add(Layer.HELD, f.capsule(0, 0.4, 0, -0.36, 0.05, 0.09), WOOD)
     fire = np.minimum(f.circle(0, -0.56, 0.2), f.capsule(0, -0.6, 0.03, -0.98, 0.17, 0.02))
     s.add(Layer.HELD + 0.1, fire, (246, 120, 30))
-    s.add(
+    s.mark(
         Layer.HELD + 0.2,
         np.minimum(f.circle(0, -0.53, 0.1), f.capsule(0, -0.56, 0.01, -0.74, 0.08, 0.01)),
         (255, 232, 110),
-        line=False,
-        shade=0,
     )
 
 

@@ -85,6 +85,10 @@ class Sketch:
         outline = darker(colour) if line else None
         self.parts.append(Part(z, distance, colour, outline, shade, opacity))
 
+    def mark(self, z: float, distance: Array, colour: Colour) -> None:
+        """A part without outline or shading."""
+        self.add(z, distance, colour, line=False, shade=0)
+
     @property
     def belly(self) -> Colour:
         """The lighter inside of a body: the second colour, or a tint of the first."""

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
+from baselines.monster import train_autoencoder
 from baselines.monster.sampling import NOISE_SCHEDULE
 from baselines.stable_diffusion.train import build
 from baselines.training.denoising import target_of
@@ -33,14 +34,9 @@ TERMS = {
 def parts() -> Parts:
     """A small frozen autoencoder and perceptual network, and pictures."""
     torch.manual_seed(0)
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 8),
-        latent_channels=4,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-    )
+    small = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    small |= {"block_out_channels": (8, 8), "latent_channels": 4, "norm_num_groups": 4}
+    autoencoder = AutoencoderKL.from_config({**train_autoencoder.build().config, **small})
     network = PerceptualNetwork((WIDTH, WIDTH))
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     return autoencoder.eval().requires_grad_(False), network.eval().requires_grad_(False), images

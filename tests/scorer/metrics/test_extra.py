@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -47,3 +49,22 @@ def test_what_cannot_be_measured_says_why(n: int, no_references: str | None, rea
     scores = on_request(inception, clip, references, no_references)
     assert scores.keys() == EXTRA_METRICS.keys()
     assert all(score.value is None and reason in score.reason for score in scores.values())
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("metric", "shape", "reference_shape", "complaint"),
+    [
+        (kernel_inception_distance, (1, 12), (5, 12), "at least 2"),
+        (kernel_inception_distance, (5, 3), (5, 4), "different networks"),
+        (prdc, (5, 8), (9, 8), "more than 5"),
+        (prdc, (9, 3), (9, 4), "dimensions"),
+        (cmmd, (0, 4), (3, 4), "CMMD"),
+        (cmmd, (3, 5), (3, 4), "CMMD"),
+    ],
+)
+def test_too_few_rows_and_other_dimensions_are_named(
+    metric: Callable, shape: tuple[int, int], reference_shape: tuple[int, int], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        metric(torch.rand(shape), torch.rand(reference_shape))

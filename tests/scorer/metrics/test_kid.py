@@ -74,14 +74,6 @@ def test_a_paired_submission_is_below_zero_as_a_rule() -> None:
     assert 8 <= unpaired <= 24
 
 
-@pytest.mark.usefixtures("unchecked")
-def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        kernel_inception_distance(features(1, 0), features(5, 1))
-    with pytest.raises(ValueError, match="different networks"):
-        kernel_inception_distance(features(5, 0, d=3), features(5, 1, d=4))
-
-
 @pytest.mark.parametrize("n", [50, 53])
 def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int) -> None:
     x, y = features(n, 3, shift=0.2), features(n, 4)

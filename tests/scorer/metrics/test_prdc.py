@@ -52,11 +52,3 @@ def test_one_image_repeated_is_precise_and_recalls_nothing() -> None:
     assert found.precision == 1.0
     assert found.recall == 0.0
     assert found.coverage < 0.1
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_too_few_images() -> None:
-    with pytest.raises(ValueError, match="more than 5"):
-        prdc(features(5, 0), features(9, 1))
-    with pytest.raises(ValueError, match="dimensions"):
-        prdc(features(9, 0, d=3), features(9, 1, d=4))

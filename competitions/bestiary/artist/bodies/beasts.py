@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import smooth_union
+from competitions.bestiary.artist.shapes import Frame, smooth_union
 from competitions.bestiary.artist.sketch import GROUND, INK, Anchors, Layer, Sketch, fan
 
 
-def bear(s: Sketch) -> Anchors:
-    f = s.frame
+def bear(s: Sketch, f: Frame) -> Anchors:
     s.feet((-0.26, 0.3), GROUND - 0.08, 0.17)
     body = f.ellipse(0, 0.36, 0.46, 0.42)
     s.add(Layer.BODY, body, s.main)
@@ -26,8 +25,7 @@ def bear(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def snake(s: Sketch) -> Anchors:
-    f = s.frame
+def snake(s: Sketch, f: Frame) -> Anchors:
     s.add(Layer.FAR_LIMB, f.capsule(0.3, 0.6, 0.92, 0.38 + 0.1 * s.stride, 0.15, 0.04), s.main)
     for y, rx, z in ((0.56, 0.72, 0.0), (0.33, 0.54, 0.1)):
         coil = f.ellipse(-0.05, y, rx, 0.2)
@@ -49,8 +47,7 @@ def snake(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def bird(s: Sketch) -> Anchors:
-    f = s.frame
+def bird(s: Sketch, f: Frame) -> Anchors:
     for i, x in enumerate((-0.12, 0.2)):
         shift = 0.12 * s.stride * (-1) ** i
         s.add(
@@ -74,8 +71,7 @@ def bird(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def fish(s: Sketch) -> Anchors:
-    f = s.frame
+def fish(s: Sketch, f: Frame) -> Anchors:
     wag = 0.08 * s.stride
     s.add(
         Layer.BACK, f.polygon((-0.4, 0.1), (-0.96, -0.32 + wag), (-0.82, 0.1 + wag), (-0.96, 0.5 + wag), r=0.04), s.limb
@@ -93,8 +89,7 @@ def fish(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def cat(s: Sketch) -> Anchors:
-    f = s.frame
+def cat(s: Sketch, f: Frame) -> Anchors:
     tail = np.minimum(
         f.capsule(-0.6, 0.3, -0.84, 0, 0.075), f.capsule(-0.84, 0, -0.74, -0.34 + 0.08 * s.stride, 0.075, 0.06)
     )
@@ -120,8 +115,7 @@ def cat(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def frog(s: Sketch) -> Anchors:
-    f = s.frame
+def frog(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         s.add(Layer.FAR_LIMB, f.ellipse(side * 0.56, 0.44, 0.26, 0.2, side * 0.6), s.limb)
         s.add(Layer.FAR_LIMB + 0.1, f.ellipse(side * 0.66 + 0.05 * s.stride, GROUND - 0.06, 0.24, 0.09), s.limb)
@@ -140,8 +134,7 @@ def frog(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def dragon(s: Sketch) -> Anchors:
-    f = s.frame
+def dragon(s: Sketch, f: Frame) -> Anchors:
     wag = 0.08 * s.stride
     tail = smooth_union(
         f.capsule(-0.2, 0.5, -0.66, 0.5, 0.2, 0.12), f.capsule(-0.66, 0.5, -0.94, 0.16 + wag, 0.12, 0.05), 0.1
@@ -154,7 +147,7 @@ def dragon(s: Sketch) -> Anchors:
     s.patch(smooth_union(f.ellipse(0.12, 0.42, 0.24, 0.26), f.capsule(0.2, 0.2, 0.32, -0.16, 0.13, 0.1), 0.2), body)
     head = smooth_union(f.ellipse(0.2, -0.42, 0.34, 0.28), f.ellipse(0.5, -0.28, 0.26, 0.16), 0.15)
     s.add(Layer.BODY + 0.2, head, s.main)
-    s.add(Layer.FACE + 0.1, f.circle(0.64, -0.34, 0.03), INK, line=False, shade=0)
+    s.mark(Layer.FACE + 0.1, f.circle(0.64, -0.34, 0.03), INK)
     for x, y in ((-0.12, -0.58), (-0.18, -0.34)):
         s.add(Layer.BACK, f.polygon((x + 0.1, y - 0.06), (x - 0.14, y - 0.08), (x + 0.08, y + 0.12), r=0.02), s.limb)
     return Anchors(

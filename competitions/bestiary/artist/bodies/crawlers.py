@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import mix, smooth_union
+from competitions.bestiary.artist.shapes import Frame, mix, smooth_union
 from competitions.bestiary.artist.sketch import GROUND, INK, WHITE, Anchors, Layer, Sketch, fan
 
 
-def spider(s: Sketch) -> Anchors:
-    f = s.frame
+def spider(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         for k in range(4):
             knee_x, knee_y = side * (0.6 + 0.1 * k), -0.12 + 0.17 * k
@@ -32,8 +31,7 @@ def spider(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def crab(s: Sketch) -> Anchors:
-    f = s.frame
+def crab(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         for k in range(3):
             step = 0.06 * s.stride * (-1) ** k
@@ -55,8 +53,7 @@ def crab(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def snail(s: Sketch) -> Anchors:
-    f = s.frame
+def snail(s: Sketch, f: Frame) -> Anchors:
     foot = smooth_union(
         f.capsule(-0.72, GROUND - 0.1, 0.4, GROUND - 0.12, 0.1, 0.15), f.capsule(0.42, 0.6, 0.56, 0.02, 0.17, 0.2), 0.2
     )
@@ -67,15 +64,14 @@ def snail(s: Sketch) -> Anchors:
     shell = f.circle(-0.16, 0.16, 0.5)
     s.add(Layer.BODY + 0.2, shell, s.limb if s.two_coloured else mix(s.main, WHITE, 0.25))
     for radius, start, end in ((0.34, -2.6, 1.6), (0.19, 0.4, 5.0)):
-        s.add(Layer.PATTERN, f.arc(-0.16, 0.16, radius, start, end, 0.035), mix(s.main, INK, 0.45), line=False, shade=0)
+        s.mark(Layer.PATTERN, f.arc(-0.16, 0.16, radius, start, end, 0.035), mix(s.main, INK, 0.45))
     return Anchors(
         (0.56, 0.08, 0.2), (0.56, -0.12, 0.22), (-0.16, 0.1),
         fan(-0.16, 0.16, 0.5, 0.5, 185, 300), (-0.1, 0.66, 0.5), (0.84, 0.44),
     )  # fmt: skip
 
 
-def beetle(s: Sketch) -> Anchors:
-    f = s.frame
+def beetle(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         for k in range(3):
             y = 0.05 + 0.24 * k
@@ -98,8 +94,7 @@ def beetle(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def worm(s: Sketch) -> Anchors:
-    f = s.frame
+def worm(s: Sketch, f: Frame) -> Anchors:
     bend = 0.07 * s.stride
     for k, (x, y, r) in enumerate(
         ((-0.66, 0.56, 0.2), (-0.36, 0.5 - bend, 0.26), (-0.02, 0.46, 0.3), (0.16, 0.16 + bend, 0.33))

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import mix, smooth_union
+from competitions.bestiary.artist.shapes import Frame, mix, smooth_union
 from competitions.bestiary.artist.sketch import GROUND, INK, WHITE, Anchors, Layer, Sketch, fan
 
 
-def slime(s: Sketch) -> Anchors:
-    f = s.frame
+def slime(s: Sketch, f: Frame) -> Anchors:
     dome = np.maximum(f.ellipse(0, 0.32, 0.72, 0.78), f.y - GROUND)
     for x, r in ((-0.62, 0.17), (-0.22, 0.13), (0.25, 0.15), (0.64, 0.18)):
         dome = smooth_union(dome, f.ellipse(x, GROUND - 0.1, r * 1.3, r), 0.18)
     s.add(Layer.BODY, dome, s.main)
     s.patch(f.ellipse(-0.02, 0.72, 0.52, 0.26), dome)
-    s.add(Layer.PATTERN, f.ellipse(-0.33, -0.08, 0.07, 0.15, 0.6), mix(s.main, WHITE, 0.75), line=False, shade=0)
+    s.mark(Layer.PATTERN, f.ellipse(-0.33, -0.08, 0.07, 0.15, 0.6), mix(s.main, WHITE, 0.75))
     return Anchors(
         (0.08, 0.2, 0.36), (0.02, -0.42, 0.4), (0, 0.25),
         fan(0, 0.32, 0.7, 0.76, 185, 285), (0, 0.66, 0.6), (0.78, 0.35),
     )  # fmt: skip
 
 
-def golem(s: Sketch) -> Anchors:
-    f = s.frame
+def golem(s: Sketch, f: Frame) -> Anchors:
     for i, x in enumerate((-0.26, 0.26)):
         s.add(
             Layer.FAR_LIMB,
@@ -35,12 +33,10 @@ def golem(s: Sketch) -> Anchors:
     s.add(Layer.BODY, torso, s.main)
     s.patch(f.box(0.04, 0.2, 0.24, 0.18, 0.03), torso)
     s.add(Layer.BODY + 0.2, f.box(0.05, -0.38, 0.4, 0.32, 0.07), s.main)
-    s.add(
+    s.mark(
         Layer.PATTERN,
         np.minimum(f.capsule(-0.44, -0.02, -0.3, 0.1, 0.022), f.capsule(-0.3, 0.1, -0.36, 0.22, 0.02)),
         mix(s.main, INK, 0.6),
-        line=False,
-        shade=0,
     )
     return Anchors(
         (0.1, -0.37, 0.28), (0.05, -0.68, 0.34), (-0.05, 0.05),
@@ -49,8 +45,7 @@ def golem(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def ghost(s: Sketch) -> Anchors:
-    f = s.frame
+def ghost(s: Sketch, f: Frame) -> Anchors:
     hem = GROUND - 0.14 + 0.09 * np.sin(f.x * 11 + 1.5 * s.stride)
     sheet = np.maximum(
         smooth_union(f.circle(0.03, -0.2, 0.5), f.capsule(0, 0.1, -0.06, 0.8, 0.48, 0.56), 0.2), f.y - hem
@@ -65,21 +60,14 @@ def ghost(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def stump(s: Sketch) -> Anchors:
-    f = s.frame
+def stump(s: Sketch, f: Frame) -> Anchors:
     trunk = f.polygon((-0.4, -0.5), (0.44, -0.5), (0.46, 0.4), (0.72, GROUND), (-0.68, GROUND), (-0.44, 0.4), r=0.03)
     s.add(Layer.BODY, trunk, s.main)
     for x in (-0.3, -0.1, 0.34):
         s.patch(f.capsule(x, 0.42, x * 1.3, 0.66, 0.04), trunk, mix(s.main, INK, 0.35))
     s.patch(f.box(-0.02, 0.56, 0.8, 0.1), trunk)
     s.add(Layer.BODY + 0.3, f.ellipse(0.02, -0.52, 0.43, 0.15), s.belly)
-    s.add(
-        Layer.PATTERN + 0.1,
-        np.abs(f.ellipse(0.02, -0.52, 0.22, 0.07)) - 0.022,
-        mix(s.belly, INK, 0.4),
-        line=False,
-        shade=0,
-    )
+    s.mark(Layer.PATTERN + 0.1, np.abs(f.ellipse(0.02, -0.52, 0.22, 0.07)) - 0.022, mix(s.belly, INK, 0.4))
     s.add(Layer.FAR_LIMB, f.capsule(-0.4, 0, -0.76, -0.2 + 0.08 * s.stride, 0.09, 0.06), s.main)
     s.add(Layer.NEAR_LIMB, f.ellipse(-0.84, -0.28 + 0.08 * s.stride, 0.14, 0.09, 0.7), (112, 186, 74))
     return Anchors(
@@ -89,8 +77,7 @@ def stump(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def flame(s: Sketch) -> Anchors:
-    f = s.frame
+def flame(s: Sketch, f: Frame) -> Anchors:
     sway = 0.08 * s.stride
     fire = f.circle(0, 0.26, 0.5)
     for x, y, tx, ty, r in (
@@ -110,8 +97,7 @@ def flame(s: Sketch) -> Anchors:
     )  # fmt: skip
 
 
-def star(s: Sketch) -> Anchors:
-    f = s.frame
+def star(s: Sketch, f: Frame) -> Anchors:
     shape = f.star(0, 0, 0.8, 0.4, 5, 0.12 * s.stride) - 0.09
     s.add(Layer.BODY, shape, s.main)
     s.patch(f.star(0.02, 0.04, 0.5, 0.25, 5, 0.12 * s.stride) - 0.08, shape)
