@@ -9,8 +9,6 @@ models that were not asked for stay as they are. `nearest` and `mean-image` need
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import os
 import re
 import subprocess
@@ -22,6 +20,7 @@ from leaderboard import board
 from leaderboard.columns import COLUMNS
 from leaderboard.row import Row, from_scorecard, to_cells
 from submission import Competition, Scorecard, atomic
+from submission.csv_text import csv_line
 from submission.errors import MissingPart, UsageError, run
 from submission.metrics import METRICS
 
@@ -76,11 +75,7 @@ def replaced(rows: Sequence[Row], cards: Mapping[str, Scorecard]) -> list[Row]:
 
 def as_csv(rows: Sequence[Row]) -> bytes:
     """The rows as a board's file."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(to_cells(row) for row in rows)
-    return buffer.getvalue().encode("utf-8")
+    return b"".join(csv_line(cells) for cells in (COLUMNS, *map(to_cells, rows)))
 
 
 def shipped_board() -> str:

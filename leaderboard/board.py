@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from leaderboard import alike, names, reading
 from leaderboard.columns import COLUMNS, plain
 from leaderboard.row import Row, frame_of, from_scorecard, rows_of, to_cells
 from submission import atomic, paths
+from submission.csv_text import csv_line
 from submission.errors import CompetitionError, shown
 from submission.locking import exclusive
 from submission.scorecard import Scorecard
@@ -167,13 +166,6 @@ def _write(path: Path, columns: Sequence[str], lines: bytes, row: Row) -> None:
         file.write(csv_line(columns))
         file.write(lines)
         file.write(csv_line(to_cells(row, columns)))
-
-
-def csv_line(cells: Sequence[str]) -> bytes:
-    """A line of a board."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue().encode("utf-8")
 
 
 def _shipped(board: Path, competition: str) -> pd.DataFrame:

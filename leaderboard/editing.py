@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard import names
-from leaderboard.board import BoardError, Content, changing, content, csv_line
+from leaderboard.board import BoardError, Content, changing, content
 from leaderboard.columns import plain
 from submission import atomic
-from submission.csv_text import as_cell
+from submission.csv_text import as_cell, csv_line
 from submission.errors import UsageError, shown, some
 from submission.scorecard import TIME_FORMAT
 

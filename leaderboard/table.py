@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -12,6 +10,7 @@ import pandas as pd
 from leaderboard.columns import FORMULA
 from leaderboard.gate_files import markdown_text
 from leaderboard.ranking import Group
+from submission.csv_text import csv_line
 from submission.metrics import METRICS
 
 # The columns of comparisons on COCO come first; CLIP-T is a cosine there times 100, CLIP-I is not among them.
@@ -49,16 +48,14 @@ def _column(entries: pd.DataFrame, name: str) -> Iterable[str]:
 
 def as_csv(groups: Sequence[Group]) -> str:
     """One line for each model: the numbers with all their digits (CLIP-T is the cosine itself) and what measured it."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("model", *COLUMNS, "competition", *MEASURED_BY))
+    lines = [csv_line(("model", *COLUMNS, "competition", *MEASURED_BY))]
     for group in groups:
         entries = _listed(group)
         by = {"n": group.n, "fingerprint": group.fingerprint, **group.measured_by}
         measured = [_guarded(text) for text in (group.competition, *(str(by.get(key, "")) for key in MEASURED_BY))]
         columns = [map(_guarded, entries["model"].tolist()), *(_values(entries, name) for name in COLUMNS)]
-        writer.writerows([*cells, *measured] for cells in zip(*columns, strict=True))
-    return buffer.getvalue()
+        lines += [csv_line([*cells, *measured]) for cells in zip(*columns, strict=True)]
+    return b"".join(lines).decode()
 
 
 def _values(entries: pd.DataFrame, name: str) -> list[float | None]:

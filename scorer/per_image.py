@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 
 from submission import atomic
-from submission.csv_text import as_cell
+from submission.csv_text import as_cell, csv_line
 
 
 def write_per_image(
@@ -21,10 +19,8 @@ def write_per_image(
 
     What a spreadsheet would run as a formula gets a quote sign before it.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_name", "prompt", *columns])
+    lines = [csv_line(["image_name", "prompt", *columns])]
     for name, prompt, *values in zip(names, prompts, *columns.values(), strict=True):
         numbers = [f"{value:.6f}".rstrip("0").rstrip(".") for value in values]
-        writer.writerow([as_cell(name), as_cell(prompt), *numbers])
-    atomic.write_text(path, text.getvalue())
+        lines.append(csv_line([as_cell(name), as_cell(prompt), *numbers]))
+    atomic.write_bytes(path, b"".join(lines))

@@ -100,12 +100,8 @@ def _positive(text: str) -> int:
 
 def _outside(out: Path, submission: Path) -> Path:
     """`out`, which must not become a file of the submission itself. Raises UsageError."""
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder; --out is the file to write")
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
-    if submission.is_dir() and submission.resolve() == out.resolve().parent:
-        raise UsageError(f"{out} lies in the submission, which would no longer be valid; choose another --out")
+    atomic.check_writable({"--out": out})
+    atomic.check_kept({"--out": out}, {"the submission": submission})
     atomic.remove_leftovers(out.absolute().parent)  # of a run that was killed while it wrote
     return out
 

@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from submission.errors import Problem, shown
@@ -122,6 +122,13 @@ def find_column(found: Sequence[str], documented: str, others: Sequence[str]) ->
     if len(candidates) > 1:
         return None, f"has no column {documented!r}, and several that could be it: {', '.join(candidates)}"
     return candidates[0], ""
+
+
+def csv_line(cells: Iterable[object]) -> bytes:
+    """The cells as a line of a CSV, UTF-8, ended by a line feed; None is an empty cell."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue().encode("utf-8")
 
 
 def as_cell(text: str) -> str:

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from scorer.families import Families
 from scorer.measure import Measured
+from submission.metrics import EXTRA_METRICS, METRICS
 from submission.scorecard import Score
 
 
@@ -39,6 +40,11 @@ class ScoredMetric(Metric):
     too_few: ClassVar[str] = "there are only {n} images"
     is_differentiable = False
     full_state_update = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if row := (METRICS | EXTRA_METRICS).get(next(iter(cls.names), "")):
+            cls.higher_is_better = row.higher_is_better
 
     def __init__(self, *states: str, **options: Any) -> None:
         super().__init__(**options)

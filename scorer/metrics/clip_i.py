@@ -13,7 +13,6 @@ class ClipI(PerImage):
     """The mean cosine with the references' embeddings, neither scaled by 100 nor clipped at 0."""
 
     names = ("clip_i",)
-    higher_is_better = True
 
     def update(self, clip: Float[Tensor, "b e"], reference_clip: Float[Tensor, "b e"]) -> None:
         """Add the embeddings of images and of their references."""

@@ -21,7 +21,6 @@ class ClipT(PerImage):
     """The mean cosine with the prompts' embeddings, neither scaled by 100 nor clipped at 0."""
 
     names = ("clip_t",)
-    higher_is_better = True
     of_references: list[Tensor]
     of_wrong_prompts: list[Tensor]
 

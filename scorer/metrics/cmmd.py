@@ -56,7 +56,6 @@ class CMMD(ScoredMetric):
     """The CLIP maximum mean discrepancy."""
 
     names = ("cmmd",)
-    higher_is_better = False
     fewest = 6  # as of all metrics on request
     clip: list[Tensor]
     reference_clip: list[Tensor]

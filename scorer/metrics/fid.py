@@ -27,7 +27,6 @@ class FID(OfFeatures):
     """
 
     names = ("fid",)
-    higher_is_better = False
     fewest = 2
     too_few = "a covariance needs at least 2 images"
 

@@ -123,7 +123,6 @@ class InceptionScore(ScoredMetric):
     """
 
     names = ("is",)
-    higher_is_better = True
     fewest = SPLITS
     too_few = f"{SPLITS} splits need at least {SPLITS} images, there are {{n}}"
     inception: list[Tensor]

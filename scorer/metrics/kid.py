@@ -129,7 +129,6 @@ class KID(OfFeatures):
     """The Kernel Inception Distance, for reference i being that of image i."""
 
     names = ("kid",)
-    higher_is_better = False
     fewest = 6  # as of all metrics on request
 
     def compute(self) -> Float64[Tensor, ""]:

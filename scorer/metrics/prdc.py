@@ -96,7 +96,6 @@ class PRDC(OfFeatures):
     """Precision, recall, density and coverage, which one comparison of all features gives together."""
 
     names = ("precision", "recall", "density", "coverage")
-    higher_is_better = True
     fewest = K + 1
 
     def compute(self) -> dict[str, Float64[Tensor, ""]]:

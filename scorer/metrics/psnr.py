@@ -34,7 +34,6 @@ class PSNR(PerPair):
     """The mean PSNR, of identical pairs counted as CAP."""
 
     names = ("psnr",)
-    higher_is_better = True
     each = staticmethod(psnr)
 
     def per_image(self) -> Float64[Tensor, " n"]:

@@ -63,6 +63,5 @@ class SSIM(PerPair):
     """The mean SSIM."""
 
     names = ("ssim",)
-    higher_is_better = True
     smallest_side = SMALLEST_SIDE
     each = staticmethod(ssim)

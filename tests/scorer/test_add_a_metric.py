@@ -25,7 +25,6 @@ class MeanSquaredError(PerPair):
     """The mean squared error of pixels in [0, 1]."""
 
     names = ("mse",)
-    higher_is_better = False
 
     @staticmethod
     def each(images: Tensor, references: Tensor) -> Tensor:

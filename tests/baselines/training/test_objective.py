@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines.monster import train_autoencoder
 from baselines.monster.sampling import NOISE_SCHEDULE
+from baselines.monster.train_unet import UNetOptions
 from baselines.stable_diffusion.train import build
 from baselines.training.denoising import target_of
 from baselines.training.latents import Encoded, posterior
@@ -171,16 +172,9 @@ def test_strong_augmentation_begins_when_asked(parts: Parts) -> None:
 @pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
 def test_two_processes_halves_have_the_gradient_of_the_whole_batch(fraction: float, parts: Parts) -> None:
     """Of every element of the recipe, also where no picture for LPIPS is one process's."""
-    objective = Objective(
-        min_snr_gamma=5.0,
-        caption_dropout=0.3,
-        pooled_dropout=0.3,
-        augment_from=0.7,
-        perceptual_from=0.0,
-        perceptual_weight=10.0,
-        perceptual_fraction=fraction,
-        kl_from=0.0,
-        alignment_weight=0.5,
+    objective = replace(UNetOptions().objective, caption_dropout=0.3, augment_from=0.7, alignment_weight=0.5)
+    objective = replace(
+        objective, perceptual_from=0.0, perceptual_weight=10.0, perceptual_fraction=fraction, kl_from=0.0
     )
     torch.manual_seed(2)
     model = Denoiser(small_unet(), WIDTH)
