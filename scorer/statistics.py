@@ -23,7 +23,7 @@ from scorer.networks.protocols import PROTOCOLS
 from submission.archive import open_files
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
 from submission.image_names import SUFFIXES
-from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.images import max_file_bytes, read_image
 from submission.progress import track
 from submission.safe_read import NotReadable, read_regular
 from submission.statistics import Statistics, write_statistics
@@ -125,10 +125,8 @@ def _read(image: tuple[str, Callable[[], bytes]]) -> np.ndarray | Problem:
     name, read = image
     try:
         return read_image(read(), None, grey=True)
-    except ImageProblem as error:
-        return error.problem(name)
     except NotReadable as error:
-        return Problem(name, str(error))
+        return error.problem(name)
 
 
 def _parser() -> argparse.ArgumentParser:

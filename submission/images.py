@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from submission import commands, jpeg, png, tiff_tags
-from submission.errors import Problem, shown
+from submission.errors import shown
+from submission.safe_read import NotReadable
 
 # Where the competition leaves the size free.
 MAX_SIDE = 4096
@@ -34,16 +35,8 @@ _MODES = {
 }
 
 
-class ImageProblem(ValueError):
-    """Why a file is not an image to score: `what`, as the end of a sentence, and a `hint` on what to do."""
-
-    def __init__(self, what: str, hint: str = "") -> None:
-        super().__init__(what)
-        self.what, self.hint = what, hint
-
-    def problem(self, name: str) -> Problem:
-        """The problem of the file `name`."""
-        return Problem(name, self.what, self.hint)
+class ImageProblem(NotReadable):
+    """Why a file is not an image to score."""
 
 
 def max_file_bytes(size: int | None) -> int:

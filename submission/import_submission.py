@@ -16,9 +16,8 @@ from submission.archive import ZipFiles, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError, UsageError, some
 from submission.files import FolderFiles
-from submission.images import ImageProblem
 from submission.import_names import Matched, match, match_by_table
-from submission.import_picture import MAX_BYTES, Imported, import_picture
+from submission.import_picture import MAX_BYTES, import_picture
 from submission.manifest import MANIFEST_NAME
 from submission.progress import track
 from submission.safe_read import NotReadable
@@ -138,8 +137,8 @@ def _write(
     kept = 0
     for image, file in track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files)):
         try:
-            imported = _imported(files, file, image, competition, fit)
-        except ImageProblem as error:
+            imported = import_picture(files.read(file, MAX_BYTES), image, competition.size_of(image), fit)
+        except NotReadable as error:
             problems.append(error.problem(file))
             continue
         for change in imported.changes:
@@ -148,13 +147,3 @@ def _write(
         if not problems:
             atomic.write_bytes(target / image, imported.data)
     return changes, kept
-
-
-def _imported(
-    files: FolderFiles | ZipFiles, file: str, image: str, competition: Competition, fit: str | None
-) -> Imported:
-    try:
-        data = files.read(file, MAX_BYTES)
-    except NotReadable as error:
-        raise ImageProblem(str(error)) from None
-    return import_picture(data, image, competition.size_of(image), fit)

@@ -15,7 +15,7 @@ from submission.archive import open_files
 from submission.errors import CompetitionError, Problem
 from submission.hashes import content_sha256
 from submission.image_names import SUFFIXES, clash_key
-from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.images import max_file_bytes, read_image
 from submission.progress import track
 from submission.safe_read import NotReadable
 
@@ -85,14 +85,11 @@ class References:
         """One reference, uint8 (H, W, 3). Greyscale is repeated to three channels. Raises CompetitionError."""
         try:
             return self._read(name)
-        except ImageProblem as error:
+        except NotReadable as error:
             raise CompetitionError(f"{self.path}: {name}: {error}") from None
 
     def _read(self, name: str) -> np.ndarray:
-        try:
-            data = self._files.read(self._file_of[name], max_file_bytes(self.size))
-        except NotReadable as error:
-            raise ImageProblem(str(error)) from None
+        data = self._files.read(self._file_of[name], max_file_bytes(self.size))
         return read_image(data, self.size, grey=True)
 
     def shapes(self, *, progress: bool = False) -> dict[str, tuple[int, ...]]:
@@ -104,7 +101,7 @@ class References:
         def shape(name: str) -> tuple[int, ...] | Problem:
             try:
                 return self._read(name).shape
-            except ImageProblem as error:
+            except NotReadable as error:
                 return error.problem(name)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow's decoders release the interpreter's lock

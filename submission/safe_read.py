@@ -6,13 +6,24 @@ import os
 import stat
 from pathlib import Path
 
+from submission.errors import Problem
+
 # Windows lacks these flags; there the check of the opened file's kind remains.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class NotReadable(ValueError):
-    """Why a file is not read, in words: it is a link, a FIFO, too large, gone."""
+    """Why a file is not read: `what`, as the end of a sentence (it is a link, a FIFO, too large, gone), and a `hint` on
+    what to do."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what, self.hint = what, hint
+
+    def problem(self, name: str) -> Problem:
+        """The problem of the file `name`."""
+        return Problem(name, self.what, self.hint)
 
 
 def open_regular(path: str | os.PathLike[str], *, follow: bool = False) -> int:

@@ -25,7 +25,7 @@ from baselines.processes import in_the_first
 from baselines.training.data import find_training_data, invalid, read_training_image
 from submission import atomic
 from submission.errors import Problem, listing, say
-from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.images import max_file_bytes, read_image
 from submission.progress import track
 from submission.safe_read import NotReadable, read_regular
 
@@ -149,8 +149,6 @@ def _checked(
             data = read_regular(path, max_file_bytes(size), follow=True)
             image = read_image(data, size)
         except NotReadable as error:
-            return Problem(name, str(error))
-        except ImageProblem as error:
             return error.problem(name)
         height, width = (int(side) for side in image.shape[:2])
         if height != width:
