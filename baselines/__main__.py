@@ -35,42 +35,30 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="A run that was killed goes on where it stopped; drawing again what is complete does nothing.",
     )
-    result.add_argument("model", nargs="?", help="a model's name (see --list), or FILE.py:Class for your own")
-    result.add_argument("--list", action="store_true", help="list the models and what of each is on this machine")
-    result.add_argument(
-        "--from",
-        dest="manifest",
-        type=Path,
-        metavar="FILE",
-        help="draw again what this submission.json says, and compare the bytes; of other options only where things are "
-        "(MODEL for a file of your own, --competition, --weights, --out) and --device, --precision, --limit, --shard",
+    add = result.add_argument
+    add("model", nargs="?", help="a model's name (see --list), or FILE.py:Class for your own")
+    add("--list", action="store_true", help="list the models and what of each is on this machine")
+    text = (
+        "draw again what this submission.json says, and compare the bytes; of other options only where things are "
+        "(MODEL for a file of your own, --competition, --weights, --out) and --device, --precision, --limit, --shard"
     )
-    result.add_argument("--competition", metavar="C", help="a name or a path (default: bestiary)")
-    result.add_argument("--out", type=Path, help="folder to draw into (default: submission/out/<competition>/<model>)")
-    result.add_argument("--seed", type=int, help="another seed draws other images (default: 0)")
-    result.add_argument("--limit", type=int, metavar="N", help="only the first N prompts: to try out (default: all)")
-    result.add_argument(
-        "--shard",
-        type=shard,
-        default=(0, 1),
-        metavar="I/N",
-        help="draw every N-th image from the I-th, with I from 0 to N - 1; all N may write into one folder at once "
-        "(default: 0/1, all)",
-    )
+    add("--from", dest="manifest", type=Path, metavar="FILE", help=text)
+    add("--competition", metavar="C", help="a name or a path (default: bestiary)")
+    add("--out", type=Path, help="folder to draw into (default: submission/out/<competition>/<model>)")
+    add("--seed", type=int, help="another seed draws other images (default: 0)")
+    add("--limit", type=int, metavar="N", help="only the first N prompts: to try out (default: all)")
+    text = "draw every N-th image from the I-th, with I from 0 to N - 1; all N may write into one folder at once"
+    add("--shard", type=shard, default=(0, 1), metavar="I/N", help=f"{text} (default: 0/1, all)")
     option.add_hardware(result)
-    result.add_argument(
-        option.flag("batch_size"),
-        type=int,
-        metavar="N",
-        help=f"{option.BATCH_SIZE.help} (default: the generator's own)",
-    )
+    text = f"{option.BATCH_SIZE.help} (default: the generator's own)"
+    add(option.flag("batch_size"), type=int, metavar="N", help=text)
     for name, each in option.OPTIONS.items():
         text = f"{each.help} (default: the model's own)"
         if each.convert is None:
-            result.add_argument(option.flag(name), action="store_const", const=True, help=text)
+            add(option.flag(name), action="store_const", const=True, help=text)
         else:
-            result.add_argument(option.flag(name), type=each.convert, help=text)
-    result.add_argument("--overwrite", action="store_true", help="draw again, also what other settings drew into --out")
+            add(option.flag(name), type=each.convert, help=text)
+    add("--overwrite", action="store_true", help="draw again, also what other settings drew into --out")
     return result
 
 

@@ -102,18 +102,15 @@ def figure(rows: Sequence[Row], title: str) -> bytes:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.sweep", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("model", help=f"a model with --guidance-scale ({commands.module('baselines --list')})")
-    parser.add_argument(
-        "--guidance", type=float, nargs="+", default=[1, 1.5, 2, 3, 4, 6], metavar="SCALE", help="(1 1.5 2 3 4 6)"
-    )
-    parser.add_argument(
-        "--competition", default=data_home() / "bestiary" / "validation", metavar="C", help="(%(default)s)"
-    )
-    parser.add_argument("--out", type=Path, help="the sweep's folder (runs/sweep/MODEL)")
-    parser.add_argument("--weights", help="those to draw with (the shipped ones)")
-    parser.add_argument("--steps", type=int, help="sampling steps (the model's own)")
+    add = parser.add_argument
+    add("model", help=f"a model with --guidance-scale ({commands.module('baselines --list')})")
+    add("--guidance", type=float, nargs="+", default=[1, 1.5, 2, 3, 4, 6], metavar="SCALE", help="(1 1.5 2 3 4 6)")
+    add("--competition", default=data_home() / "bestiary" / "validation", metavar="C", help="(%(default)s)")
+    add("--out", type=Path, help="the sweep's folder (runs/sweep/MODEL)")
+    add("--weights", help="those to draw with (the shipped ones)")
+    add("--steps", type=int, help="sampling steps (the model's own)")
     option.add_hardware(parser)
-    parser.add_argument("--overwrite", action="store_true", help="draw again what other weights or settings drew")
+    add("--overwrite", action="store_true", help="draw again what other weights or settings drew")
     return parser
 
 

@@ -20,16 +20,12 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--out", type=Path, default=paths.data_home() / "bestiary", help="where train/ and validation/ go"
-    )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
-    parser.add_argument(
-        "--test", action="store_true", help="redraw the shipped test.json, attributes.json and references.zip instead"
-    )
-    parser.add_argument(
-        "--hashes", action="store_true", help="write the shipped hashes of the training images too, once they are drawn"
-    )
+    add = parser.add_argument
+    add("--out", type=Path, default=paths.data_home() / "bestiary", help="where train/ and validation/ go")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
+    add("--test", action="store_true", help="redraw the shipped test.json, attributes.json and references.zip instead")
+    text = "write the shipped hashes of the training images too, once they are drawn"
+    add("--hashes", action="store_true", help=text)
     args = parser.parse_args(argv)
     entries = dataset.splits()
     if args.test:
