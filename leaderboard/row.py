@@ -24,17 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaderboard.columns import (
-    BROKEN_LIMIT,
-    COLUMNS,
-    COUNTS,
-    FLOATS,
-    MEASURED_BY,
-    NUMBERS,
-    READ,
-    SCHEMA,
-    plain,
-)
+from leaderboard.columns import BROKEN_LIMIT, COLUMNS, COUNTS, FLOATS, MEASURED_BY, NUMBERS, READ, SCHEMA, plain
 from submission.csv_text import as_cell
 from submission.metrics import METRICS
 from submission.scorecard import TIME_FORMAT, Score, Scorecard

@@ -10,10 +10,7 @@ from submission.csv_text import as_cell, csv_line
 
 
 def write_per_image(
-    path: str | os.PathLike[str],
-    names: Sequence[str],
-    prompts: Sequence[str],
-    columns: Mapping[str, Sequence[float]],
+    path: str | os.PathLike[str], names: Sequence[str], prompts: Sequence[str], columns: Mapping[str, Sequence[float]]
 ) -> None:
     """Write `image_name`, `prompt` and the columns to `path`, atomically: six decimals at most, attributes from 0 to 1.
 

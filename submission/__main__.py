@@ -261,14 +261,7 @@ def _hashes(options: argparse.Namespace) -> None:
     print(f"hashes of {len(codes)} distinct images: {shown(str(out))} ({out.stat().st_size:,} bytes)")
 
 
-_COMMANDS = {
-    "validate": _validate,
-    "import": _import,
-    "pack": _pack,
-    "sheet": _sheet,
-    "data": _data,
-    "hashes": _hashes,
-}
+_COMMANDS = {"validate": _validate, "import": _import, "pack": _pack, "sheet": _sheet, "data": _data, "hashes": _hashes}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,17 +14,7 @@ from submission.prompts import MAX_FILE_BYTES, Prompt
 from submission.safe_read import NotReadable, read_regular
 
 _FILE_COLUMNS = ("file", "file_name", "filename", "picture", "path", "source")
-_PROMPT_COLUMNS = (
-    "image_name",
-    "image_id",
-    "id",
-    "prompt",
-    "text_prompt",
-    "caption",
-    "text",
-    "image",
-    "target",
-)
+_PROMPT_COLUMNS = ("image_name", "image_id", "id", "prompt", "text_prompt", "caption", "text", "image", "target")
 _SAY_HOW = (
     "rename the pictures as the prompts say, or give --order name (they are in the order of the prompts)"
     " or --mapping FILE.csv (columns file and image_name)"

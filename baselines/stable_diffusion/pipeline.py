@@ -69,11 +69,9 @@ class StableDiffusion:
             self._unet.compile(fullgraph=True)
             self._vae.decoder.compile(fullgraph=True)
         self._states = lru_cache(PROMPTS_KEPT)(self._encode)
-        self.settings = {
-            "steps": self._steps,
-            "guidance_scale": self._guidance_scale,
-            "sampler": "dpmsolver++ 2M",
-        } | ({"compile": True} if compile else {})
+        self.settings = {"steps": self._steps, "guidance_scale": self._guidance_scale, "sampler": "dpmsolver++ 2M"} | (
+            {"compile": True} if compile else {}
+        )
         self.weights = parts.folder.sha256
         self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(competition.prompts)]
 

@@ -70,9 +70,7 @@ def find_training_data(folder: Path, caption: str | None = None) -> tuple[list[T
     for part, there in ((info_path, info_path.is_file()), (frames_path, frames_path.is_dir())):
         if not there:
             raise MissingPart(
-                f"the training data is not complete: no {part.name}",
-                looked_for=part,
-                get_it=_how_to_get(folder),
+                f"the training data is not complete: no {part.name}", looked_for=part, get_it=_how_to_get(folder)
             )
     info, wrong = strict_json.parse(info_path.read_bytes())
     problems = [Problem("train_info.json", what) for what in wrong]

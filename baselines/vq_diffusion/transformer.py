@@ -58,10 +58,7 @@ def with_time_per_image(transformer: Transformer2DModel) -> Transformer2DModel:
 
 
 def logits(
-    transformer: Transformer2DModel,
-    codes: Int[Tensor, "b l"],
-    t: Int[Tensor, " b"],
-    text: Float[Tensor, "b n d"],
+    transformer: Transformer2DModel, codes: Int[Tensor, "b l"], t: Int[Tensor, " b"], text: Float[Tensor, "b n d"]
 ) -> Float[Tensor, "b l k"]:
     """Unnormalised log-probabilities of each place's code in the clean picture, for `codes` at times `t`.
 

@@ -51,11 +51,7 @@ _C = _parts(
     ("branch7x7dbl_1", "branch7x7dbl_2", "branch7x7dbl_3", "branch7x7dbl_4", "branch7x7dbl_5"),
     ("branch_pool",),
 )
-_D = _parts(
-    (),
-    ("branch3x3_1", "branch3x3_2"),
-    ("branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"),
-)
+_D = _parts((), ("branch3x3_1", "branch3x3_2"), ("branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"))
 _E = {
     "conv": "branch1x1",
     "tower_conv": "branch3x3_1",
