@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
@@ -42,11 +40,8 @@ def test_a_spooled_table_outlives_its_maker_and_leaves_no_file(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_features_on_disk_give_the_same_scorecard(
-    tiny_competition: Callable, tiny_submission: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    competition = tiny_competition(12)
-    entry = tiny_submission(competition)
+def test_features_on_disk_give_the_same_scorecard(tiny_competition, tiny_submission, monkeypatch) -> None:
+    entry = tiny_submission(competition := tiny_competition(12))
     whole = score(entry, competition, "cpu", cache=False, progress=False)
     monkeypatch.setattr(measure, "IN_MEMORY_BYTES", 0)
     assert score(entry, competition, "cpu", cache=False, progress=False) == whole
