@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import Colour, Frame, Part, darker, mix
+from competitions.bestiary.artist.shapes import Frame, Part, mix
 from competitions.bestiary.artist.sketch import WHITE, Layer
 
 GROUND = 0.82
@@ -68,14 +69,11 @@ def pose_of(action: str, rng: Random) -> Pose:
     return Pose(lean, dx, dy, size, size, j(0.25), "open", 0.25 + j(0.15))
 
 
-def _part(
-    z: float, distance: np.ndarray, colour: Colour, line: bool = True, shade: float = 0.0, opacity: float = 1.0
-) -> Part:
-    return Part(z, distance, colour, darker(colour) if line else None, shade, opacity)
+_part = partial(Part, shade=0.0)
 
 
-def _shadow(f: Frame, width: float, y: float = GROUND, opacity: float = 1.0) -> Part:
-    return _part(Layer.BEHIND - 2, f.ellipse(0, y, width, 0.11), (206, 204, 214), line=False, opacity=opacity)
+def _shadow(f: Frame, width: float, y: float = GROUND) -> Part:
+    return _part(Layer.BEHIND - 2, f.ellipse(0, y, width, 0.11), (206, 204, 214), line=False)
 
 
 def _stand(f: Frame, rng: Random) -> list[Part]:

@@ -112,9 +112,8 @@ class Part:
     z: float
     distance: Array
     colour: Colour
-    outline: Colour | None = None
+    line: bool = True  # whether it has an outline
     shade: float = 1.0
-    opacity: float = 1.0
 
 
 @dataclass
@@ -151,10 +150,10 @@ class Canvas:
             fill = np.asarray(part.colour, dtype=np.float32) * np.ones((1, 1, 1), np.float32)
             if part.shade:
                 fill = self._shaded(fill, d, part.shade)
-            cover = np.clip(0.5 - d, 0, 1)[..., None] * part.opacity
-            if part.outline is not None:
+            cover = np.clip(0.5 - d, 0, 1)[..., None]
+            if part.line:
                 inner = np.clip(0.5 - (d + outline_width), 0, 1)[..., None]
-                fill = fill * inner + np.asarray(part.outline, dtype=np.float32) * (1 - inner)
+                fill = fill * inner + np.asarray(darker(part.colour), dtype=np.float32) * (1 - inner)
             image = image * (1 - cover) + fill * cover
         return image
 

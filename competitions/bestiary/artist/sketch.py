@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import Array, Colour, Frame, Part, darker, mix
+from competitions.bestiary.artist.shapes import Array, Colour, Frame, Part, mix
 
 PALETTE: dict[str, Colour] = {
     "red": (216, 52, 48),
@@ -79,11 +79,8 @@ class Sketch:
     mood: str
     parts: list[Part] = field(default_factory=list)
 
-    def add(
-        self, z: float, distance: Array, colour: Colour, *, line: bool = True, shade: float = 1.0, opacity: float = 1.0
-    ) -> None:
-        outline = darker(colour) if line else None
-        self.parts.append(Part(z, distance, colour, outline, shade, opacity))
+    def add(self, z: float, distance: Array, colour: Colour, *, line: bool = True, shade: float = 1.0) -> None:
+        self.parts.append(Part(z, distance, colour, line, shade))
 
     def mark(self, z: float, distance: Array, colour: Colour) -> None:
         """A part without outline or shading."""
