@@ -59,7 +59,6 @@ def trainers() -> dict[str, str]:
 
 
 def usage() -> str:
-    """The table of subcommands."""
     lines = [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [

@@ -170,7 +170,6 @@ def draw(request: Request, out: Path, *, overwrite: bool = False) -> Outcome:
 def batches(
     model: str, generator: Generator, prompts: Sequence[Prompt], seed: int, batch_size: int
 ) -> Iterator[tuple[Sequence[Prompt], UInt8[np.ndarray, "b h w 3"]]]:
-    """Each batch of prompts with its images."""
     for start in range(0, len(prompts), batch_size):
         batch = prompts[start : start + batch_size]
         texts = [prompt.text for prompt in filled(batch, batch_size)]

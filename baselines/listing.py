@@ -32,7 +32,6 @@ def missing_parts(name: str, competition: Competition) -> list[str]:
 
 
 def show(competition: Competition) -> None:
-    """Print the table on stdout."""
     table = Table(title=f"Models, as they are on this machine for {competition.name}", box=None, title_justify="left")
     for column, style in (("MODEL", "bold"), ("here", ""), ("what it does", "")):
         table.add_column(column, style=style, overflow="fold", no_wrap=column == "MODEL")

@@ -167,7 +167,6 @@ def budget(scorer: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("--budget", action="store_true", help="whole submissions to the bestiary")
     parser.add_argument("--scorer", action="store_true", help="measure them, in place of checking them")

@@ -47,7 +47,6 @@ ROWS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv`; the exit code."""
     arguments = _parser().parse_args(argv)
     names = arguments.only.split(",") if arguments.only else list(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
@@ -74,7 +73,6 @@ def replaced(rows: Sequence[Row], cards: Mapping[str, Scorecard]) -> list[Row]:
 
 
 def as_csv(rows: Sequence[Row]) -> bytes:
-    """The rows as a board's file."""
     return b"".join(csv_line(cells) for cells in (COLUMNS, *map(to_cells, rows)))
 
 

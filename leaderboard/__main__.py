@@ -30,7 +30,6 @@ _EDITED = "only in this competition (default: in all)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv`; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     # What follows "--" is for the scorer that `check` runs: argparse would take it for positional arguments.
     split = words.index("--") if words[:1] == ["check"] and "--" in words else len(words)

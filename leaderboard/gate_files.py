@@ -35,7 +35,6 @@ class Refusal:
 
 
 def as_json(result: GateResult) -> dict[str, Any]:
-    """The answer as JSON values."""
     return {
         "schema_version": SCHEMA_VERSION,
         "passed": result.verdict is Verdict.BEATS,
@@ -122,7 +121,6 @@ def error_markdown(refusal: Refusal) -> str:
 
 
 def markdown(result: GateResult) -> str:
-    """The answer as a Markdown table."""
     mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
     lines = [
         f"### {mark[result.verdict]} {markdown_text(result.headline)}",
@@ -155,7 +153,6 @@ def append_step_summary(text: str) -> None:
 
 
 def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes) -> None:
-    """Write the files that were asked for."""
     if json_path is not None:
         atomic.write_json(json_path, values)
     if junit_path is not None:

@@ -63,7 +63,6 @@ class Group:
 
     @cached_property
     def ranked(self) -> list[Ranked]:
-        """The entries, one by one."""
         columns = {str(name): column.tolist() for name, column in self.standings.items()}
         for name in ("place", "first_place", "last_place"):
             columns[name] = [place or None for place in columns[name]]
@@ -78,7 +77,6 @@ class Group:
 
     @property
     def competition(self) -> str:
-        """Its name."""
         return str(self.entries["competition"].iloc[0])
 
     @property

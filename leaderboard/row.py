@@ -148,7 +148,6 @@ def to_cells(row: Row, columns: Sequence[str] = COLUMNS) -> list[str]:
 
 
 def _values(row: Row) -> dict[str, Any]:
-    """The row's value in each of the columns."""
     own = {field.name: getattr(row, field.name) for field in fields(row)}
     measured_by = own.pop("measured_by")
     blank = {key: None if key == "protocol" else "" for key in MEASURED_BY}
@@ -216,7 +215,6 @@ def framed(arrays: Arrays) -> pd.DataFrame:
 
 
 def rows_of(frame: pd.DataFrame) -> list[Row]:
-    """The rows of a frame in its order."""
     columns = {str(column): frame[column].tolist() for column in frame.columns}
     columns["created_at"] = [datetime.fromtimestamp(time, UTC) for time in frame["created_at"].astype("int64").tolist()]
     rows = []

@@ -34,7 +34,6 @@ ALIKE_SHOWN = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv`; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["cache"]:
         return cache.main(words[1:])

@@ -45,7 +45,6 @@ class Families:
 
     @property
     def count(self) -> int:
-        """How many families there are."""
         return len(self.sizes)
 
     @cached_property

@@ -174,7 +174,6 @@ class FrechetDistance:
         self.images = Centred(features, own_mean, trace)
 
     def of_all(self) -> float:
-        """The distance of all features."""
         return self.without(torch.empty(0, dtype=torch.int64))
 
     def without(self, rows: Int64[Tensor, " m"]) -> float:

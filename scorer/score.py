@@ -71,7 +71,6 @@ class Scored:
     columns: dict[str, list[float]]
 
     def write_per_image(self, path: str | os.PathLike[str]) -> None:
-        """Write the per-image CSV."""
         prompts = self.competition.prompts[: self.card.n]
         names, texts = [prompt.image_name for prompt in prompts], [prompt.text for prompt in prompts]
         write_per_image(path, names, texts, self.columns)

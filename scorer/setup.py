@@ -70,7 +70,6 @@ class Settings:
 
     @cached_property
     def where(self) -> torch.device:
-        """The device."""
         return pick_device(self.device)
 
     @property
@@ -80,7 +79,6 @@ class Settings:
 
     @property
     def shows_progress(self) -> bool:
-        """Whether this process shows progress."""
         return self.progress and self.processes.first
 
 

@@ -30,7 +30,6 @@ from submission.statistics import Statistics, write_statistics
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command in `argv`; the exit code."""
     arguments = _parser().parse_args(argv)
     out: Path = arguments.out
     # What would fail after minutes of work fails before them.

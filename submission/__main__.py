@@ -265,7 +265,6 @@ _COMMANDS = {"validate": _validate, "import": _import, "pack": _pack, "sheet": _
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
     options = _parser().parse_args(argv)
     command = _COMMANDS["validate" if options.command == "check" else options.command]
     command(options)

@@ -55,7 +55,6 @@ class Competition:
 
     @staticmethod
     def names() -> list[str]:
-        """The competitions that are shipped."""
         return sorted(file.parent.name for file in _SHIPPED.glob(f"*/{_FILE}"))
 
     @classmethod

@@ -63,8 +63,6 @@ class Backbones(_Table):
 
 
 class CompetitionToml(_Table):
-    """The whole of competition.toml."""
-
     competition: _CompetitionTable
     backbones: Backbones = Backbones(clip_weights="openai")
     tiers: list[TierTable] = Field(default_factory=list)

@@ -119,5 +119,4 @@ class References:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """The sha256 of each file."""
         return {name: hashlib.sha256(self.read_bytes(name)).hexdigest() for name in self.names}

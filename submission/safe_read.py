@@ -22,7 +22,6 @@ class NotReadable(ValueError):
         self.what, self.hint = what, hint
 
     def problem(self, name: str) -> Problem:
-        """The problem of the file `name`."""
         return Problem(name, self.what, self.hint)
 
 

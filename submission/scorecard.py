@@ -67,7 +67,6 @@ class Suspicions:
 
     @property
     def broken(self) -> list[RuleCheck]:
-        """The rules that are broken."""
         return [check for check in self.rules if check.passed is False]
 
     def sentences(self) -> Iterator[str]:

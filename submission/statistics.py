@@ -47,7 +47,6 @@ class Statistics:
 
     @property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and covariance."""
         return self.mean, self.covariance
 
 
@@ -197,7 +196,6 @@ def _read_array(stream: IO[bytes], size: int) -> np.ndarray:
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
-    """The array as float64."""
     if array.dtype.kind == "c":
         raise ValueError("it holds complex numbers; a covariance is real (a matrix square root may not be)")
     if array.dtype.kind != "f":

@@ -99,7 +99,6 @@ def estimate(
 
 
 def report(found: Estimate, schedule: Schedule, accelerator: Accelerator) -> str:
-    """The estimate as lines."""
     processes = accelerator.num_processes
     per_step = schedule.batch_size * processes
     steps = max(1, schedule.images // per_step)

@@ -42,7 +42,6 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step by the gradients that are there."""
         assert closure is None
         for group in self.param_groups:
             (self._muon if group["muon"] else self._adamw)(group)

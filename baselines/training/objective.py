@@ -55,7 +55,6 @@ class Objective:
     alignment_weight: float = option(0.0, "of the alignment of the network's middle with perceptual features")
 
     def needs_features(self) -> bool:
-        """Whether a perceptual network is needed."""
         return self.perceptual_from is not None or self.alignment_weight > 0
 
     def needs_pictures(self) -> bool:

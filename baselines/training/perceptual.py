@@ -101,7 +101,6 @@ class PerceptualNetwork(nn.Module):
         return found
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b words"]:
-        """The logits of each word."""
         assert self.head is not None, "made without words"
         logits: Tensor = self.head(self.features(images)[-1].mean(dim=(2, 3)))
         return logits

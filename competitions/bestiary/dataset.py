@@ -79,7 +79,6 @@ class Entry:
         }
 
     def prompt(self) -> dict[str, str]:
-        """The entry in test.json's form."""
         description, action = self.caption(0), ACTION_TEXT[self.action]
         return {
             "image_name": f"{self.key}.png",

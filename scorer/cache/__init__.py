@@ -19,7 +19,6 @@ KEPT = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command in `argv`; the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m scorer cache",
         description="Show what is kept between runs. It is safe to remove at any time; it is made again when needed.",

@@ -87,15 +87,12 @@ class PerImage(ScoredMetric):
         super().__init__("values", *states, **options)
 
     def per_image(self) -> Float[Tensor, " n"]:
-        """The value of each image."""
         return joined(self.values)
 
     def compute(self) -> Float64[Tensor, ""]:
-        """The mean over images."""
         return self.per_image().double().mean()
 
     def results(self, families: Families) -> Results:
-        """The per-image values."""
         return Results(per_image={self.names[0]: self.per_image()})
 
 

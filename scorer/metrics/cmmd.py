@@ -69,6 +69,5 @@ class CMMD(ScoredMetric):
         self.reference_clip.append(reference_clip)
 
     def compute(self) -> Float64[Tensor, ""]:
-        """The discrepancy."""
         value = cmmd(joined(self.clip), joined(self.reference_clip), self.device)
         return torch.tensor(value, dtype=torch.float64)

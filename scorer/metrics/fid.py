@@ -58,7 +58,6 @@ class FID(OfFeatures):
         return torch.tensor(max(value, 0.0), dtype=torch.float64)
 
     def results(self, families: Families) -> Results:
-        """The distance with its interval."""
         without = (distance := self._distance()).without
         if self._paired and len(self.reference_inception):
             without = PairedFrechetDistance(distance, joined(self.reference_inception)).without

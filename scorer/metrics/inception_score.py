@@ -141,7 +141,6 @@ class InceptionScore(ScoredMetric):
         self.inception.append(inception)
 
     def compute(self) -> Float64[Tensor, ""]:
-        """The mean over the splits."""
         return self._scores().splits.mean()
 
     def results(self, families: Families) -> Results:

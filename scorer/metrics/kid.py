@@ -132,12 +132,10 @@ class KID(OfFeatures):
     fewest = 6  # as of all metrics on request
 
     def compute(self) -> Float64[Tensor, ""]:
-        """The distance."""
         value = kernel_inception_distance(joined(self.inception), joined(self.reference_inception))
         return torch.tensor(value, dtype=torch.float64)
 
     def results(self, families: Families) -> Results:
-        """The distance with its interval."""
         features, references = joined(self.inception), joined(self.reference_inception)
         distance = KernelInceptionDistance(features, references, self.device, paired=True)
         found = jackknife(distance.without, families, distance.floor)

@@ -99,6 +99,5 @@ class PRDC(OfFeatures):
     fewest = K + 1
 
     def compute(self) -> dict[str, Float64[Tensor, ""]]:
-        """The four by name."""
         found = prdc(joined(self.inception), joined(self.reference_inception), device=self.device)
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in asdict(found).items()}

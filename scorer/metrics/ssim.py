@@ -60,8 +60,6 @@ def _gaussian_matrix(size: int, device: torch.device) -> Float32[Tensor, "size s
 
 
 class SSIM(PerPair):
-    """The mean SSIM."""
-
     names = ("ssim",)
     smallest_side = SMALLEST_SIDE
     each = staticmethod(ssim)
