@@ -137,13 +137,10 @@ def _words(stop: SystemExit) -> str:
 def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
-    frame = _most_telling(traceback.extract_tb(error.__traceback__))
+    frames = traceback.extract_tb(error.__traceback__)
+    # The innermost frame outside of libraries: a line that the author wrote.
+    frame = next((frame for frame in reversed(frames) if _is_authors(frame.filename)), frames[-1])
     return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
-
-
-def _most_telling(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:
-    """The innermost frame outside of libraries: a line that the author wrote."""
-    return next((frame for frame in reversed(frames) if _is_authors(frame.filename)), frames[-1])
 
 
 def _is_authors(file: str) -> bool:

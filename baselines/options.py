@@ -115,11 +115,7 @@ def competition_defaults(model: str, takes: Iterable[str], competition: Competit
             raise CompetitionError(f"{where} {key} is {value!r}; it must be {known[key].wanted}")
     defaults = dict(table)
     if "weights" in defaults:
-        defaults["weights"] = _resolved(defaults["weights"], competition)
+        path = competition.path(defaults["weights"])
+        if path.exists() or defaults["weights"].startswith("{data}/"):  # a hub id is no path there, and stays
+            defaults["weights"] = str(path)
     return defaults
-
-
-def _resolved(weights: str, competition: Competition) -> str:
-    """Relative to the competition as every path in it; a hub id is no path there and stays what it is."""
-    path = competition.path(weights)
-    return str(path) if path.exists() or weights.startswith("{data}/") else weights

@@ -117,7 +117,8 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
 
     order = _order(rows, unranked != "", tiers_passed)
     listed = order[~reproduces[order]]  # what reproduces a shipped row is that row's mark, not a line of its own
-    wanted = listed if every else _best_of_each_name(rows, listed)
+    # Of each name the first; a shipped name and a local one are two.
+    wanted = listed if every else listed[~rows[["name", "shipped"]].iloc[listed].duplicated().to_numpy()]
     ranking, others = wanted[unranked[wanted] == ""], wanted[unranked[wanted] != ""]
     first_place, last_place = _first_and_last_places(rows, ranking, tiers)
 
@@ -156,12 +157,6 @@ def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarr
     )
     order: np.ndarray = np.lexsort(rule[::-1])  # whose last key decides first
     return order
-
-
-def _best_of_each_name(rows: pd.DataFrame, listed: np.ndarray) -> np.ndarray:
-    """Of the rows at `listed`, best first, the first one of each name; a shipped name and a local one are two."""
-    best: np.ndarray = listed[~rows[["name", "shipped"]].iloc[listed].duplicated().to_numpy()]
-    return best
 
 
 def _reproductions(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -46,7 +46,7 @@ def print_board(console: Console, groups: Sequence[Group], competitions: Mapping
             console.print()
         competition = competitions.get(group.competition)
         console.print(_heading(group, competition, _otherwise(group, groups, competition)))
-        gate = _gate(competition)
+        gate = competition.tier(competition.gate) if competition is not None and competition.gate else None
         console.print(_table(group, competition, gate, console.width))
         for entry in [entry for entry in group.ranked if entry.unranked]:
             console.print(Text(f"  not ranked: {shown(entry.row.name)}: {shown(entry.unranked, 400)}", "yellow"))
@@ -60,10 +60,6 @@ def print_board(console: Console, groups: Sequence[Group], competitions: Mapping
             console.print(Text(f"  and {group.more} more: --top N shows the first N, --top 0 all of them", "yellow"))
         for line in _legend(group, gate, console.width):
             console.print(Text(f"  {line}", "dim"))
-
-
-def _gate(competition: Competition | None) -> Tier | None:
-    return competition.tier(competition.gate) if competition is not None and competition.gate else None
 
 
 def _otherwise(group: Group, groups: Sequence[Group], competition: Competition | None) -> str:
@@ -118,7 +114,8 @@ def _table(group: Group, competition: Competition | None, gate: Tier | None, wid
         more += [Text(f"{entry.row.created_at:%Y-%m-%d}", "dim")] if dated else []
         table.add_row(*_cells(entry, shown, gate, wide), *more, style=None if entry.place else "dim")
     if gate is not None:
-        limits = [_limit(gate.thresholds.get(metric.name), metric, wide) for metric in shown]
+        thresholds = [(metric, gate.thresholds.get(metric.name)) for metric in shown]
+        limits = [metric.limit(t) if wide and t is not None else metric.text(t, "") for metric, t in thresholds]
         table.add_row("", Text(f"gate: {gate.name}"), "", *limits, style="cyan")
     return table
 
@@ -141,12 +138,6 @@ def _marks(group: Group, competition: Competition | None) -> dict[tuple[str, str
 def _mark(marks: Mapping[tuple[str, str, str], float | None], row: Row) -> str:
     value = marks[row.key]
     return "–" if value is None else f"{value:g} %"
-
-
-def _limit(threshold: float | None, metric: Metric, wide: bool) -> str:
-    if threshold is None:
-        return ""
-    return metric.limit(threshold) if wide else metric.text(threshold)
 
 
 def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool) -> list[str | Text]:

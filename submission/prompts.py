@@ -204,7 +204,7 @@ def _entry(place: str, entry: dict[str, Any], problems: list[Problem], *, keyed:
     if not bad:
         image = entry[name] if name == "image_name" else with_suffix(entry[name].strip())
         fields = {field: str(value) for field, value in entry.items() if isinstance(value, str | int)}
-        yield image, entry[text], place if keyed else _stem(image), fields
+        yield image, entry[text], place if keyed else image.rpartition(".")[0] or image, fields
 
 
 def _field(entry: dict[str, Any], documented: str, others: tuple[str, ...]) -> str:
@@ -214,10 +214,6 @@ def _field(entry: dict[str, Any], documented: str, others: tuple[str, ...]) -> s
 
 def _names_an_image(text: str) -> bool:
     return text.lower().endswith(SUFFIXES)
-
-
-def _stem(image_name: str) -> str:
-    return image_name.rpartition(".")[0] or image_name
 
 
 def _as_utf8(data: bytes) -> bytes:
