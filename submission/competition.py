@@ -22,7 +22,7 @@ from submission.judging import Tier
 from submission.prompts import Prompt, read_prompts
 from submission.references import References
 from submission.rules import Rules
-from submission.safe_read import NotReadable, read_regular
+from submission.safe_read import read_of_host
 from submission.statistics import Statistics, read_statistics
 
 _SHIPPED = paths.competitions()
@@ -221,10 +221,7 @@ class Competition:
         if self.files["attributes"] is None:
             return None
         path = self._existing("attributes", self.files["attributes"])
-        try:
-            value, problems = strict_json.parse(read_regular(path, _MAX_JSON_BYTES, follow=True))
-        except NotReadable as error:
-            raise CompetitionError(f"{path}: {error}") from None
+        value, problems = strict_json.parse(read_of_host(path, _MAX_JSON_BYTES))
         if not problems and not (isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values())):
             problems = ["must be an object of objects, one per image name"]
         if problems:

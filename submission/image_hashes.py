@@ -26,9 +26,9 @@ from submission.errors import CompetitionError, MissingPart, Problem
 from submission.files import is_junk
 from submission.hashes import pixel_sha256
 from submission.image_names import SUFFIXES
-from submission.images import ImageProblem, max_file_bytes, read_image
+from submission.images import max_file_bytes, read_image
 from submission.progress import track
-from submission.safe_read import NotReadable, read_regular
+from submission.safe_read import NotReadable, read_of_host, read_regular
 
 PIXEL_BYTES = 6  # of the SHA-256: among 10^5 x 10^5 pairs, 4 in 10^5 chance of one false match
 LOOK_BYTES = 24
@@ -138,10 +138,7 @@ def write_hashes(path: Path, codes: np.ndarray) -> None:
 
 def read_hashes(path: Path) -> np.ndarray:
     """The codes (N, 30) uint8 in the file. Raises CompetitionError."""
-    try:
-        data = read_regular(path, MAX_BYTES, follow=True)
-    except NotReadable as error:
-        raise CompetitionError(f"{path}: {error}") from None
+    data = read_of_host(path, MAX_BYTES)
     body = data.removeprefix(HEADER)
     if len(body) == len(data) or not body or len(body) % CODE_BYTES:
         raise CompetitionError(
@@ -154,5 +151,5 @@ def read_hashes(path: Path) -> np.ndarray:
 def _read(path: Path) -> np.ndarray | Problem:
     try:
         return code(read_image(read_regular(path, max_file_bytes(None), follow=True), None, grey=True))
-    except (ImageProblem, NotReadable) as error:
+    except NotReadable as error:
         return Problem(path.name, str(error))

@@ -20,7 +20,7 @@ from submission import strict_json
 from submission.csv_text import find_column, read_table
 from submission.errors import CompetitionError, Problem
 from submission.image_names import SUFFIXES, clash_key, why_unsafe, with_suffix
-from submission.safe_read import NotReadable, read_regular
+from submission.safe_read import read_of_host
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PROMPT_CHARACTERS = 10_000
@@ -54,10 +54,7 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
     `caption` …). An id without the suffix of an image gets `.png`. Raises CompetitionError with every problem.
     """
     path = Path(path)
-    try:
-        data = read_regular(path, MAX_FILE_BYTES, follow=True)
-    except NotReadable as error:
-        raise CompetitionError(f"{path}: the prompt list {error}") from None
+    data = read_of_host(path, MAX_FILE_BYTES, "the prompt list ")
     readers = {
         ".json": entries_of_json,
         ".jsonl": entries_of_lines,

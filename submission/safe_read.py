@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from submission.errors import Problem
+from submission.errors import CompetitionError, Problem
 
 # Windows lacks these flags; there the check of the opened file's kind remains.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -53,3 +53,11 @@ def read_regular(path: str | os.PathLike[str], limit: int, *, follow: bool = Fal
     if len(data) > limit:
         raise NotReadable(f"is larger than {limit:,} bytes")
     return data
+
+
+def read_of_host(path: Path, limit: int, what: str = "") -> bytes:
+    """`read_regular` of a file of the competition's own, whose links are followed. Raises CompetitionError."""
+    try:
+        return read_regular(path, limit, follow=True)
+    except NotReadable as error:
+        raise CompetitionError(f"{path}: {what}{error}") from None

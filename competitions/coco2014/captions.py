@@ -18,7 +18,7 @@ from typing import Any
 from submission import strict_json
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError
 from submission.image_names import clash_key, why_unsafe
-from submission.safe_read import NotReadable, read_regular
+from submission.safe_read import read_of_host
 
 MAX_CAPTIONS_BYTES = 512 * 2**20
 ANNOTATIONS_URL = "http://images.cocodataset.org/annotations/annotations_trainval2014.zip"
@@ -48,10 +48,7 @@ def read_captions(path: Path) -> tuple[dict[int, str], dict[int, dict[int, str]]
     """
     if not path.exists():
         raise MissingPart("COCO's captions", looked_for=path, get_it=f"download and unpack {ANNOTATIONS_URL}")
-    try:
-        value, wrong = strict_json.parse(read_regular(path, MAX_CAPTIONS_BYTES, follow=True))
-    except NotReadable as error:
-        raise CompetitionError(f"{path}: {error}") from None
+    value, wrong = strict_json.parse(read_of_host(path, MAX_CAPTIONS_BYTES))
     problems = [Problem("", what) for what in wrong]
     files: dict[int, str] = {}
     captions: dict[int, dict[int, str]] = {}
