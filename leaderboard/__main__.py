@@ -220,14 +220,14 @@ def _print(result: GateResult) -> None:
     colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
     console.print(f"{result.headline}: {shown(result.reason, 1000)}", style=colours[result.verdict])
-    console.print(f"  {result.basis}", style="bold red" if result.trusted else "dim")
+    console.print(f"  {result.basis}", style="bold red" if result.entry.trusted else "dim")
     marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
         value, difference, interval = check.cells
         remark = f"95 %: {interval}" if interval else check.reason
         line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {shown(remark, 400)}"
         console.print(line.rstrip(), style=colours[check.verdict])
-    for rule in result.rules:
+    for rule in result.entry.rules:
         mark, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]
         value = "" if rule.value is None else f"{rule.value:g}"
         console.print(f"  {mark} {rule.rule:<24} {value:>9}  {shown(rule.reason, 400)}".rstrip(), style=colour)

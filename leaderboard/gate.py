@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from leaderboard.entry import Entry, Trusted
+from leaderboard.entry import Entry
 from submission.competition import Competition
 from submission.errors import UsageError, shown
 from submission.judging import Tier
@@ -53,46 +53,36 @@ class Check:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The gate's answer on one entry. `reason` is one sentence that a person can act on.
-
-    `rules` are the verdicts on the competition's rules beside the tier's thresholds; `trusted` is the file that was
-    believed in place of a measurement, None when this machine's scorer measured.
-    """
+    """The gate's answer on one entry. `reason` is one sentence that a person can act on."""
 
     competition: str
     tier: str
-    name: str
-    submission: str
-    n: int
+    entry: Entry
     checks: list[Check]
     verdict: Verdict
     reason: str
-    rules: list[RuleCheck] = field(default_factory=list)
-    trusted: Trusted | None = None
 
     @property
     def basis(self) -> str:
         """Where the numbers are from, in words."""
-        if self.trusted is None:
+        if (pin := self.entry.trusted) is None:
             return "measured by the scorer of this machine"
-        return (
-            f"NOT measured here: {self.trusted.file} (sha256 {self.trusted.sha256[:12]}…) was trusted, as --trust says"
-        )
+        return f"NOT measured here: {pin.file} (sha256 {pin.sha256[:12]}…) was trusted, as --trust says"
 
     @property
     def answer(self) -> str:
         """`beats the gate`, `does not beat the gate`, or `cannot tell at N = 1063`."""
-        return f"{self.verdict} at N = {self.n}" if self.verdict is Verdict.UNKNOWN else str(self.verdict)
+        return f"{self.verdict} at N = {self.entry.n}" if self.verdict is Verdict.UNKNOWN else str(self.verdict)
 
     @property
     def headline(self) -> str:
         """The answer as a sentence without its end: who, where, and which tier."""
         where = f"({self.competition}, {self.tier})"
-        if self.trusted is not None:
-            where += f", if {self.trusted.file} is to be trusted"
+        if self.entry.trusted is not None:
+            where += f", if {self.entry.trusted.file} is to be trusted"
         if self.verdict is Verdict.UNKNOWN:
-            return f"{self.answer} whether {shown(self.name)} beats the gate {where}"
-        return f"{shown(self.name)} {self.answer} {where}"
+            return f"{self.answer} whether {shown(self.entry.name)} beats the gate {where}"
+        return f"{shown(self.entry.name)} {self.answer} {where}"
 
     @property
     def exit_code(self) -> int:
@@ -125,10 +115,7 @@ def evaluate(competition: Competition, tier: Tier, entry: Entry) -> GateResult:
         verdict = Verdict.UNKNOWN
         limited = "" if entry.ranks else " with --limit"
         reason = f"scored on {entry.n} of {full} images{limited}, which is for trying out: score the whole submission"
-    return GateResult(
-        competition.name, tier.name, entry.name, entry.submission, entry.n, checks, verdict, reason,
-        list(entry.rules), entry.trusted,
-    )  # fmt: skip
+    return GateResult(competition.name, tier.name, entry, checks, verdict, reason)
 
 
 def checks_of(tier: Tier, scores: Mapping[str, Score]) -> list[Check]:

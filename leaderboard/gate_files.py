@@ -44,11 +44,11 @@ def as_json(result: GateResult) -> dict[str, Any]:
         "reason": result.reason,
         "competition": result.competition,
         "tier": result.tier,
-        "name": result.name,
-        "submission": result.submission,
-        "n": result.n,
+        "name": result.entry.name,
+        "submission": result.entry.submission,
+        "n": result.entry.n,
         "basis": result.basis,
-        "trusted": None if result.trusted is None else asdict(result.trusted),
+        "trusted": None if result.entry.trusted is None else asdict(result.entry.trusted),
         "metrics": [
             {
                 "metric": check.metric.name,
@@ -64,14 +64,14 @@ def as_json(result: GateResult) -> dict[str, Any]:
             }
             for check in result.checks
         ],
-        "rules": [asdict(check) for check in result.rules],
+        "rules": [asdict(check) for check in result.entry.rules],
     }
 
 
 def junit(result: GateResult) -> bytes:
     """One test case for each threshold. What cannot be told is a failure too: the gate stays shut."""
     suite = _suite(len(result.checks))
-    if result.trusted is not None:
+    if result.entry.trusted is not None:
         properties = ElementTree.SubElement(suite, "properties")
         ElementTree.SubElement(properties, "property", name="basis", value=_xml(result.basis))
     for check in result.checks:
@@ -81,7 +81,7 @@ def junit(result: GateResult) -> bytes:
         if check.verdict is not Verdict.BEATS:
             got = "no value" if check.score.value is None else f"got {check.cells[0]}"
             ElementTree.SubElement(case, "failure", message=_xml(f"{check.verdict}: {check.reason or got}"))
-    for rule in result.rules:
+    for rule in result.entry.rules:
         case = ElementTree.SubElement(suite, "testcase", classname="gate.rules", name=_xml(rule.rule))
         if rule.passed is not True:
             ElementTree.SubElement(case, "failure", message=_xml(rule.reason))
@@ -135,11 +135,11 @@ def markdown(result: GateResult) -> str:
         lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {interval} | {difference} |")
     lines += [
         f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | | |"
-        for rule in result.rules
+        for rule in result.entry.rules
         if rule.passed is False
     ]
-    lines += ["", f"{result.n} images, submission `{result.submission[:12]}`, {markdown_text(result.basis)}", ""]
-    return "\n".join(lines)
+    of = f"{result.entry.n} images, submission `{result.entry.submission[:12]}`"
+    return "\n".join([*lines, "", f"{of}, {markdown_text(result.basis)}", ""])
 
 
 def append_step_summary(text: str) -> None:
