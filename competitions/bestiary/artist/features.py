@@ -48,13 +48,10 @@ def spikes(s: Sketch, a: Anchors) -> None:
         n = math.hypot(dx, dy)
         dx, dy = dx / n, dy / n
         root, tip = (x - 0.06 * dx, y - 0.06 * dy), (x + 0.4 * dx, y + 0.4 * dy)
-        s.add(
-            Layer.BACK + 0.5,
-            s.frame.polygon(
-                (root[0] - 0.16 * dy, root[1] + 0.16 * dx), tip, (root[0] + 0.16 * dy, root[1] - 0.16 * dx)
-            ),
-            STEEL,
+        spike = s.frame.polygon(
+            (root[0] - 0.16 * dy, root[1] + 0.16 * dx), tip, (root[0] + 0.16 * dy, root[1] - 0.16 * dx)
         )
+        s.add(Layer.BACK + 0.5, spike, STEEL)
 
 
 def tentacles(s: Sketch, a: Anchors) -> None:
@@ -67,11 +64,8 @@ def tentacles(s: Sketch, a: Anchors) -> None:
         tip = (x + t * (w + 0.46) + 0.12 * (t or 0.5), y + 0.42 - 0.24 * abs(t))
         shape = np.minimum(s.frame.capsule(*root, *knee, 0.13, 0.09), s.frame.capsule(*knee, *tip, 0.09, 0.045))
         s.add(Layer.FAR_LIMB + 0.5, shape, colour)
-        s.mark(
-            Layer.FAR_LIMB + 0.6,
-            s.frame.circle((root[0] + knee[0]) / 2, (root[1] + knee[1]) / 2 + 0.08, 0.04),
-            mix(colour, WHITE, 0.6),
-        )
+        sucker = s.frame.circle((root[0] + knee[0]) / 2, (root[1] + knee[1]) / 2 + 0.08, 0.04)
+        s.mark(Layer.FAR_LIMB + 0.6, sucker, mix(colour, WHITE, 0.6))
 
 
 def crown(s: Sketch, a: Anchors) -> None:
@@ -108,11 +102,8 @@ def skull_mask(s: Sketch, a: Anchors) -> None:
         s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r), s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
     )
     s.add(Layer.FACE - 0.2, bone, BONE, shade=0.6)
-    s.mark(
-        Layer.FACE + 0.3,
-        s.frame.polygon((x, y + 0.12 * r), (x - 0.14 * r, y + 0.4 * r), (x + 0.14 * r, y + 0.4 * r)),
-        INK,
-    )
+    nose = s.frame.polygon((x, y + 0.12 * r), (x - 0.14 * r, y + 0.4 * r), (x + 0.14 * r, y + 0.4 * r))
+    s.mark(Layer.FACE + 0.3, nose, INK)
     for dx in (-0.3, 0, 0.3):
         s.mark(Layer.FACE + 0.3, s.frame.capsule(x + dx * r, y + 0.66 * r, x + dx * r, y + 1.0 * r, 0.025), INK)
 
@@ -164,15 +155,12 @@ def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
         s.add(Layer.FACE + 0.2, gape, (150, 30, 50), shade=0)
         if mood == "angry":
             for side in (-1, 1):
-                s.mark(
-                    Layer.FACE + 0.3,
-                    f.polygon(
-                        (x + side * r * 0.34, y - r * 0.2),
-                        (x + side * r * 0.1, y - r * 0.2),
-                        (x + side * r * 0.22, y + r * 0.14),
-                    ),
-                    WHITE,
+                glint = f.polygon(
+                    (x + side * r * 0.34, y - r * 0.2),
+                    (x + side * r * 0.1, y - r * 0.2),
+                    (x + side * r * 0.22, y + r * 0.14),
                 )
+                s.mark(Layer.FACE + 0.3, glint, WHITE)
     elif mood == "dead":
         s.mark(Layer.FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK)
         s.add(Layer.FACE + 0.3, f.ellipse(x + r * 0.16, y + r * 0.18, r * 0.16, r * 0.24), (236, 110, 130), shade=0)

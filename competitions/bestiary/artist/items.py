@@ -30,11 +30,8 @@ def axe(s: Sketch, f: Frame) -> None:
 
 def sword(s: Sketch, f: Frame) -> None:
     s.add(Layer.HELD, f.capsule(0, 0.24, 0, 0, 0.055), WOOD)
-    s.add(
-        Layer.HELD + 0.1,
-        f.polygon((-0.09, -0.12), (-0.09, -0.78), (0, -0.98), (0.09, -0.78), (0.09, -0.12), r=0.01),
-        STEEL,
-    )
+    blade = f.polygon((-0.09, -0.12), (-0.09, -0.78), (0, -0.98), (0.09, -0.78), (0.09, -0.12), r=0.01)
+    s.add(Layer.HELD + 0.1, blade, STEEL)
     s.add(Layer.HELD + 0.2, f.capsule(-0.22, -0.12, 0.22, -0.12, 0.055), (226, 178, 60))
 
 
@@ -54,11 +51,8 @@ def torch(s: Sketch, f: Frame) -> None:
     s.add(Layer.HELD, f.capsule(0, 0.4, 0, -0.36, 0.05, 0.09), WOOD)
     fire = np.minimum(f.circle(0, -0.56, 0.2), f.capsule(0, -0.6, 0.03, -0.98, 0.17, 0.02))
     s.add(Layer.HELD + 0.1, fire, (246, 120, 30))
-    s.mark(
-        Layer.HELD + 0.2,
-        np.minimum(f.circle(0, -0.53, 0.1), f.capsule(0, -0.56, 0.01, -0.74, 0.08, 0.01)),
-        (255, 232, 110),
-    )
+    core = np.minimum(f.circle(0, -0.53, 0.1), f.capsule(0, -0.56, 0.01, -0.74, 0.08, 0.01))
+    s.mark(Layer.HELD + 0.2, core, (255, 232, 110))
 
 
 DRAWN = {"trident": trident, "axe": axe, "sword": sword, "staff": staff, "shield": shield, "torch": torch}

@@ -31,13 +31,8 @@ def snake(s: Sketch, f: Frame) -> Anchors:
         coil = f.ellipse(-0.05, y, rx, 0.2)
         s.add(Layer.BODY + z, coil, s.main)
         for x in (-0.36, -0.04, 0.28):
-            s.add(
-                Layer.PATTERN - 1 + z + 0.55 - 0.5,
-                np.maximum(f.box(x * rx * 1.7, y + 0.06, 0.08, 0.2, 0.05), coil + 0.06),
-                s.belly,
-                line=False,
-                shade=0.3,
-            )
+            stripe = np.maximum(f.box(x * rx * 1.7, y + 0.06, 0.08, 0.2, 0.05), coil + 0.06)
+            s.add(Layer.PATTERN - 1 + z + 0.55 - 0.5, stripe, s.belly, line=False, shade=0.3)
     neck = smooth_union(f.capsule(-0.22, 0.26, 0.08, -0.2, 0.21, 0.18), f.ellipse(0.12, -0.38, 0.42, 0.32), 0.2)
     s.add(Layer.BODY + 0.3, neck, s.main)
     s.patch(f.capsule(-0.08, 0.24, 0.12, -0.1, 0.1, 0.08), neck)
@@ -50,14 +45,11 @@ def snake(s: Sketch, f: Frame) -> Anchors:
 def bird(s: Sketch, f: Frame) -> Anchors:
     for i, x in enumerate((-0.12, 0.2)):
         shift = 0.12 * s.stride * (-1) ** i
-        s.add(
-            Layer.FAR_LIMB,
-            np.minimum(
-                f.capsule(x, 0.5, x + shift, GROUND - 0.03, 0.045),
-                f.capsule(x + shift - 0.1, GROUND, x + shift + 0.16, GROUND, 0.05),
-            ),
-            (238, 160, 50),
+        leg = np.minimum(
+            f.capsule(x, 0.5, x + shift, GROUND - 0.03, 0.045),
+            f.capsule(x + shift - 0.1, GROUND, x + shift + 0.16, GROUND, 0.05),
         )
+        s.add(Layer.FAR_LIMB, leg, (238, 160, 50))
     for k in range(3):
         s.add(Layer.BACK, f.capsule(-0.3, 0.3, -0.84, 0.06 + 0.2 * k, 0.1, 0.06), s.limb)
     body = smooth_union(f.ellipse(-0.02, 0.2, 0.46, 0.42), f.circle(0.08, -0.34, 0.36), 0.3)
@@ -73,9 +65,8 @@ def bird(s: Sketch, f: Frame) -> Anchors:
 
 def fish(s: Sketch, f: Frame) -> Anchors:
     wag = 0.08 * s.stride
-    s.add(
-        Layer.BACK, f.polygon((-0.4, 0.1), (-0.96, -0.32 + wag), (-0.82, 0.1 + wag), (-0.96, 0.5 + wag), r=0.04), s.limb
-    )
+    fin = f.polygon((-0.4, 0.1), (-0.96, -0.32 + wag), (-0.82, 0.1 + wag), (-0.96, 0.5 + wag), r=0.04)
+    s.add(Layer.BACK, fin, s.limb)
     s.add(Layer.BACK, f.polygon((-0.3, -0.3), (-0.05, -0.66), (0.3, -0.3), r=0.03), s.limb)
     body = f.ellipse(0.08, 0.1, 0.66, 0.48)
     s.add(Layer.BODY, body, s.main)
@@ -102,11 +93,8 @@ def cat(s: Sketch, f: Frame) -> Anchors:
     for x in (-0.42, -0.2):
         s.patch(f.capsule(x, 0.02, x - 0.04, 0.3, 0.05), body)
     for x in (0.12, 0.62):
-        s.add(
-            Layer.BODY + 0.1,
-            f.polygon((x - 0.14, -0.36), (x + 0.14, -0.36), (x + (0.06 if x > 0.3 else -0.06), -0.72), r=0.02),
-            s.limb,
-        )
+        ear = f.polygon((x - 0.14, -0.36), (x + 0.14, -0.36), (x + (0.06 if x > 0.3 else -0.06), -0.72), r=0.02)
+        s.add(Layer.BODY + 0.1, ear, s.limb)
     s.add(Layer.BODY + 0.2, f.ellipse(0.37, -0.14, 0.4, 0.34), s.main)
     s.add(Layer.PATTERN, f.ellipse(0.43, 0.02, 0.18, 0.11), s.belly, line=False)
     return Anchors(
@@ -119,11 +107,8 @@ def frog(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         s.add(Layer.FAR_LIMB, f.ellipse(side * 0.56, 0.44, 0.26, 0.2, side * 0.6), s.limb)
         s.add(Layer.FAR_LIMB + 0.1, f.ellipse(side * 0.66 + 0.05 * s.stride, GROUND - 0.06, 0.24, 0.09), s.limb)
-        s.add(
-            Layer.NEAR_LIMB,
-            f.capsule(side * 0.26, 0.46, side * 0.24, GROUND - 0.08 - 0.08 * max(0, side * s.stride), 0.09),
-            s.limb,
-        )
+        leg = f.capsule(side * 0.26, 0.46, side * 0.24, GROUND - 0.08 - 0.08 * max(0, side * s.stride), 0.09)
+        s.add(Layer.NEAR_LIMB, leg, s.limb)
         s.add(Layer.BODY, f.circle(0.04 + side * 0.32, -0.36, 0.2), s.main)
     body = smooth_union(f.ellipse(0, 0.32, 0.52, 0.4), f.ellipse(0.04, -0.04, 0.6, 0.38), 0.2)
     s.add(Layer.BODY + 0.1, body, s.main)

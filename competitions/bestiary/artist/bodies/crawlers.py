@@ -35,11 +35,8 @@ def crab(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         for k in range(3):
             step = 0.06 * s.stride * (-1) ** k
-            s.add(
-                Layer.FAR_LIMB,
-                f.capsule(side * 0.4, 0.42, side * (0.5 + 0.17 * k) + step, GROUND - 0.06 * k, 0.08, 0.045),
-                s.limb,
-            )
+            leg = f.capsule(side * 0.4, 0.42, side * (0.5 + 0.17 * k) + step, GROUND - 0.06 * k, 0.08, 0.045)
+            s.add(Layer.FAR_LIMB, leg, s.limb)
         s.add(Layer.FAR_LIMB, f.capsule(side * 0.55, 0.2, side * 0.82, -0.08, 0.08), s.limb)
         cx, cy = side * 0.84, -0.26
         claw = np.maximum(f.circle(cx, cy, 0.24), -f.polygon((cx, cy), (cx - 0.13, cy - 0.4), (cx + 0.13, cy - 0.4)))
@@ -75,11 +72,8 @@ def beetle(s: Sketch, f: Frame) -> Anchors:
     for side in (-1, 1):
         for k in range(3):
             y = 0.05 + 0.24 * k
-            s.add(
-                Layer.FAR_LIMB,
-                f.capsule(side * 0.4, y, side * 0.84, y + 0.1 + 0.05 * s.stride * (-1) ** k, 0.065, 0.045),
-                s.limb,
-            )
+            leg = f.capsule(side * 0.4, y, side * 0.84, y + 0.1 + 0.05 * s.stride * (-1) ** k, 0.065, 0.045)
+            s.add(Layer.FAR_LIMB, leg, s.limb)
     for x in (-0.16, 0.28):
         s.add(Layer.BACK, np.minimum(f.capsule(0.06, -0.45, x, -0.78, 0.035), f.circle(x, -0.8, 0.06)), s.limb)
     s.add(Layer.BODY, f.ellipse(0.05, -0.36, 0.36, 0.3), s.limb)

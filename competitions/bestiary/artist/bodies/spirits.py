@@ -23,21 +23,15 @@ def slime(s: Sketch, f: Frame) -> Anchors:
 
 def golem(s: Sketch, f: Frame) -> Anchors:
     for i, x in enumerate((-0.26, 0.26)):
-        s.add(
-            Layer.FAR_LIMB,
-            f.box(x + 0.1 * s.stride * (-1) ** i, 0.6 - 0.1 * max(0.0, s.stride * (-1) ** i), 0.17, 0.17, 0.04),
-            s.limb,
-        )
+        leg = f.box(x + 0.1 * s.stride * (-1) ** i, 0.6 - 0.1 * max(0.0, s.stride * (-1) ** i), 0.17, 0.17, 0.04)
+        s.add(Layer.FAR_LIMB, leg, s.limb)
     s.add(Layer.FAR_LIMB, f.box(-0.66, 0.28, 0.17, 0.3, 0.06, 0.12), s.limb)
     torso = f.box(0, 0.18, 0.5, 0.34, 0.06)
     s.add(Layer.BODY, torso, s.main)
     s.patch(f.box(0.04, 0.2, 0.24, 0.18, 0.03), torso)
     s.add(Layer.BODY + 0.2, f.box(0.05, -0.38, 0.4, 0.32, 0.07), s.main)
-    s.mark(
-        Layer.PATTERN,
-        np.minimum(f.capsule(-0.44, -0.02, -0.3, 0.1, 0.022), f.capsule(-0.3, 0.1, -0.36, 0.22, 0.02)),
-        mix(s.main, INK, 0.6),
-    )
+    crack = np.minimum(f.capsule(-0.44, -0.02, -0.3, 0.1, 0.022), f.capsule(-0.3, 0.1, -0.36, 0.22, 0.02))
+    s.mark(Layer.PATTERN, crack, mix(s.main, INK, 0.6))
     return Anchors(
         (0.1, -0.37, 0.28), (0.05, -0.68, 0.34), (-0.05, 0.05),
         ((-0.5, 0.3, -1, 0), (-0.52, -0.02, -0.9, -0.3), (-0.36, -0.5, -0.8, -0.5), (-0.2, -0.7, -0.3, -1)),
