@@ -49,7 +49,7 @@ class Monster:
         if self._distilled:
             asked["steps"] = defaults["distilled_steps"]
         defaults = chosen(defaults, **asked)
-        self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
+        self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale")}
         self.batch_size: int = defaults["batch_size"]
         self._prediction: Prediction = defaults.get("prediction", "v_prediction")
         if self._prediction not in get_args(Prediction):
@@ -67,11 +67,7 @@ class Monster:
             network.to(self._device, memory_format=hardware.memory_format) for network in (vae, unet)
         )
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
-        self.settings = {
-            "steps": self._steps,
-            "guidance_scale": self._guidance_scale,
-            "sampler": "ddim, distilled" if self._distilled else "dpmsolver++ 2M",
-        }
+        self.settings = self._sampling | {"sampler": "ddim, distilled" if self._distilled else "dpmsolver++ 2M"}
         self.weights = folder.sha256
 
     @torch.inference_mode()
@@ -81,18 +77,11 @@ class Monster:
         # Equal prompts are encoded each for itself: kernels may round by the batch's size, and that must not depend on
         # who else is in the batch.
         text = encode(self._text_encoder, self._tokenizer, prompts)
-        noise = randn(
-            seeded_generators(seeds), (config.in_channels, config.sample_size, config.sample_size), self._device
-        )
+        size = (config.in_channels, config.sample_size, config.sample_size)
+        noise = randn(seeded_generators(seeds), size, self._device)
+        process = solver(order=1 if self._distilled else 2, prediction=self._prediction)
+        sampling = self._sampling | ({"guidance_scale": 1.0} if self._distilled else {})  # a student has it inside
         with self._hardware.autocast():
-            latents = sample(
-                self._unet,
-                solver(order=1 if self._distilled else 2, prediction=self._prediction),
-                noise,
-                text,
-                self._empty,
-                steps=self._steps,
-                guidance_scale=1.0 if self._distilled else self._guidance_scale,
-            )
+            latents = sample(self._unet, process, noise, text, self._empty, **sampling)
             images = self._vae.decode(latents / self._vae.config.scaling_factor).sample
         return to_arrays(to_pixels(images))

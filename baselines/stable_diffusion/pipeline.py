@@ -57,7 +57,7 @@ class StableDiffusion:
         if defaults["steps"] > known:
             raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
         self._device = torch.device(hardware.device)
-        self._steps, self._guidance_scale = defaults["steps"], defaults["guidance_scale"]
+        self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale")}
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int | None = defaults["fixed_batch"]
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
@@ -69,9 +69,7 @@ class StableDiffusion:
             self._unet.compile(fullgraph=True)
             self._vae.decoder.compile(fullgraph=True)
         self._states = lru_cache(PROMPTS_KEPT)(self._encode)
-        self.settings = {"steps": self._steps, "guidance_scale": self._guidance_scale, "sampler": "dpmsolver++ 2M"} | (
-            {"compile": True} if compile else {}
-        )
+        self.settings = self._sampling | {"sampler": "dpmsolver++ 2M"} | ({"compile": True} if compile else {})
         self.weights = parts.folder.sha256
         self.notes = ["no safety checker: every image is kept as it was drawn", *self._cut(competition.prompts)]
 
@@ -83,15 +81,9 @@ class StableDiffusion:
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         config = self._unet.config
         size = (config.in_channels, config.sample_size, config.sample_size)
-        latents = denoise(
-            self._unet,
-            self._scheduler,
-            randn(seeded_generators(seeds), size, self._device),
-            torch.cat([self._states(prompt) for prompt in prompts]),
-            self._states(""),
-            steps=self._steps,
-            guidance_scale=self._guidance_scale,
-        )
+        noise = randn(seeded_generators(seeds), size, self._device)
+        states = torch.cat([self._states(prompt) for prompt in prompts])
+        latents = denoise(self._unet, self._scheduler, noise, states, self._states(""), **self._sampling)
         latents = (latents / self._vae.config.scaling_factor).to(self._dtype)
         return to_arrays(to_pixels(self._vae.decode(latents).sample))
 

@@ -56,10 +56,8 @@ class VQDiffusion:
         if (steps := asked.get("steps")) is not None and steps > trained:
             raise UsageError(f"--steps {steps}: this model was trained with {trained} and draws in at most so many")
         defaults = chosen(folder.sampling(DEFAULTS), **asked)
-        self._steps = min(defaults["steps"], trained)
-        self._guidance_scale = defaults["guidance_scale"]
-        self._truncation_rate = defaults["truncation_rate"]
-        self._purity = defaults["purity"]
+        self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale", "truncation_rate", "purity")}
+        self._sampling["steps"] = min(defaults["steps"], trained)
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
@@ -78,11 +76,7 @@ class VQDiffusion:
             self._null = learned.embeddings.detach().to(self._device)
         else:
             self._null = encode_normalised(self._text_encoder, self._tokenizer, [""])[0]
-        self.settings = {
-            "steps": self._steps,
-            "guidance_scale": self._guidance_scale,
-            "truncation_rate": self._truncation_rate,
-        } | ({"purity": self._purity} if self._purity else {})
+        self.settings = {name: value for name, value in self._sampling.items() if name != "purity" or value}
         self.weights = folder.sha256
 
     @torch.inference_mode()
@@ -93,15 +87,6 @@ class VQDiffusion:
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         text = encode_normalised(self._text_encoder, self._tokenizer, prompts)
         with self._hardware.autocast():
-            codes = sample(
-                self._transformer,
-                self._scheduler,
-                seeded_generators(seeds),
-                text,
-                self._null,
-                steps=self._steps,
-                guidance_scale=self._guidance_scale,
-                truncation_rate=self._truncation_rate,
-                purity=self._purity,
-            )
+            generators = seeded_generators(seeds)
+            codes = sample(self._transformer, self._scheduler, generators, text, self._null, **self._sampling)
             return to_arrays(decode(self._vqvae, codes))

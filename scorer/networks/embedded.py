@@ -62,18 +62,10 @@ class BestiaryClassifier(nn.Module):
     def __init__(self, labels: dict[str, list[str]]) -> None:
         super().__init__()
         self.labels = labels
-        plan = (
-            (3, 32, 2),
-            (32, 32, 1),
-            (32, 64, 2),
-            (64, 64, 1),
-            (64, 64, 1),
-            (64, 112, 2),
-            (112, 112, 1),
-            (112, FEATURE_DIM, 2),
-            (FEATURE_DIM, FEATURE_DIM, 1),
-        )
-        self.trunk = nn.Sequential(*(Block(*step) for step in plan))
+        widths = (3, 32, 32, 64, 64, 64, 112, 112, FEATURE_DIM, FEATURE_DIM)
+        strides = (2, 1, 2, 1, 1, 2, 1, 2, 1)
+        steps = zip(pairwise(widths), strides, strict=True)
+        self.trunk = nn.Sequential(*(Block(*channels, stride) for channels, stride in steps))
         self.heads = nn.ModuleDict({head: nn.Linear(FEATURE_DIM, len(names)) for head, names in labels.items()})
 
     def features(self, images: UInt8[Tensor, "b 3 64 64"] | Float32[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 176"]:

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-from competitions.bestiary.artist.world import Monster
+from competitions.bestiary.artist.world import BODIES, Monster
 
-BODY_WORDS = {
+# A body is called by its name, some also otherwise.
+BODY_WORDS = {body: (body,) for body in BODIES} | {
     "slime": ("slime", "jelly slime"),
-    "bear": ("bear",),
     "snake": ("snake", "serpent"),
-    "spider": ("spider",),
-    "bird": ("bird",),
-    "fish": ("fish",),
     "golem": ("golem", "blocky golem"),
     "ghost": ("ghost", "phantom"),
-    "crab": ("crab",),
-    "snail": ("snail",),
     "stump": ("tree stump", "stump"),
-    "cat": ("cat",),
-    "beetle": ("beetle",),
     "worm": ("worm", "caterpillar"),
     "frog": ("frog", "toad"),
     "flame": ("flame", "fire"),
     "star": ("star", "star-shaped"),
-    "dragon": ("dragon",),
 }
 FEATURE_WORDS = {
     "horns": ("horns", "two horns", "curved horns"),
