@@ -59,19 +59,9 @@ def trainers() -> dict[str, str]:
 
 
 def usage() -> str:
-    lines = [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: drawoff COMMAND …",
-            "",
-            "A text-to-image competition in a box.",
-            "",
-            *lines,
-            "",
-            f"  drawoff train {' | '.join(trainers())}",
-            "  drawoff COMMAND --help shows a command's options",
-        ]
-    )
+    commands = "\n".join(f"  {name:<12}{command.help}" for name, command in COMMANDS.items())
+    more = f"  drawoff train {' | '.join(trainers())}\n  drawoff COMMAND --help shows a command's options"
+    return f"usage: drawoff COMMAND …\n\nA text-to-image competition in a box.\n\n{commands}\n\n{more}"
 
 
 def called_by(words: Sequence[str]) -> tuple[Callable[[list[str]], int | None], list[str]]:

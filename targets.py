@@ -119,14 +119,8 @@ def data(v: Variables) -> Commands:
 
 
 def draw(v: Variables) -> Commands:
-    options = [
-        *v.competition,
-        f"--out={v.submission}",
-        *v.option("seed", "SEED"),
-        *v.hardware,
-        *v.option("limit", "LIMIT"),
-        *v.option("batch-size", "BATCH_SIZE"),
-    ]
+    options = [*v.competition, f"--out={v.submission}", *v.option("seed", "SEED"), *v.hardware]
+    options += [*v.option("limit", "LIMIT"), *v.option("batch-size", "BATCH_SIZE")]
     yield module("baselines", v.path("MODEL"), *options, *v.words("ARGS"))
 
 

@@ -11,6 +11,8 @@ from submission.errors import shown
 from submission.metrics import EXTRA_METRICS, METRICS, Metric
 from submission.scorecard import Mark, Score, Scorecard, Suspicions, TierResult
 
+_NETWORKS = (("Inception", "inception"), ("CLIP", "clip"))
+
 
 def print_scorecard(console: Console, card: Scorecard) -> None:
     """Print scores, verdicts per tier, the mark, attribute accuracy, what is suspect, and notes."""
@@ -19,13 +21,8 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
         heading.append(f", {card.families} families of prompts" if card.families != 1 else ", one family of prompts")
     console.print(heading, highlight=False)
     by = card.fingerprint
-    console.print(
-        Text(
-            f"Inception {by['inception']} ({str(by['inception_sha256'])[:8]}), CLIP {by['clip']} "
-            f"({str(by['clip_sha256'])[:8]}), protocol {by['protocol']}",
-            "dim",
-        )
-    )
+    networks = (f"{name} {by[key]} ({str(by[f'{key}_sha256'])[:8]})" for name, key in _NETWORKS)
+    console.print(Text(f"{', '.join(networks)}, protocol {by['protocol']}", "dim"))
     console.print(_scores(card))
     if any(score.low is not None for score in card.scores.values()):
         what = "for other families of prompts with references of their own, at this N"

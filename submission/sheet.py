@@ -34,7 +34,6 @@ _INK, _QUIET, _RULE, _PAGE, _ABSENT = "#1d1d1f", "#77777c", "#e3e3e8", "#ffffff"
 
 @dataclass(frozen=True)
 class _Cell:
-    prompt: Prompt
     pictures: list[Image.Image | str]  # a string says why there is none
     value: str  # of the metric that the sheet is about, "" when it is about none
     lines: list[str]
@@ -72,15 +71,11 @@ def draw_sheet(
         values = {image: f"{ranking.metric.label} {ranking.metric.text(value)}" for image, value in ranking.images}
         by_name = {prompt.image_name: prompt for prompt in competition.prompts}
         picked = [by_name[image] for image in values]
-    cells = [
-        _Cell(
-            prompt,
-            _pictures(submission, real, prompt),
-            values.get(prompt.image_name, ""),
-            wrap(legible(prompt.text[:400]), caption, width, 4 if real else 7),
-        )
-        for prompt in picked
-    ]
+    cells = []
+    for prompt in picked:
+        lines = wrap(legible(prompt.text[:400]), caption, width, 4 if real else 7)
+        value = values.get(prompt.image_name, "")
+        cells.append(_Cell(_pictures(submission, real, prompt), value, lines))
     columns = min(columns or _columns(len(cells), width), len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     line_height = _CAPTION + _LEADING
@@ -89,14 +84,8 @@ def draw_sheet(
     ]
     head = 104
     cell_width = width + 2 * _PADDING
-    page = Image.new(
-        "RGB",
-        (
-            2 * _MARGIN + columns * cell_width + (columns - 1) * _GAP,
-            head + sum(heights) + _GAP * (len(rows) - 1) + _MARGIN,
-        ),
-        _PAGE,
-    )
+    page_width = 2 * _MARGIN + columns * cell_width + (columns - 1) * _GAP
+    page = Image.new("RGB", (page_width, head + sum(heights) + _GAP * (len(rows) - 1) + _MARGIN), _PAGE)
     draw = ImageDraw.Draw(page)
     _draw_heading(draw, submission, len(cells), real is not None, page.width - 2 * _MARGIN, name, ranking)
     top = head

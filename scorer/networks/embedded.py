@@ -32,12 +32,13 @@ def weights_file(part: str) -> Path:
     """Where the weights of 'classifier' or 'clip' are. Raises MissingPart when they are not there."""
     path = WEIGHTS / f"{part}.safetensors"
     if not path.is_file():
-        raise MissingPart(
-            f"the bestiary's {part} is not there",
-            looked_for=path,
-            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "experiments.backbones"),
-        )
+        raise MissingPart(f"the bestiary's {part} is not there", looked_for=path, get_it=_how_to_get())
     return path
+
+
+def _how_to_get() -> str:
+    make = commands.make("train MODEL=backbones", "experiments.backbones")
+    return f"restore the file, or train it: {make}"
 
 
 def sha256(part: str) -> str:
@@ -104,11 +105,8 @@ def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
     # Batch norm's counter of training steps is not shipped: it says nothing once the training is over.
     wrong = [name for name in [*missing, *unexpected] if not name.endswith("num_batches_tracked")]
     if wrong:
-        raise MissingPart(
-            f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})",
-            looked_for=weights_file(part),
-            get_it="restore the file, or train it: " + commands.make("train MODEL=backbones", "experiments.backbones"),
-        )
+        what = f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})"
+        raise MissingPart(what, looked_for=weights_file(part), get_it=_how_to_get())
 
 
 def load_classifier(device: torch.device | str) -> BestiaryClassifier:
