@@ -30,11 +30,6 @@ class Families:
         _, numbers = np.unique(np.asarray(labels, dtype=np.int64), return_inverse=True)
         self.labels: np.ndarray = numbers.reshape(-1)
 
-    @classmethod
-    def alone(cls, n: int) -> Families:
-        """n images of which each is a family of its own."""
-        return cls(range(n))
-
     def __len__(self) -> int:
         return len(self.labels)
 

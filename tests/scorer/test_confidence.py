@@ -18,7 +18,7 @@ def test_quantiles_of_students_t() -> None:
 
 def test_bootstrap_against_scipys() -> None:
     values = torch.from_numpy(np.random.default_rng(0).gamma(2.0, size=(1063, 2)))  # skewed
-    ours = bootstrap_intervals(list(values.T), Families.alone(1063), resamples=5000)
+    ours = bootstrap_intervals(list(values.T), Families(range(1063)), resamples=5000)
     for column, (low, high) in zip(values.T.numpy(), ours, strict=True):
         expected = scipy.stats.bootstrap(
             (column,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(1)
@@ -47,7 +47,7 @@ def test_bootstrap_of_families_against_scipys_of_a_ratio() -> None:
     width = expected.high - expected.low
     assert low == pytest.approx(expected.low, abs=0.05 * width)
     assert high == pytest.approx(expected.high, abs=0.05 * width)
-    alone = bootstrap_intervals([torch.from_numpy(values)], Families.alone(len(labels)))[0]
+    alone = bootstrap_intervals([torch.from_numpy(values)], Families(range(len(labels))))[0]
     assert high - low > 1.8 * (alone[1] - alone[0])
 
 
@@ -81,14 +81,14 @@ def test_bad_values_are_named() -> None:
     with pytest.raises(ValueError, match="at least 2 families"):
         bootstrap_intervals([torch.ones(5)], Families([0] * 5))
     with pytest.raises(ValueError, match="finite"):
-        bootstrap_intervals([torch.tensor([1.0, torch.inf])], Families.alone(2))
+        bootstrap_intervals([torch.tensor([1.0, torch.inf])], Families(range(2)))
 
 
 @pytest.mark.parametrize("n", [40, 57])  # equal groups of two, and groups of two and three
 def test_jackknife_of_a_mean_is_its_standard_error(n: int) -> None:
     values = torch.randn(n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
 
-    groups = Families.alone(n).groups()
+    groups = Families(range(n)).groups()
     value = float(values.mean())
     left_out = [float(np.delete(values.numpy(), group).mean()) for group in groups]
     low, high = jackknife_interval(value, left_out, [len(group) for group in groups])
@@ -106,13 +106,13 @@ def test_a_squared_distance_has_the_interval_of_its_root() -> None:
     def mean(rows: torch.Tensor) -> float:
         return float(np.delete(values.numpy(), rows).mean())
 
-    groups = Families.alone(60).groups()
+    groups = Families(range(60)).groups()
     root = jackknife_interval(mean(torch.tensor([]).long()), [mean(group) for group in groups], [3] * 20)
-    value, low, high = jackknife(lambda rows: mean(rows) ** 2 - 7.0, Families.alone(60), floor=-7.0)
+    value, low, high = jackknife(lambda rows: mean(rows) ** 2 - 7.0, Families(range(60)), floor=-7.0)
     assert (low, high) == pytest.approx((root[0] ** 2 - 7.0, root[1] ** 2 - 7.0))
     assert low < value < high
     # Nothing lies below the floor, however uncertain it is.
-    low = jackknife(lambda rows: float(len(rows) > 0 and rows[0] == 0), Families.alone(60))[1]
+    low = jackknife(lambda rows: float(len(rows) > 0 and rows[0] == 0), Families(range(60)))[1]
     assert low == 0.0
 
 
@@ -125,7 +125,7 @@ def test_a_bias_that_shrinks_with_the_number_of_images_is_no_uncertainty() -> No
 
 
 def test_too_few_families_have_no_interval() -> None:
-    for families in (Families.alone(9), Families([0] * 500), Families(np.arange(400) % 5)):
+    for families in (Families(range(9)), Families([0] * 500), Families(np.arange(400) % 5)):
         assert jackknife(lambda rows: 1.0, families) == (1.0, None, None)
 
 

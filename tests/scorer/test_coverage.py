@@ -96,7 +96,7 @@ def share_that_holds(target: float, scores: list[tuple[float, float]]) -> float:
 def targets_of_means() -> dict[str, float]:
     """Means have the expected value of one image, however many there are."""
     n = 200_000
-    many = draw(10**8, Families.alone(n))
+    many = draw(10**8, Families(range(n)))
     values = {
         "clip_i": cosines(many["clip"], TEXT[:1].expand(n, -1)),
         "clip_t": cosines(many["clip"], TEXT.repeat(n // 2, 1)),
@@ -133,7 +133,7 @@ def test_intervals_that_draw_single_images_are_found_out() -> None:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in targets}
     for result in results():
         columns = [result.per_image[name] for name in targets]
-        for name, interval in zip(targets, bootstrap_intervals(columns, Families.alone(N)), strict=True):
+        for name, interval in zip(targets, bootstrap_intervals(columns, Families(range(N))), strict=True):
             found[name].append(interval)
     shares = {name: share_that_holds(target, found[name]) for name, target in targets.items()}
     assert all(share < 0.85 for share in shares.values())

@@ -68,7 +68,7 @@ def test_labels_may_be_any_numbers() -> None:
 
 @pytest.mark.parametrize("n", [20, 43, 1063])
 def test_groups_of_single_images_are_balanced_disjoint_and_shuffled(n: int) -> None:
-    groups = Families.alone(n).groups()
+    groups = Families(range(n)).groups()
     assert {len(group) for group in groups} <= {n // 20, n // 20 + 1}
     assert torch.equal(torch.cat(groups).sort().values, torch.arange(n))
     if n > 100:

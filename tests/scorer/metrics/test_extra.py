@@ -27,7 +27,7 @@ def on_request(
 ) -> dict[str, Score]:
     tables = {"inception": inception, "clip": clip, **references}
     measured = Measured(tables, lambda features: features, torch.device("cpu"), no_references)
-    return results_of(measured, Families.alone(len(inception)), extra=True).scores
+    return results_of(measured, Families(range(len(inception))), extra=True).scores
 
 
 def test_each_is_the_function_of_its_name() -> None:

@@ -51,7 +51,7 @@ def test_unbiased_where_nothing_differs() -> None:
 def test_without_some_images_is_the_distance_of_the_others(n: int) -> None:
     x, y = features(n, 3, shift=0.2), features(50, 4)
     distance = KernelInceptionDistance(x, y)
-    for rows in Families.alone(n).groups()[:5]:
+    for rows in Families(range(n)).groups()[:5]:
         others = np.delete(x.numpy(), rows, axis=0)
         assert distance.without(rows) == pytest.approx(kernel_inception_distance(torch.from_numpy(others), y), rel=1e-9)
 
@@ -81,7 +81,7 @@ def test_without_some_pairs_is_the_distance_of_the_other_pairs(n: int) -> None:
     assert distance.without(torch.empty(0, dtype=torch.int64)) == pytest.approx(
         kernel_inception_distance(x, y), rel=1e-9
     )
-    for rows in (*Families.alone(n).groups()[:3], torch.arange(7)):
+    for rows in (*Families(range(n)).groups()[:3], torch.arange(7)):
         left = [torch.from_numpy(np.delete(table.numpy(), rows.numpy(), axis=0)) for table in (x, y)]
         assert distance.without(rows) == pytest.approx(kernel_inception_distance(*left), rel=1e-9)
     with pytest.raises(ValueError, match="not in pairs"):

@@ -75,7 +75,7 @@ def test_batches_are_one_table(cls: type[ScoredMetric], tables: dict[str, Tensor
     whole = fill(build(cls), tables, [slice(None)])
     batches = fill(build(cls), tables, [slice(start, start + 7) for start in range(0, N, 7)])
     assert values_of(batches.compute()) == pytest.approx(values_of(whole.compute()), rel=1e-12)
-    scores = whole.results(Families.alone(N)).scores
+    scores = whole.results(Families(range(N))).scores
     computed = values_of(whole.compute())
     for name, score in scores.items():
         assert score.value == pytest.approx(computed.get(name, next(iter(computed.values()))), rel=1e-9)
@@ -116,7 +116,7 @@ def test_beside_a_metric_of_torchmetrics(tables: dict[str, Tensor]) -> None:
 def test_the_inception_score_is_the_function_s(tables: dict[str, Tensor]) -> None:
     metric = fill(InceptionScore(log_probabilities), tables, [slice(None)])
     mean, deviation = inception_score(log_probabilities(tables["inception"]))
-    results = metric.results(Families.alone(N))
+    results = metric.results(Families(range(N)))
     assert (results.scores["is"].value, results.context["is_std"]) == pytest.approx((mean, deviation), rel=1e-12)
 
 
@@ -129,6 +129,6 @@ def test_statistics_stand_in_for_references(tables: dict[str, Tensor]) -> None:
     paired.update(tables["inception"], tables["reference_inception"])
     assert float(alone.compute()) == pytest.approx(float(paired.compute()), rel=1e-12)
     # Unpaired, the statistics stay when a family is left out: another interval of the same value.
-    one, other = (metric.results(Families.alone(N)).scores["fid"] for metric in (alone, paired))
+    one, other = (metric.results(Families(range(N))).scores["fid"] for metric in (alone, paired))
     assert one.value == pytest.approx(other.value, rel=1e-12)
     assert one.high != other.high
