@@ -34,10 +34,11 @@ TERMS = {
 @pytest.fixture(scope="module")
 def parts() -> Parts:
     """A small frozen autoencoder and perceptual network, and pictures."""
-    torch.manual_seed(0)
     small = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     small |= {"block_out_channels": (8, 8), "latent_channels": 4, "norm_num_groups": 4}
-    autoencoder = AutoencoderKL.from_config({**train_autoencoder.build().config, **small})
+    config = {**train_autoencoder.build().config, **small}
+    torch.manual_seed(0)
+    autoencoder = AutoencoderKL.from_config(config)
     network = PerceptualNetwork((WIDTH, WIDTH))
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     return autoencoder.eval().requires_grad_(False), network.eval().requires_grad_(False), images
@@ -172,9 +173,11 @@ def test_strong_augmentation_begins_when_asked(parts: Parts) -> None:
 @pytest.mark.parametrize("fraction", [0.25, 0.5, 1.0])
 def test_two_processes_halves_have_the_gradient_of_the_whole_batch(fraction: float, parts: Parts) -> None:
     """Of every element of the recipe, also where no picture for LPIPS is one process's."""
-    objective = replace(UNetOptions().objective, caption_dropout=0.3, augment_from=0.7, alignment_weight=0.5)
     objective = replace(
-        objective, perceptual_from=0.0, perceptual_weight=10.0, perceptual_fraction=fraction, kl_from=0.0
+        UNetOptions().objective, least_weight=0.0, caption_dropout=0.3, augment_from=0.7, alignment_weight=0.5
+    )
+    objective = replace(
+        objective, perceptual_from=0.0, perceptual_weight=3.0, perceptual_fraction=fraction, kl_from=0.0
     )
     torch.manual_seed(2)
     model = Denoiser(small_unet(), WIDTH)
@@ -188,4 +191,5 @@ def test_two_processes_halves_have_the_gradient_of_the_whole_batch(fraction: flo
 
     for done in (0.1, 0.9):
         whole, halves = of(done, (0, 1)), (of(done, (0, 2)) + of(done, (1, 2))) / 2
-        assert (halves - whole).norm() <= 1e-4 * whole.norm()
+        # Rounding that takes a rectifier over its kink: 9e-4 in 20 seeds; another share of the weights: 2e-2.
+        assert (halves - whole).norm() <= 3e-3 * whole.norm()
