@@ -15,7 +15,10 @@ from baselines.diffusion.samplers import Gradient
 
 
 def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale: float) -> Gradient:
-    """scale exp(logit scale) ∇ cos(f, g(prompt)) (GLIDE, arXiv 2112.10741, equation 6, with CLIP's own normalisation).
+    """scale exp(logit scale) ∇ f · (g(prompt) − ḡ) / |f| (GLIDE, arXiv 2112.10741, equation 6), |g| = 1.
+
+    ḡ is what all texts have in common, so that an image is pulled by what sets its prompt apart from others, as between
+    two texts in StyleGAN-NADA (Gal et al., arXiv 2108.00946, section 4.1). Zero: GLIDE's form, CLIP's cosine.
 
     A noised guide is given x_t and t. Any other was never trained on noise and is given the x0 that the diffusion
     predicts, clipped to the range of pictures. The prediction is taken as sqrt(alphas_cumprod) x_t plus a constant,
@@ -26,14 +29,14 @@ def normalised(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion,
         text: the prompts' features, not normalised.
         scale: 1 is the gradient of the guide's own logits.
     """
-    text = functional.normalize(text, dim=1)
+    text = functional.normalize(text, dim=1) - guide.text_mean
 
     def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         if guide.config.noised:
             timesteps = process.train_timesteps(t)
-            slope = _gradient(x, lambda x_t: _cosine(guide.image_features(x_t, timesteps), text))
+            slope = _gradient(x, lambda x_t: _along(guide.image_features(x_t, timesteps), text))
         else:
-            slope = _gradient(x0, lambda x0: _cosine(guide.image_features(x0), text)) * process.signal_and_spread(t)[0]
+            slope = _gradient(x0, lambda x0: _along(guide.image_features(x0), text)) * process.signal_and_spread(t)[0]
         return scale * guide.scale.detach() * slope
 
     return gradient
@@ -53,7 +56,8 @@ def raw(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale:
     return gradient
 
 
-def _cosine(image: Tensor, text: Tensor) -> Float[Tensor, " b"]:
+def _along(image: Tensor, text: Tensor) -> Float[Tensor, " b"]:
+    """The image's direction against the text: the cosine of both where `text` has length 1."""
     return (functional.normalize(image, dim=1) * text).sum(dim=1)
 
 

@@ -84,7 +84,13 @@ class ImageBlock(nn.Module):
 
 
 class Guide(nn.Module):
-    """Both towers and the scale of their similarity."""
+    """Both towers and the scale of their similarity.
+
+    Attributes:
+        text_mean: of the features of the training's texts, each of length 1: what they have in common. (embed,)
+    """
+
+    text_mean: Tensor
 
     def __init__(self, config: GuideConfig) -> None:
         super().__init__()
@@ -106,6 +112,7 @@ class Guide(nn.Module):
         self.text_norm = nn.LayerNorm(width)
         self.text_projection = nn.Linear(width, config.embed_dim)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.register_buffer("text_mean", torch.zeros(config.embed_dim))
 
     @property
     def tokenizer(self) -> WordTokenizer:
@@ -151,7 +158,7 @@ def load(config: Path, weights: Path) -> Guide:
     fields = read_object(config)
     try:
         guide = Guide(GuideConfig.from_json(fields))
-        guide.load_state_dict(load_file(weights))
+        guide.load_state_dict({"text_mean": guide.text_mean, **load_file(weights)})  # older ones have no mean
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{readable(config)} and {readable(weights)} are not of a guide: {reason}") from None

@@ -21,8 +21,8 @@ from baselines.training.options import ModelOptions, command, option
 from submission import atomic
 from submission.errors import run
 
-# Each guide has the scale that shows most of what validation prompts ask for: of 4, 8, 16 and 24 for `noised` (CLIP-T
-# and bodies still rise, colours no more), of 2 … 128 for the others (raw: of 0.3 … 100, less where FID says so):
+# Each guide has the scale that shows most of what validation prompts ask for: of 8, 16, 24 and 40 for `noised` (colours
+# and items together), of 2 … 128 for the others (raw: of 0.3 … 100, less where FID says so):
 # python -m experiments.guides --competition data/bestiary/validation --guidance-scale 2 8 32 128
 SAMPLING = {
     "steps": 45,

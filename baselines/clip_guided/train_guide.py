@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.nn import functional
 
 from baselines.clip_guided import data, plain_shapes
 from baselines.clip_guided.diffusion import diffusion
@@ -38,7 +40,7 @@ BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": {"of_each": 6, 
 BEGINS_WITH = {"finetuned": "pretrained"}
 NOISED_WIDTHS = (48, 80, 112)  # its image tower has to see through noise
 FORGET = 0.06  # fraction of words taken for unknown, so that an unknown word is passed over
-VALIDATION_BATCHES = 8
+VALIDATION_BATCHES, MEAN_BATCHES = 8, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +150,19 @@ def train_guide(options: GuideOptions) -> Path:
         options=kept,
         compiled=options.compile,
     )
+    generators = (torch.Generator().manual_seed(k) for k in range(MEAN_BATCHES))
+    texts = [text for generator in generators for text in source.batch(generator).texts]
+    in_the_first(accelerator, lambda: keep_text_mean(model.cpu(), weights, texts))
     accelerator.print(weights)
     return weights
+
+
+@torch.no_grad()
+def keep_text_mean(guide: Guide, weights: Path, texts: list[str]) -> None:
+    """Measures `text_mean` of a guide with these weights, in whose file it is then."""
+    guide.load_state_dict(state := load_file(weights))
+    features = guide.text_features(guide.tokenizer(texts)).float()
+    atomic.write_bytes(weights, save(state | {"text_mean": functional.normalize(features, dim=1).mean(dim=0)}))
 
 
 def finished(runs: Path, name: str) -> tuple[Guide, str]:

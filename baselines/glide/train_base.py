@@ -42,8 +42,9 @@ class BaseOptions(RunOptions):
     """The base model's training."""
 
     out: Path = Path("runs/glide-base")
-    images: int = 1_900_000
-    batch_size: int = 192
+    images: int = 3_600_000
+    batch_size: int = 768
+    learning_rate: float = 1.5e-3
     init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
     text_encoder: Path | None = option(None, "safetensors of `train_text_encoder` to start from (default: at random)")
 

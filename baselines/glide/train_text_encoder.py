@@ -36,8 +36,8 @@ class TextEncoderOptions(RunOptions):
     """The text encoder's training; `images` are captions."""
 
     out: Path = Path("runs/glide-text-encoder")
-    images: int = 192_000
-    batch_size: int = 128
+    images: int = 887_000
+    batch_size: int = 512
     learning_rate: float = 2e-3
 
 

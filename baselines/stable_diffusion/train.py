@@ -48,8 +48,9 @@ class StableOptions(RunOptions, SharedParts):
     """The UNet's training."""
 
     out: Path = Path("runs/stable")
-    images: int = 2_355_000
-    batch_size: int = 256
+    images: int = 5_780_000
+    batch_size: int = 1024
+    learning_rate: float = 1.5e-3
     parts: Path = option(WEIGHTS / "monster", "folder with vae/, text_encoder/ and tokenizer/")
     model: Path | None = option(None, "the finished folder (default: OUT/model)")
 

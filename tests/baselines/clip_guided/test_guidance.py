@@ -58,6 +58,17 @@ def test_a_noised_guide_is_asked_about_x_t_and_t(make_exact: Callable, case: tup
     assert (later - found).abs().max() > 1e-3 * found.abs().max()
 
 
+def test_what_all_texts_have_in_common_does_not_pull(make_exact: Callable, case: tuple) -> None:
+    guide, process, (x, t, x0) = make_exact(noised=True), diffusion(10), case
+    mean = torch.nn.functional.normalize(texts(guide), dim=1)[0]
+    plain = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, x0)
+    towards_mean = guidance.normalised(guide, mean.expand(3, -1), process, 2.0)(x, t, x0)
+    guide.text_mean.copy_(mean)
+    found = guidance.normalised(guide, texts(guide), process, 2.0)(x, t, x0)
+    assert found[0].abs().max() < 1e-9 < plain[0].abs().max()  # its prompt is the mean itself
+    torch.testing.assert_close(found, plain - towards_mean, atol=1e-9, rtol=1e-6)
+
+
 def test_another_guide_is_asked_about_the_predicted_picture(make_exact: Callable, case: tuple) -> None:
     """x0 = signal x_t - spread v with v held constant, so that the chain rule adds the signal."""
     guide, process, (x, t, v) = make_exact(), diffusion(10), case

@@ -36,6 +36,8 @@ def test_from_labelled_folders_to_pictures(
     assert json.loads((out / "guides" / "noised.json").read_text())["noised"] is True
     for file in [*out.glob("guides/*.safetensors"), *out.glob("unet/*.safetensors")]:
         assert {value.dtype for value in load_file(file).values()} == {torch.float16}
+    mean = load_file(out / "guides" / "noised.safetensors")["text_mean"]
+    assert 0 < mean.norm() < 1
     competition = tiny_competition(n=2)
     for guide in ("none", *train_guide.GUIDES):
         generator = baselines.load("clip-guided", competition, "cpu", weights=str(out), steps=3, guide=guide)
