@@ -93,7 +93,6 @@ class NoisedTextEncoder(ClipTower):
         super().__init__(config.text, config.text_length, config.embed_dim, causal=True)
         self.openai_keys = openai.clip_text_keys(config)
         self.token_embedding = nn.Embedding(config.vocab_size, config.text.width)
-        nn.init.normal_(self.position_embedding)  # as large as the tokens, or the order of words is hardly learned
 
     def forward(self, tokens: Int[Tensor, "b l"], lengths: Int[Tensor, " b"]) -> Float[Tensor, "b embed"]:
         """`lengths` counts the start and end tokens; the end token's state is projected. Not normalised."""

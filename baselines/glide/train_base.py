@@ -42,11 +42,9 @@ class BaseOptions(RunOptions):
     """The base model's training."""
 
     out: Path = Path("runs/glide-base")
-    images: int = 3_600_000
-    batch_size: int = 768
-    learning_rate: float = 1.5e-3
+    images: int = 1_900_000
+    batch_size: int = 192
     init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
-    text_encoder: Path | None = option(None, "safetensors of `train_text_encoder` to start from (default: at random)")
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -118,10 +116,6 @@ def train_base(options: BaseOptions) -> Path:
     if options.init:
         model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
         kept["init"] = file_sha256(options.init)
-    if options.text_encoder:
-        part, reader = "text_encoder.", load_file(options.text_encoder)
-        model.text_encoder.load_state_dict({k.removeprefix(part): v for k, v in reader.items() if k.startswith(part)})
-        kept["text_encoder"] = file_sha256(options.text_encoder)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: UNet, path: Path) -> None:
