@@ -174,12 +174,12 @@ def grown(guide: Guide, config: GuideConfig) -> Guide:
     old = guide.config
     if config.words[: len(old.words)] != old.words:
         raise ValueError("the words of the guide must come first and in their order")
+    if config != replace(old, words=config.words, image_size=config.image_size):
+        raise ValueError("the guide does not fit: its towers are others")
     fresh = Guide(config)
     state = dict(guide.state_dict())
     rows = state["token_embedding.weight"]
     new = fresh.state_dict()["token_embedding.weight"][len(rows) :]
     state["token_embedding.weight"] = torch.cat([rows, rows[UNKNOWN] + 0.2 * new])
-    if fresh.config != replace(old, words=config.words, image_size=config.image_size):
-        raise ValueError("the guide does not fit: its towers are others")
     fresh.load_state_dict(state)
     return fresh

@@ -22,7 +22,8 @@ from submission import atomic
 from submission.errors import run
 
 # Each guide has the scale that shows most of what validation prompts ask for: of 8, 16, 24 and 40 for `noised` (colours
-# and items together), of 2 … 128 for the others (raw: of 0.3 … 100, less where FID says so):
+# and items together), of 2 … 128 for the others (raw: of 0.3 … 100, less where FID says so). Those of the others were
+# chosen with the mean of the texts left in, raw's for `noised` with a narrower guide before it. To choose anew:
 # python -m experiments.guides --competition data/bestiary/validation --guidance-scale 2 8 32 128
 SAMPLING = {
     "steps": 45,
