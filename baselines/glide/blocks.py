@@ -59,8 +59,10 @@ class TextTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocab_size, width)
-        self.position_embedding = nn.Parameter(torch.randn(length, width) * 0.01)
-        self.padding_embedding = nn.Parameter(torch.randn(length, width) * 0.01)
+        # Sinusoids as large as the tokens: with small random numbers, the order of words is hardly learned.
+        positions = timestep_embedding(torch.arange(length), width)
+        self.position_embedding = nn.Parameter(positions)
+        self.padding_embedding = nn.Parameter(positions.clone())
         self.layers = nn.ModuleList(TransformerLayer(width, num_heads) for _ in range(num_layers))
         self.final_layer_norm = nn.LayerNorm(width)
         self.pooled_projection = nn.Linear(width, pooled_width)

@@ -1,7 +1,7 @@
-"""python -m baselines.glide.train: base model, upsampler and noised CLIP, then one folder that draws.
+"""python -m baselines.glide.train: text encoder, base model, upsampler and noised CLIP, then one folder that draws.
 
 Each training is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it
-was. None needs another.
+was. Only the base model needs another, its text encoder.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from baselines.glide import train_base, train_noised_clip, train_upsample, training_set
+from baselines.glide import train_base, train_noised_clip, train_text_encoder, train_upsample, training_set
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
 from baselines.glide.train_base import BaseOptions
 from baselines.glide.train_noised_clip import ClipInTraining, NoisedClipOptions
+from baselines.glide.train_text_encoder import TextEncoderOptions
 from baselines.glide.train_upsample import UpsampleOptions
 from baselines.glide.unet import UNet
 from baselines.training.options import ModelOptions, command
@@ -40,9 +41,10 @@ SAMPLING = Sampling(
 
 @dataclass(frozen=True, kw_only=True)
 class GlideOptions(ModelOptions):
-    """The three trainings; data and hardware are the same for all."""
+    """The four trainings; data and hardware are the same for all."""
 
     out: Path = Path("runs/glide")
+    text_encoder: TextEncoderOptions = field(default_factory=TextEncoderOptions)
     base: BaseOptions = field(default_factory=BaseOptions)
     upsample: UpsampleOptions = field(default_factory=UpsampleOptions)
     noised_clip: NoisedClipOptions = field(default_factory=NoisedClipOptions)
@@ -81,9 +83,12 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
 
 
 def train_glide(options: GlideOptions) -> Path:
-    """Trains all three models and returns the finished folder."""
+    """Trains all four models and returns the finished folder."""
     runs = options.runs
-    train_base.train_base(options.for_stage(options.base, out=runs / "glide-base"))
+    read = train_text_encoder.train_text_encoder(
+        options.for_stage(options.text_encoder, out=runs / "glide-text-encoder")
+    )
+    train_base.train_base(options.for_stage(options.base, out=runs / "glide-base", text_encoder=read))
     train_upsample.train_upsample(options.for_stage(options.upsample, out=runs / "glide-upsample"))
     train_noised_clip.train_noised_clip(options.for_stage(options.noised_clip, out=runs / "glide-noised-clip"))
     return options.finish(

@@ -7,6 +7,7 @@ learns both: most examples show it no known pixels, as when it draws, the others
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
+from baselines.glide.blocks import TextTransformer
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
@@ -34,6 +36,7 @@ from submission.hashes import file_sha256
 from submission.sheet import spread
 
 INPAINTING = 0.2  # fraction of the examples
+NOISIER = 0.5  # fraction whose t is of the noisier half: there the text decides the colours, later they can be seen
 PREVIEW_PROMPTS = 20
 
 
@@ -45,6 +48,7 @@ class BaseOptions(RunOptions):
     images: int = 1_900_000
     batch_size: int = 192
     init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
+    text_encoder: Path | None = option(None, "a run's safetensors, kept as it is (default: trained too, from random)")
 
 
 def config(vocab_size: int) -> UNetConfig:
@@ -93,7 +97,9 @@ class BaseLoss:
     def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device = self.accelerator.device
         x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
-        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
+        t = stratified_timesteps(len(x0), len(self.diffusion), generator)
+        noisier = torch.rand(len(t), generator=generator) < NOISIER
+        t = to_device(torch.where(noisier, (len(self.diffusion) + t) // 2, t), device)
         noise = to_device(torch.randn(x0.shape, generator=generator), device)
         mask = to_device(random_masks(len(x0), self.size, INPAINTING, generator), device)
         picked = self.data.pick_captions(indices, generator)
@@ -103,6 +109,17 @@ class BaseLoss:
             text = model.encode_text(to_device(self.tokens[picked], device), mask_text)
             output = model(x, t, text, known=torch.cat([x0 * mask, mask], dim=1))
         return hybrid_loss(self.diffusion, output.float(), x0, noise, x, t)
+
+
+def keep_text_encoder(text_encoder: TextTransformer, reader: Mapping[str, Tensor]) -> None:
+    """Gives it the weights of a trained `Reader`, with which it stays, but for the projection of its pooled state.
+
+    Trained on with the base model, it would unlearn the order of words: pixels say little of it.
+    """
+    part = "text_encoder."
+    text_encoder.load_state_dict({k.removeprefix(part): v for k, v in reader.items() if k.startswith(part)})
+    text_encoder.requires_grad_(False)
+    text_encoder.pooled_projection.requires_grad_(True)
 
 
 def train_base(options: BaseOptions) -> Path:
@@ -116,6 +133,9 @@ def train_base(options: BaseOptions) -> Path:
     if options.init:
         model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
         kept["init"] = file_sha256(options.init)
+    if options.text_encoder:
+        keep_text_encoder(model.text_encoder, load_file(options.text_encoder))
+        kept["text_encoder"] = file_sha256(options.text_encoder)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: UNet, path: Path) -> None:

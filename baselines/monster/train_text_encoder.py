@@ -13,9 +13,7 @@ import math
 import random
 import string
 import sys
-from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -33,11 +31,11 @@ from baselines.training.losses import contrastive_loss
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import Pictures
 from baselines.training.schedule import Schedule
+from baselines.training.words import Words, word_loss
 from submission.errors import run
 
 WIDTH, LAYERS, HEADS, MAX_TOKENS = 128, 3, 4, 48
 WORDS_WEIGHT = 0.3  # of the cross-entropy of words and pairs, summed over all of them
-RARE = 50  # a pair of words in fewer captions is not asked for
 
 
 def build_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -90,17 +88,6 @@ class Contrast(nn.Module):
         return *normed, self.words(text).float()
 
 
-def parts_of(ids: list[int]) -> set[int | tuple[int, int]]:
-    """The words of a caption, as token ids, and its pairs of neighbours."""
-    return {*ids, *pairwise(ids)}
-
-
-def words_and_pairs(captions: list[list[int]]) -> dict[int | tuple[int, int], int]:
-    """Captions as token ids -> the words and pairs of neighbours that are not rare, numbered."""
-    counts = Counter(part for ids in captions for part in parts_of(ids))
-    return {part: k for k, part in enumerate(sorted((p for p, n in counts.items() if n >= RARE), key=str))}
-
-
 def with_a_strange_word(caption: str, rng: random.Random) -> str:
     """Now and then a word that means nothing: what the model learns to pass over."""
     if rng.random() < 0.8:
@@ -123,7 +110,7 @@ class TextLoss:
         distinct = pictures.distinct_captions
         ids = tokenizer(distinct, truncation=True, max_length=MAX_TOKENS)["input_ids"]
         self.ids = dict(zip(distinct, ids, strict=True))
-        self.number = words_and_pairs(list(self.ids.values()))
+        self.words = Words(self.ids.values())
 
     def __call__(self, model: Contrast, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         device, captions = self.accelerator.device, self.pictures.captions
@@ -135,18 +122,14 @@ class TextLoss:
         entries = self.pictures.entry[indices].tolist()
         texts = [with_a_strange_word(rng.choice(captions[entry]), rng) for entry in entries]
         tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        wanted = torch.zeros(len(indices), len(self.number))
-        for row, entry in enumerate(entries):
-            ids = self.ids[rng.choice(captions[entry])]
-            wanted[row, [self.number[part] for part in parts_of(ids) if part in self.number]] = 1.0
+        wanted = self.words.targets([self.ids[rng.choice(captions[entry])] for entry in entries])
         with self.accelerator.autocast():
             ids, mask = (to_device(tokens[name], device) for name in ("input_ids", "attention_mask"))
             image, text, words = model(images, ids, mask)
-        wanted = to_device(wanted, device)
-        word_loss = functional.binary_cross_entropy_with_logits(words, wanted, reduction="none").sum(1).mean()
+        asked = word_loss(words, to_device(wanted, device))
         scale = model.logit_scale.clamp(max=math.log(100)).exp()
         value, right = contrastive_loss(image, text, scale)
-        return value + WORDS_WEIGHT * word_loss, {"top1": right, "words": word_loss.detach()}
+        return value + WORDS_WEIGHT * asked, {"top1": right, "words": asked.detach()}
 
 
 def train_text_encoder(options: TextEncoderOptions) -> Path:
@@ -157,7 +140,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     loss = TextLoss(pictures, tokenizer, accelerator)
     schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995, seed=11)
     torch.manual_seed(schedule.seed)
-    model = Contrast(build_text_model(tokenizer), len(loss.number))
+    model = Contrast(build_text_model(tokenizer), len(loss.words))
     weights = options.train(model, loss, len(pictures.images), schedule, accelerator)
     out = options.out / "model"
 

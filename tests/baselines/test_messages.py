@@ -66,7 +66,7 @@ def test_a_training_says_our_lines_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It saves a model with transformers, which has a bar for that too."""
-    monkeypatch.setattr(train_text_encoder, "RARE", 1)  # of nine captions every word is
+    monkeypatch.setattr("baselines.training.words.RARE", 1)  # of nine captions every word is
     words = ["--data", str(training_set), "--out", str(tmp_path / "run"), "--images", "4", "--batch-size", "2"]
     assert run(train_text_encoder.main, words) == 0
     said = capsys.readouterr()

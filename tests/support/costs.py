@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 COSTLY = Path(__file__).with_name("costly.txt")
-BUDGET = 60.0  # seconds of one core: half of what two cores do in a minute; the other half starts them
+BUDGET = 34.0  # seconds of one core: a third of what two cores do in a minute; the rest starts them
 
 _started = pytest.StashKey[float]()
 _costs = pytest.StashKey[dict[str, float]]()

@@ -20,8 +20,8 @@ BODIES = ("slime", "bat")
 BATCH = 2
 MODULES = (
     "monster.train_autoencoder", "monster.train_text_encoder", "monster.train_unet", "stable_diffusion.train",
-    "vq_diffusion.train_vqmodel", "vq_diffusion.train_transformer", "glide.train_base", "glide.train_upsample",
-    "glide.train_noised_clip", "clip_guided.train_diffusion", "clip_guided.train_guide",
+    "vq_diffusion.train_vqmodel", "vq_diffusion.train_transformer", "glide.train_text_encoder", "glide.train_base",
+    "glide.train_upsample", "glide.train_noised_clip", "clip_guided.train_diffusion", "clip_guided.train_guide",
 )  # fmt: skip
 # Narrower networks of the same build: where a network's class is named, and what is other than there.
 NARROW = {
@@ -81,8 +81,7 @@ def shorten(set_attribute: Callable[[Any, str, Any], None], *, previews: bool = 
     for name in ("train_base", "train_upsample"):
         module = import_module(f"baselines.glide.{name}")
         set_attribute(module, "config", _narrow(module.config))
-    text_encoder = import_module("baselines.monster.train_text_encoder")
-    set_attribute(text_encoder, "RARE", 1)
+    set_attribute(import_module("baselines.training.words"), "RARE", 1)
     guide = import_module("baselines.clip_guided.train_guide")
     set_attribute(guide, "VALIDATION_BATCHES", 1)
     base = import_module("baselines.glide.train_base")
