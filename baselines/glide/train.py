@@ -1,7 +1,7 @@
 """python -m baselines.glide.train: text encoder, base model, upsampler and noised CLIP, then one folder that draws.
 
 Each training is a command of its own and can be interrupted: what is finished is kept, what is not goes on where it
-was. Only the base model needs another, its text encoder.
+was. Only the base model builds on another, that of its text encoder.
 """
 
 from __future__ import annotations

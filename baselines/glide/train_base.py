@@ -48,7 +48,7 @@ class BaseOptions(RunOptions):
     images: int = 1_900_000
     batch_size: int = 192
     init: Path | None = option(None, "a base model's safetensors to start from (default: at random)")
-    text_encoder: Path | None = option(None, "a run's safetensors, kept as it is (default: trained too, from random)")
+    text_encoder: Path | None = option(None, "train_text_encoder's safetensors, kept (default: trained along)")
 
 
 def config(vocab_size: int) -> UNetConfig:
