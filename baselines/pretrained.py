@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
@@ -21,6 +21,9 @@ from submission.errors import UsageError
 from submission.hashes import file_sha256
 from submission.library_messages import quiet_libraries
 from submission.paths import readable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 SAMPLING_FILE = "sampling.json"
@@ -179,13 +182,38 @@ def load_network(kind: Any, folder: Path, *, more: bool = False, **options: Any)
         network, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     # Older text encoders have a table of position ids, which is no weight.
     left = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
-    counts = len(report["missing_keys"]), len(left), len(report["mismatched_keys"])
-    if counts[0] or counts[2] or (left and not more):
-        raise UsageError(
-            f"the weights in {readable(folder)} are not those of the network in its config.json: they lack {counts[0]} "
-            f"and have {counts[1]} more than it, {counts[2]} have another shape"
-        )
+    missing, others = len(report["missing_keys"]), len(report["mismatched_keys"])
+    if missing or others or (left and not more):
+        raise _other_weights(folder, "the network in its config.json", missing, len(left), others)
     return network
+
+
+def load_weights(network: nn.Module, file: Path, part: str = "") -> None:
+    """Gives `network`, in its own precision, the tensors of `file` (safetensors) whose names begin with `part`.
+
+    Raises:
+        UsageError: it is no such file, or one of another network.
+        OSError: it is not there.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        tensors = {k.removeprefix(part): v for k, v in load_file(file).items() if k.startswith(part)}
+    except SafetensorError as error:
+        raise UsageError(f"{readable(file)} is not a safetensors file: {error}") from None
+    own = network.state_dict()
+    both = own.keys() & tensors.keys()
+    others = sum(own[name].shape != tensors[name].shape for name in both)
+    if others or own.keys() != tensors.keys():
+        raise _other_weights(file, "this network", len(own) - len(both), len(tensors) - len(both), others)
+    network.load_state_dict(tensors)
+
+
+def _other_weights(at: Path, network: str, missing: int, more: int, others: int) -> UsageError:
+    return UsageError(
+        f"the weights in {readable(at)} are not those of {network}: they lack {missing} and have {more} more than it, "
+        f"{others} have another shape"
+    )
 
 
 def find(weights: str, get_it: str = "name a folder that exists", wanted: Sequence[str] = _WANTED) -> Path:

@@ -7,14 +7,12 @@ learns both: most examples show it no known pixels, as when it draws, the others
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float32
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,6 +24,7 @@ from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
+from baselines.pretrained import load_weights
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
@@ -111,19 +110,25 @@ class BaseLoss:
         return hybrid_loss(self.diffusion, output.float(), x0, noise, x, t)
 
 
-def keep_text_encoder(text_encoder: TextTransformer, reader: Mapping[str, Tensor]) -> None:
-    """Gives it the weights of a trained `Reader`, with which it stays, but for the projection of its pooled state.
+def keep_text_encoder(text_encoder: TextTransformer, reader: Path) -> None:
+    """Gives it the weights in the file of a `Reader`, with which it stays, but for the pooled state's projection.
 
     Trained on with the base model, it would unlearn the order of words: pixels say little of it.
+
+    Raises:
+        UsageError, OSError: as `load_weights`.
     """
-    part = "text_encoder."
-    text_encoder.load_state_dict({k.removeprefix(part): v for k, v in reader.items() if k.startswith(part)})
+    load_weights(text_encoder, reader, part="text_encoder.")
     text_encoder.requires_grad_(False)
     text_encoder.pooled_projection.requires_grad_(True)
 
 
 def train_base(options: BaseOptions) -> Path:
-    """Trains the base model and returns the path of its averaged weights."""
+    """Trains the base model and returns the path of its averaged weights.
+
+    Raises:
+        UsageError, OSError: a file to begin with is not there, or not one of such a network.
+    """
     accelerator = options.accelerator()
     data = training_set.load(options.data)
     schedule = Schedule.of(options, ema_decay=0.999, preview_images=250_000)
@@ -131,10 +136,10 @@ def train_base(options: BaseOptions) -> Path:
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"captions": len(data.captions), "config": str(model.config)}
     if options.init:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
+        load_weights(model, options.init)
         kept["init"] = file_sha256(options.init)
     if options.text_encoder:
-        keep_text_encoder(model.text_encoder, load_file(options.text_encoder))
+        keep_text_encoder(model.text_encoder, options.text_encoder)
         kept["text_encoder"] = file_sha256(options.text_encoder)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 

@@ -26,7 +26,7 @@ from baselines.monster.frozen import Frozen, load_frozen
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.options import flag
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import SAMPLING_FILE
+from baselines.pretrained import SAMPLING_FILE, load_weights
 from baselines.processes import in_the_first
 from baselines.training.dry_run import estimate, measured_batch, report
 from baselines.training.latents import Encoded, encode_all
@@ -216,7 +216,7 @@ def build_all(
     _, _, _, channels, size, _ = data.latents.shape
     unet = unets.build(options.unet, channels, size, data.pooled.shape[1])
     if options.init:
-        unet.load_state_dict({name: tensor.float() for name, tensor in load_file(options.init).items()})
+        load_weights(unet, options.init)
     model = Denoiser(unet, perceptual.widths[-1] if perceptual and options.alignment_weight else None)
     loss = DenoisingLoss(
         options.objective,

@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from hostile_inputs.weights import FILES
+from safetensors.torch import save_file
+from torch import nn
 
 import baselines
-from baselines.pretrained import WEIGHTS, Pretrained, chosen, find
+from baselines.pretrained import WEIGHTS, Pretrained, chosen, find, load_weights
 from baselines.registry import MODELS
 from submission import Competition, MissingPart
 from submission.errors import UsageError
@@ -82,6 +85,23 @@ def test_a_broken_file_of_weights_is_no_bug(model: str, data: bytes, tmp_path: P
     file.write_bytes(data)
     with pytest.raises((UsageError, MissingPart), match=r"does not load|not of a guide|not those of the network"):
         baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(folder))
+
+
+def test_a_network_begins_with_a_files_weights_or_a_part_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    weight = torch.arange(6).view(3, 2).half()
+    save_file({"head.weight": weight, "tail.weight": weight.T.contiguous()}, file)
+    network = nn.Linear(2, 3, bias=False)
+    load_weights(network, file, part="head.")
+    assert network.weight.dtype == torch.float32
+    assert torch.equal(network.weight, weight.float())
+    with pytest.raises(UsageError, match="lack 1 and have 2 more"):
+        load_weights(network, file)
+    with pytest.raises(UsageError, match="1 have another shape"):
+        load_weights(network, file, part="tail.")
+    file.write_bytes(b"weights")
+    with pytest.raises(UsageError, match="not a safetensors file"):
+        load_weights(network, file)
 
 
 def test_the_shipped_folder_and_the_hash_of_a_file() -> None:
