@@ -123,10 +123,10 @@ class Guide(nn.Module):
         """What a cosine is multiplied by to be a logit."""
         return self.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp()
 
-    def image_features(
+    def image_state(
         self, images: Float[Tensor, "b 3 s s"], timesteps: Int[Tensor, " b"] | None = None
-    ) -> Float[Tensor, "b embed"]:
-        """Of images in about -1 … 1, not normalised; `timesteps` of the training schedule where the guide is noised."""
+    ) -> Float[Tensor, "b width"]:
+        """What `image_features` are made of."""
         time = None
         if self.time_mlp is not None:
             assert timesteps is not None, "a noised guide needs t"
@@ -135,14 +135,25 @@ class Guide(nn.Module):
         x = images
         for block in self.blocks:
             x = block(x, time)
-        features: Tensor = self.image_projection(functional.silu(self.image_norm(x)).mean(dim=(2, 3)))
+        return functional.silu(self.image_norm(x)).mean(dim=(2, 3))
+
+    def image_features(
+        self, images: Float[Tensor, "b 3 s s"], timesteps: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b embed"]:
+        """Of images in about -1 … 1, not normalised; `timesteps` of the training schedule where the guide is noised."""
+        features: Tensor = self.image_projection(self.image_state(images, timesteps))
         return features
 
-    def text_features(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b embed"]:
-        """Of token rows as `tokenizer` makes them, not normalised; read where the text begins."""
+    def text_state(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b width"]:
+        """What `text_features` are made of, read where the text begins."""
         x = self.token_embedding(tokens) + self.position_embedding
         x = self.text_layers(x, src_key_padding_mask=tokens == PAD)
-        features: Tensor = self.text_projection(self.text_norm(x[:, 0]))
+        state: Tensor = self.text_norm(x[:, 0])
+        return state
+
+    def text_features(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b embed"]:
+        """Of token rows as `tokenizer` makes them, not normalised."""
+        features: Tensor = self.text_projection(self.text_state(tokens))
         return features
 
     def forward(
