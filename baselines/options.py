@@ -43,9 +43,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "guide": Option(
         str,
-        lambda v: v in ("pretrained", "finetuned", "noised", "none"),
-        "pretrained, finetuned, noised or none",
-        "which CLIP pulls: pretrained, finetuned, noised or none",
+        lambda v: v in ("pretrained", "finetuned", "noised", "noised-colours", "none"),
+        "pretrained, finetuned, noised, noised-colours or none",
+        "which CLIP pulls: pretrained, finetuned, noised (with noised-colours beside it), noised-colours alone or none",
     ),
     "guidance_form": Option(
         str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -52,6 +52,16 @@ def raw(guide: Guide, text: Float[Tensor, "b embed"], process: Diffusion, scale:
     def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         timesteps = process.train_timesteps(t) if guide.config.noised else None
         return scale * _gradient(x, lambda x_t: (guide.image_features(x_t, timesteps) * text).sum(dim=1))
+
+    return gradient
+
+
+def together(gradients: Sequence[Gradient]) -> Gradient:
+    """The sum of what several guides pull with: that of the logarithm of the product of what they say."""
+
+    def gradient(x: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        first, *others = (each(x, t, x0) for each in gradients)
+        return sum(others, first)
 
     return gradient
 

@@ -28,7 +28,7 @@ class ColourWords:
 
     def __init__(self, tokenizer: WordTokenizer) -> None:
         known = [word for word in COLOURS if word in tokenizer.words]
-        self.tokens = tokenizer([" ".join(known)])[0, 1 : 1 + len(known)]
+        self.tokens = tokenizer(known)[:, 1]  # behind the start
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -72,8 +72,9 @@ class Naming(nn.Module):
     def __init__(self, guide: Guide, colours: int) -> None:
         super().__init__()
         self.guide = guide
-        self.image_colours = nn.Linear(guide.config.widths[-1], 2 * colours)
-        self.text_colours = nn.Linear(guide.config.text_width, 2 * colours)
+        logits = 2 * max(1, colours)  # where no text names one, none is asked for
+        self.image_colours = nn.Linear(guide.config.widths[-1], logits)
+        self.text_colours = nn.Linear(guide.config.text_width, logits)
 
     def forward(self, images: Tensor, timesteps: Tensor, tokens: Tensor, others: Tensor) -> Named:
         """Of images, of their texts, and of as many other texts."""

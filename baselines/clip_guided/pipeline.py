@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,12 +30,13 @@ NEEDS = ("steps", "batch_size", "fixed_batch", "guide", "guidance_form", "guidan
 
 
 class ClipGuided:
-    """The diffusion and one guide. `settings` and `weights` go into the manifest.
+    """The diffusion and a guide, or several that pull together. `settings` and `weights` go into the manifest.
 
     Args:
         weights: a folder: `unet/` as diffusers saves it, `guides/<name>.json` and `.safetensors`, `sampling.json`.
-        guidance_scale: None: the folder's, for this guide and form.
-        guide: a name in `guides/`, or `none`; None: the folder's default.
+        guidance_scale: None: the folder's, for this guide and form; guides together keep the ratio of theirs.
+        guide: a name in `guides/`, or `none`; None: the folder's default. Where `sampling.json` says so, others pull
+            `together` with it: their gradients are added.
         guidance_form: `normalised` or `raw`; None: the folder's default.
 
     Raises:
@@ -73,26 +76,42 @@ class ClipGuided:
             "guide": name,
             "sampler": "ancestral",
         }
-        self._guide: Guide | None = None
+        self._guides: list[tuple[Guide, float]] = []  # each with its scale
         self.notes: list[str] = []
         if name == "none":
             if guidance_scale is not None or guidance_form is not None:
                 raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
         else:
-            files = [folder.hashed(f"guides/{name}{suffix}") for suffix in (".json", ".safetensors")]
-            self._guide = load_guide(*files).to(self._device).requires_grad_(False)
-            if self._guide.config.image_size != self._unet.image_size:
-                raise UsageError(
-                    f"the guide {name} sees images of {self._guide.config.image_size} pixels, the diffusion draws "
-                    f"{self._unet.image_size}"
-                )
-            self._scale = float(
-                defaults["guidance_scale"][self._form][name] if guidance_scale is None else guidance_scale
-            )
-            on = "x_t" if self._guide.config.noised or self._form == "raw" else "predicted x_0"
-            self.settings |= {"guidance_form": self._form, "guidance_scale": self._scale, "guide_sees": on}
-            self.notes = prompt_notes(self._guide, competition.prompts)
+            helpers: list[str] = defaults.get("together", {}).get(name, [])
+            scales = self._scales(defaults["guidance_scale"], [name, *helpers])
+            scale = scales[name] if guidance_scale is None else float(guidance_scale)
+            for each, own in scales.items():
+                self._guides.append((self._load(folder, each), scale * own / scales[name]))
+            first, _ = self._guides[0]
+            on = "x_t" if first.config.noised or self._form == "raw" else "predicted x_0"
+            self.settings |= {"guidance_form": self._form, "guidance_scale": scale, "guide_sees": on}
+            if helpers:
+                self.settings["together_with"] = ", ".join(helpers)
+            self.notes = prompt_notes(first, competition.prompts)
         self.weights = folder.sha256
+
+    def _scales(self, table: Any, names: Sequence[str]) -> dict[str, float]:
+        """The guides' scales in this form. Raises UsageError where `sampling.json` has none that is above 0."""
+        of_form = table.get(self._form, {}) if isinstance(table, dict) else {}
+        if wrong := [name for name in names if not _is_scale(of_form.get(name))]:
+            raise UsageError(f"sampling.json has no guidance_scale above 0 of the form {self._form} for {wrong[0]}")
+        return {name: float(of_form[name]) for name in names}
+
+    def _load(self, folder: Pretrained, name: str) -> Guide:
+        """A guide of the folder. Raises MissingPart; UsageError for one of images of another size."""
+        files = [folder.hashed(f"guides/{name}{suffix}") for suffix in (".json", ".safetensors")]
+        guide = load_guide(*files).to(self._device).requires_grad_(False)
+        if guide.config.image_size != self._unet.image_size:
+            raise UsageError(
+                f"the guide {name} sees images of {guide.config.image_size} pixels, the diffusion draws "
+                f"{self._unet.image_size}"
+            )
+        return guide
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
@@ -112,11 +131,17 @@ class ClipGuided:
         return v.float()
 
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
-        if self._guide is None or self._scale == 0:
-            return None
         form = {"normalised": guidance.normalised, "raw": guidance.raw}[self._form]
-        text = self._guide.text_features(self._guide.tokenizer(prompts).to(self._device))
-        return form(self._guide, text, self._process, self._scale)
+        pulls = []
+        for guide, scale in self._guides:
+            if scale:
+                text = guide.text_features(guide.tokenizer(prompts).to(self._device))
+                pulls.append(form(guide, text, self._process, scale))
+        return guidance.together(pulls) if pulls else None
+
+
+def _is_scale(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:

@@ -1,8 +1,9 @@
-"""python -m baselines.clip_guided.train_guide pretrained|finetuned|noised: one of the guides.
+"""python -m baselines.clip_guided.train_guide pretrained|finetuned|noised|noised-colours: one of the guides.
 
 pretrained has seen plain coloured shapes only; finetuned is that one on labelled pictures, a batch holding one picture
-of each label; noised is a wider one that learns on x_t with t (GLIDE, arXiv 2112.10741, section 3.3), a batch holding
-several pictures of a label under their captions: contrast, and the colours named in their order (`naming`).
+of each label; noised is a wider one that learns from nothing, on x_t with t (GLIDE, arXiv 2112.10741, section 3.3), a
+batch holding several pictures of a label under their captions; noised-colours is that one after it has learned to name
+the colours in their order (`naming`), and pulls together with it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from baselines.clip_guided.guide_data import LabelledSource, ShapesSource
 from baselines.clip_guided.naming import ColourWords, Naming, hard_contrast, naming_loss
 from baselines.clip_guided.train_diffusion import PictureOptions
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN, WordTokenizer
-from baselines.pretrained import load_weights
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
 from baselines.training.log import LossAndLog
@@ -36,10 +36,11 @@ from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
 
-GUIDES = ("pretrained", "finetuned", "noised")
+GUIDES = ("pretrained", "finetuned", "noised", "noised-colours")
 # What labels leave out (features, what is held, the action) is what the guide must know that draws best.
-BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": {"of_each": 6, "label_fraction": 0.0}}
-BEGINS_WITH = {"finetuned": "pretrained"}
+BY_CAPTIONS: dict[str, Any] = {"of_each": 6, "label_fraction": 0.0}
+BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": BY_CAPTIONS, "noised-colours": BY_CAPTIONS}
+BEGINS_WITH = {"finetuned": "pretrained", "noised-colours": "noised"}
 NOISED_WIDTHS = (48, 80, 112)  # its image tower has to see through noise
 CLEARER = 2  # the power that makes even times in 0 … 1 those of a noised guide: colours are seen where noise is little
 FORGET = 0.06  # fraction of words taken for unknown, so that an unknown word is passed over
@@ -58,14 +59,14 @@ class GuideOptions(PictureOptions):
     patience: int = option(4, "epochs that may pass without a better validation loss")
     batch_size: int = option(128, "pictures in a batch")
     learning_rate: float = option(1e-3, "at its peak")
-    init: Path | None = option(None, "a guide's safetensors for `noised` to start from (default: at random)")
 
 
 class GuideLoss:
     """Of a guide, on batches that its source draws: a contrast, and the fraction of images nearest to their text."""
 
     def __init__(self, source: ShapesSource | LabelledSource, guide: Guide, device: torch.device) -> None:
-        self.source, self.tokenizer, self.device = source, guide.tokenizer, device
+        self.source, self.tokenizer, self.noised = source, guide.tokenizer, guide.config.noised
+        self.process, self.device = diffusion(), device
 
     def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         value, right = self.of_a_batch(model, generator)
@@ -76,10 +77,16 @@ class GuideLoss:
     ) -> tuple[Tensor, Tensor]:
         """A function of model and generator alone."""
         batch = self.source.batch(generator, held_out=held_out)
-        tokens = self.tokenizer(batch.texts)
+        images, tokens = to_device(batch.images, self.device), self.tokenizer(batch.texts)
+        timesteps = None
+        if self.noised:
+            timesteps = to_device(stratified_timesteps(len(images), len(self.process), generator), self.device)
+            noise = to_device(torch.randn(images.shape, generator=generator), self.device)
+            images = self.process.q_sample(images, timesteps, noise)
         if not held_out:
             tokens = forgetting(tokens, generator)
-        return contrastive_loss(*model(to_device(batch.images, self.device), to_device(tokens, self.device)))
+        image, text, scale = model(images, to_device(tokens, self.device), timesteps)
+        return contrastive_loss(image, text, scale)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Always on the same batches of what is held out."""
@@ -88,12 +95,12 @@ class GuideLoss:
         return {"loss": float(torch.stack(values).mean()), "top1": float(torch.stack(right).mean())}
 
 
-class NoisedLoss(GuideLoss):
+class NamingLoss(GuideLoss):
     """Of a `Naming`, on x_t: the contrast, hardened, and the colours that images and texts have."""
 
     def __init__(self, source: LabelledSource, guide: Guide, device: torch.device) -> None:
         super().__init__(source, guide, device)
-        self.process, self.colours = diffusion(), ColourWords(guide.tokenizer)
+        self.colours = ColourWords(guide.tokenizer)
 
     def of_a_batch(
         self, model: nn.Module, generator: torch.Generator, *, held_out: bool = False
@@ -109,9 +116,9 @@ class NoisedLoss(GuideLoss):
         if not held_out:
             tokens = forgetting(tokens, generator)
         named, others, same, tokens = (to_device(each, self.device) for each in (named, others, same, tokens))
-        told = model(x, timesteps, tokens, others)
-        contrast, right = hard_contrast(told.image, told.text, told.other, same, told.scale)
-        return contrast + naming_loss(told.image_colours, named) + naming_loss(told.text_colours, named), right
+        output = model(x, timesteps, tokens, others)
+        contrast, right = hard_contrast(output.image, output.text, output.other, same, output.scale)
+        return contrast + naming_loss(output.image_colours, named) + naming_loss(output.text_colours, named), right
 
 
 def forgetting(tokens: Tensor, generator: torch.Generator) -> Tensor:
@@ -124,15 +131,12 @@ def train_guide(options: GuideOptions) -> Path:
     """Trains one guide and returns the path of the weights that did best on what is held out.
 
     Raises:
-        UsageError: an odd size; a file to begin with of another network, or for a guide that begins otherwise.
-        OSError: no such file.
+        UsageError: an odd size.
         MissingPart: the guide that it begins with is not trained yet.
         CompetitionError: the pictures or their labels are not as they must be.
     """
     if options.size < 8 or options.size % 8:
         raise UsageError(f"--size {options.size}: must be a multiple of 8")
-    if options.init and options.guide != "noised":
-        raise UsageError(f"--init is for the guide noised: {options.guide} begins with nothing or another guide")
     out = options.runs / options.guide
     kept: dict[str, object] = {"guide": options.guide, "size": options.size}
     seed = 41 + GUIDES.index(options.guide)
@@ -153,9 +157,6 @@ def train_guide(options: GuideOptions) -> Path:
         else:
             words = WordTokenizer((), 0).with_words_of(texts).words
             model = Guide(GuideConfig(words, options.size, noised=True, widths=NOISED_WIDTHS))
-            if options.init:
-                load_weights(model, options.init)
-                kept["init"] = file_sha256(options.init)
     batch = source.batch_size
     steps = max(1, options.epoch_images // batch)  # an epoch
     schedule = ContrastiveSchedule.of(
@@ -169,8 +170,8 @@ def train_guide(options: GuideOptions) -> Path:
     accelerator = options.accelerator(("float32",))
     trained: nn.Module = model
     loss = GuideLoss(source, model, accelerator.device)
-    if isinstance(source, LabelledSource) and model.config.noised:
-        loss = NoisedLoss(source, model, accelerator.device)
+    if isinstance(source, LabelledSource) and options.guide == "noised-colours":
+        loss = NamingLoss(source, model, accelerator.device)
         trained = Naming(model, len(loss.colours))
 
     def write_config() -> None:

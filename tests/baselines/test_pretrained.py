@@ -81,7 +81,7 @@ def test_a_wrong_list_of_shared_parts_is_refused(parts: str, tmp_path: Path) -> 
 def test_a_broken_file_of_weights_is_no_bug(model: str, data: bytes, tmp_path: Path) -> None:
     folder = tmp_path / model
     shutil.copytree(WEIGHTS / model, folder)
-    (file,) = (folder / {"monster": "text_encoder", "clip-guided": "guides"}[model]).glob("[mn]o*.safetensors")
+    (file,) = (folder / {"monster": "text_encoder", "clip-guided": "guides"}[model]).glob("[mn]o*[dl].safetensors")
     file.write_bytes(data)
     with pytest.raises((UsageError, MissingPart), match=r"does not load|not of a guide|not those of the network"):
         baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(folder))

@@ -64,6 +64,7 @@ def test_every_guide_is_a_row(
         "| pretrained | 2.5 | 2 | – | – | 0.3123 | 0.5 |",
         "| finetuned | 2.5 | 2 | – | – | 0.3123 | 0.5 |",
         "| noised | 2.5 | 2 | – | – | 0.3123 | 0.5 |",
+        "| noised-colours | 2.5 | 2 | – | – | 0.3123 | 0.5 |",
     ]
     study = tmp_path / "out" / "tiny"
     assert (study / "table.md").read_text() == printed
@@ -71,7 +72,7 @@ def test_every_guide_is_a_row(
     assert sorted(drawings) == sorted(path.stem for path in (study / "scorecards").iterdir())
     assert len(list((study / "drawings" / "none-first-2").glob("*.png"))) == 2
     guides.main([*arguments, "--device", "cpu"])
-    assert len(scored) == 4, "what is scored is not scored again"
+    assert len(scored) == 5, "what is scored is not scored again"
 
 
 def test_each_scale_is_a_row_and_a_folder(

@@ -53,14 +53,16 @@ def weights(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     (folder / "guides").mkdir(parents=True)
     tiny_unet().save_pretrained(folder / "unet")
-    names = ("pretrained", "finetuned", "noised")
+    names = ("pretrained", "finetuned", "noised", "noised-colours")
     for seed, name in enumerate(names):
-        guide = tiny_guide(noised=name == "noised", seed=seed)
+        guide = tiny_guide(noised=name.startswith("noised"), seed=seed)
         save_file(guide.state_dict(), folder / "guides" / f"{name}.safetensors")
         (folder / "guides" / f"{name}.json").write_text(json.dumps(guide.config.as_json()))
     scales = {form: dict.fromkeys(names, 40.0) for form in ("normalised", "raw")}
     sampling = {"steps": 6, "batch_size": 2, "fixed_batch": 32}
     sampling |= {"guide": "noised", "guidance_form": "normalised", "guidance_scale": scales}
+    scales["normalised"]["noised-colours"] = 20.0
+    sampling["together"] = {"noised": ["noised-colours"]}
     (folder / "sampling.json").write_text(json.dumps(sampling))
     return folder
 

@@ -95,6 +95,13 @@ def test_a_gradient_is_that_images_own(form: str, noised: bool, make_exact: Call
         torch.testing.assert_close(alone[0], together[k], atol=1e-9, rtol=1e-6)
 
 
+def test_guides_together_pull_with_the_sum(make_exact: Callable, case: tuple) -> None:
+    process = diffusion(10)
+    pulls = [guidance.normalised(g := make_exact(noised=k, seed=k), texts(g), process, 2.0) for k in (True, False)]
+    torch.testing.assert_close(guidance.together(pulls)(*case), pulls[0](*case) + pulls[1](*case))
+    assert torch.equal(guidance.together(pulls[:1])(*case), pulls[0](*case))
+
+
 def test_only_the_raw_form_grows_with_the_features(make_exact: Callable, case: tuple) -> None:
     guide, process = make_exact(noised=True), diffusion(10)
     text = texts(guide)

@@ -24,6 +24,16 @@ def test_colours_are_named_in_their_order() -> None:
     assert named.tolist() == [[blue, red], [NONE, NONE], [green, NONE], [green, red]]
 
 
+def test_texts_without_colours_ask_for_nothing(make_guide: Callable) -> None:
+    tokenizer = WordTokenizer(["a", "slime"], 8)
+    colours, tokens = ColourWords(tokenizer), tokenizer(["a slime", "slime"])
+    assert len(colours) == 0
+    assert colours.named(tokens).tolist() == [[NONE, NONE]] * 2
+    assert torch.equal(colours.with_another(tokens, torch.Generator()), tokens)
+    logits = Naming(make_guide(), 0).text_colours(torch.ones(2, 16))
+    assert naming_loss(logits, colours.named(tokens)) == 0
+
+
 def test_one_colour_is_another_or_two_change_places() -> None:
     colours, tokens = ColourWords(TOKENIZER), TOKENIZER(TEXTS)
     read = {number: word for word, number in zip(TOKENIZER.words, range(3, 9), strict=True)}

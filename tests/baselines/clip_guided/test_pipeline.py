@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 import pytest
 
 import baselines
+from baselines.clip_guided import guidance
 from baselines.generator import checked_images, describe
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 
 PROMPTS = ["a red slime", "a blue slime number"]
-GUIDES = ("pretrained", "finetuned", "noised", "none")
+GUIDES = ("pretrained", "finetuned", "noised", "noised-colours", "none")
 
 
 @pytest.fixture
@@ -45,6 +47,7 @@ def test_each_guide_form_scale_and_number_of_steps_draws_another_image(load: Cal
         {"guide": "pretrained"},
         {"guide": "finetuned"},
         {"guide": "none"},
+        {"guide": "noised-colours"},
         {"guidance_form": "raw"},
         {"guidance_scale": 3.0},
         {"steps": 5},
@@ -74,9 +77,37 @@ def test_the_manifest_learns_what_decides_the_pixels(load: Callable, weights: Pa
         "guides/finetuned.safetensors",
     )
     assert description.weights == {name: hashlib.sha256((weights / name).read_bytes()).hexdigest() for name in files}
-    assert load(guide="noised").settings["guide_sees"] == "x_t"
+    noised = load(guide="noised")
+    assert noised.settings["guide_sees"] == "x_t"
+    assert noised.settings["together_with"] == "noised-colours"
+    assert set(noised.weights) >= {"guides/noised.safetensors", "guides/noised-colours.safetensors"}
+    assert "together_with" not in load(guide="noised-colours").settings
     assert load(guide="pretrained", guidance_form="raw").settings["guide_sees"] == "x_t"
     assert "guidance_scale" not in load(guide="none").settings
+
+
+def test_guides_together_pull_each_at_its_scale(
+    load: Callable, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales: list[float] = []
+    normalised = guidance.normalised
+    monkeypatch.setattr(guidance, "normalised", lambda *args: scales.append(args[-1]) or normalised(*args))
+    both = load(guide="noised").generate(PROMPTS, [1, 2])
+    load(guide="noised", guidance_scale=8.0).generate(PROMPTS, [1, 2])
+    assert scales == [40.0, 20.0, 8.0, 4.0]
+    file = weights / "sampling.json"
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "together"}))
+    assert not np.array_equal(load(guide="noised").generate(PROMPTS, [1, 2]), both)
+    assert scales[4:] == [40.0]
+
+
+def test_a_guide_without_a_scale_is_refused(load: Callable, weights: Path) -> None:
+    file = weights / "sampling.json"
+    settings = json.loads(file.read_text())
+    for scales in ({}, [], {"normalised": {"noised": 0, "noised-colours": 1}}, {"normalised": {"noised": 1}}):
+        file.write_text(json.dumps(settings | {"guidance_scale": scales}))
+        with pytest.raises(UsageError, match="no guidance_scale above 0 of the form normalised for noised"):
+            load()
 
 
 def test_words_that_the_guide_does_not_know_are_noted(load: Callable) -> None:
@@ -97,7 +128,7 @@ def test_a_missing_part_says_what_to_do(name: str, load: Callable, weights: Path
     [
         ({"guide": "none", "guidance_scale": 1.0}, "none takes no"),
         ({"guide": "none", "guidance_form": "raw"}, "none takes no"),
-        ({"guide": "friendly"}, "pretrained, finetuned, noised or none"),
+        ({"guide": "friendly"}, "pretrained, finetuned, noised, noised-colours or none"),
         ({"guidance_form": "cooked"}, "normalised or raw"),
         ({"steps": 1001}, "1001 steps"),
     ],

@@ -34,8 +34,14 @@ def test_from_labelled_folders_to_pictures(
     assert "truck" in words["noised"]
     assert set(words["noised"]) < set(words["finetuned"])  # it begins without the first guide
     assert json.loads((out / "guides" / "noised.json").read_text())["noised"] is True
-    for file in [*out.glob("guides/*.safetensors"), *out.glob("unet/*.safetensors")]:
+    assert words["noised-colours"] == words["noised"]
+    for file in out.glob("unet/*.safetensors"):
         assert {value.dtype for value in load_file(file).values()} == {torch.float16}
+    for file in out.glob("guides/*.safetensors"):
+        state = load_file(file)
+        assert {value.dtype for value in state.values() if value.dim() > 1} == {torch.float8_e4m3fn}
+        assert {value.dtype for value in state.values() if value.dim() < 2} == {torch.float16}
+        assert not any("colours" in name for name in state), "what reads the states stays in the run"
     mean = load_file(out / "guides" / "noised.safetensors")["text_mean"]
     assert 0 < mean.norm() < 1
     competition = tiny_competition(n=2)
