@@ -20,7 +20,7 @@ from baselines.training.trainer import train
 from submission import Competition
 
 # Parts that each model's folder holds as weights.
-PARTS = {"monster": 3, "stable": 3, "vq": 4, "glide": 4, "clip-guided": 4, "backbones": 2}
+PARTS = {"monster": 3, "stable": 3, "vq": 4, "glide": 4, "clip-guided": 5, "backbones": 2}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_training(
     files = list(out.rglob("*.safetensors"))
     assert len(files) == PARTS[model]
     for file in files:
-        assert all(torch.isfinite(tensor).all() for tensor in load_file(file).values() if tensor.is_floating_point())
+        assert all(torch.isfinite(tensor.float()).all() for tensor in load_file(file).values())
     previews = list((tmp_path / "runs").rglob("previews/*.png"))
     assert len(previews) == {"monster": 1, "stable": 1, "vq": 1, "glide": 2, "clip-guided": 1, "backbones": 0}[model]
     if model != "backbones":  # draws for nobody
