@@ -29,6 +29,9 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
 
 
+GUIDES = ("pretrained", "finetuned", "noised", "noised-colours")  # of clip-guided, in the order of their training
+_A_GUIDE = f"{', '.join(GUIDES)} or none"
+
 OPTIONS: dict[str, Option] = {
     "weights": Option(str, lambda v: isinstance(v, str) and bool(v), "a text", "file, folder or hub id of its weights"),
     "steps": Option(int, _is_count, "a whole number of at least 1", "sampling steps"),
@@ -43,9 +46,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "guide": Option(
         str,
-        lambda v: v in ("pretrained", "finetuned", "noised", "noised-colours", "none"),
-        "pretrained, finetuned, noised, noised-colours or none",
-        "which CLIP pulls: pretrained, finetuned, noised (with noised-colours beside it), noised-colours alone or none",
+        lambda v: v in (*GUIDES, "none"),
+        _A_GUIDE,
+        f"which CLIP pulls: {_A_GUIDE}; beside noised, noised-colours does too",
     ),
     "guidance_form": Option(
         str,

@@ -17,7 +17,7 @@ from experiments.points import measured
 from submission import Competition, atomic
 from submission.errors import run
 
-GUIDES = ("none", "pretrained", "finetuned", "noised", "noised-colours")
+GUIDES = ("none", *option.GUIDES)
 SCORES = ("fid", "clip_i", "clip_t")
 
 

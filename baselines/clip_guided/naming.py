@@ -17,6 +17,7 @@ from torch.nn import functional
 from baselines.clip_guided.guide import Guide
 from baselines.clip_guided.plain_shapes import COLOURS
 from baselines.clip_guided.words import WordTokenizer
+from baselines.training.losses import contrastive_loss
 
 NONE = -100  # instead of a colour: what a cross-entropy passes over
 EXCHANGED = 0.25  # fraction of the texts of two colours in which these change places; in others one becomes another
@@ -103,9 +104,5 @@ def hard_contrast(
     Args:
         others: that text's features; where it is the `same` as its own it does not count.
     """
-    logits = scale * images @ texts.T
     more = (scale * (images * others).sum(1)).masked_fill(same, -torch.inf)
-    own = torch.arange(len(logits), device=logits.device)
-    of_images = functional.cross_entropy(torch.cat([logits, more[:, None]], 1), own)
-    value = (of_images + functional.cross_entropy(logits.T, own)) / 2
-    return value, (logits.argmax(1) == own).float().mean()
+    return contrastive_loss(images, texts, scale, more[:, None])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_variance
 from baselines.hardware import Hardware
+from baselines.options import OPTIONS
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import Pretrained, load_network
 from submission import Competition, Prompt
@@ -98,7 +98,8 @@ class ClipGuided:
     def _scales(self, table: Any, names: Sequence[str]) -> dict[str, float]:
         """The guides' scales in this form. Raises UsageError where `sampling.json` has none that is above 0."""
         of_form = table.get(self._form, {}) if isinstance(table, dict) else {}
-        if wrong := [name for name in names if not _is_scale(of_form.get(name))]:
+        accepts = OPTIONS["guidance_scale"].accepts
+        if wrong := [name for name in names if not accepts(scale := of_form.get(name)) or scale == 0]:
             raise UsageError(f"sampling.json has no guidance_scale above 0 of the form {self._form} for {wrong[0]}")
         return {name: float(of_form[name]) for name in names}
 
@@ -138,10 +139,6 @@ class ClipGuided:
                 text = guide.text_features(guide.tokenizer(prompts).to(self._device))
                 pulls.append(form(guide, text, self._process, scale))
         return guidance.together(pulls) if pulls else None
-
-
-def _is_scale(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_diffusion import DiffusionOptions, PictureOptions, train_diffusion
-from baselines.clip_guided.train_guide import GUIDES, GuideOptions, train_guide
+from baselines.clip_guided.train_guide import GuideOptions, train_guide
 from baselines.clip_guided.unet import PixelUNet, build
+from baselines.options import GUIDES
 from baselines.training.options import ModelOptions, command, option
 from submission import atomic
 from submission.errors import run

@@ -25,6 +25,7 @@ from baselines.clip_guided.guide_data import LabelledSource, ShapesSource
 from baselines.clip_guided.naming import ColourWords, Naming, hard_contrast, naming_loss
 from baselines.clip_guided.train_diffusion import PictureOptions
 from baselines.clip_guided.words import FIRST_WORD, UNKNOWN, WordTokenizer
+from baselines.options import GUIDES
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
 from baselines.training.log import LossAndLog
@@ -36,13 +37,12 @@ from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
 
-GUIDES = ("pretrained", "finetuned", "noised", "noised-colours")
 # What labels leave out (features, what is held, the action) is what the guide must know that draws best.
 BY_CAPTIONS: dict[str, Any] = {"of_each": 6, "label_fraction": 0.0}
 BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": BY_CAPTIONS, "noised-colours": BY_CAPTIONS}
 BEGINS_WITH = {"finetuned": "pretrained", "noised-colours": "noised"}
 NOISED_WIDTHS = (48, 80, 112)  # its image tower has to see through noise
-CLEARER = 2  # the power that makes even times in 0 … 1 those of a noised guide: colours are seen where noise is little
+CLEARER = 2  # the power that makes even times in 0 … 1 those of noised-colours: colours are seen where noise is little
 FORGET = 0.06  # fraction of words taken for unknown, so that an unknown word is passed over
 VALIDATION_BATCHES, MEAN_BATCHES = 8, 16
 PART = "guide."  # the guide's weights among those of a `Naming`
@@ -80,13 +80,21 @@ class GuideLoss:
         images, tokens = to_device(batch.images, self.device), self.tokenizer(batch.texts)
         timesteps = None
         if self.noised:
-            timesteps = to_device(stratified_timesteps(len(images), len(self.process), generator), self.device)
-            noise = to_device(torch.randn(images.shape, generator=generator), self.device)
-            images = self.process.q_sample(images, timesteps, noise)
+            images, timesteps = self.noise(images, generator)
         if not held_out:
             tokens = forgetting(tokens, generator)
         image, text, scale = model(images, to_device(tokens, self.device), timesteps)
         return contrastive_loss(image, text, scale)
+
+    def timesteps(self, count: int, generator: torch.Generator) -> Tensor:
+        """Of the training schedule, int64 (count,)."""
+        return stratified_timesteps(count, len(self.process), generator)
+
+    def noise(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images on the device -> x_t and t."""
+        timesteps = to_device(self.timesteps(len(images), generator), self.device)
+        noise = to_device(torch.randn(images.shape, generator=generator), self.device)
+        return self.process.q_sample(images, timesteps, noise), timesteps
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Always on the same batches of what is held out."""
@@ -98,18 +106,19 @@ class GuideLoss:
 class NamingLoss(GuideLoss):
     """Of a `Naming`, on x_t: the contrast, hardened, and the colours that images and texts have."""
 
-    def __init__(self, source: LabelledSource, guide: Guide, device: torch.device) -> None:
+    def __init__(self, source: ShapesSource | LabelledSource, guide: Guide, device: torch.device) -> None:
         super().__init__(source, guide, device)
         self.colours = ColourWords(guide.tokenizer)
+
+    def timesteps(self, count: int, generator: torch.Generator) -> Tensor:
+        steps = len(self.process)
+        return ((super().timesteps(count, generator) / steps) ** CLEARER * steps).long()
 
     def of_a_batch(
         self, model: nn.Module, generator: torch.Generator, *, held_out: bool = False
     ) -> tuple[Tensor, Tensor]:
         batch = self.source.batch(generator, held_out=held_out)
-        evenly = stratified_timesteps(len(batch.texts), len(self.process), generator) / len(self.process)
-        timesteps = to_device((evenly**CLEARER * len(self.process)).long(), self.device)
-        noise = to_device(torch.randn(batch.images.shape, generator=generator), self.device)
-        x = self.process.q_sample(to_device(batch.images, self.device), timesteps, noise)
+        x, timesteps = self.noise(to_device(batch.images, self.device), generator)
         tokens = self.tokenizer(batch.texts)
         named, others = self.colours.named(tokens), self.colours.with_another(tokens, generator)
         same = (others == tokens).all(dim=1)
@@ -170,7 +179,7 @@ def train_guide(options: GuideOptions) -> Path:
     accelerator = options.accelerator(("float32",))
     trained: nn.Module = model
     loss = GuideLoss(source, model, accelerator.device)
-    if isinstance(source, LabelledSource) and options.guide == "noised-colours":
+    if options.guide == "noised-colours":
         loss = NamingLoss(source, model, accelerator.device)
         trained = Naming(model, len(loss.colours))
 

@@ -50,18 +50,23 @@ def colour_error(error: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
 
 
 def contrastive_loss(
-    images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Float[Tensor, ""]
+    images: Float[Tensor, "b d"],
+    texts: Float[Tensor, "b d"],
+    scale: Float[Tensor, ""],
+    more: Float[Tensor, "b k"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Symmetric cross-entropy of a batch of pairs (CLIP: Radford et al., arXiv 2103.00020, figure 3).
 
     Args:
         images, texts: rows of length 1; those of the same number belong together, all others do not.
         scale: what a cosine is multiplied by to be a logit.
+        more: logits of further texts for each image, from which its own is to be told as well.
 
     Returns:
-        The loss, and the fraction (0 … 1) of the images that are closest to their own text.
+        The loss, and the fraction (0 … 1) of the images that are closest, of `texts`, to their own.
     """
     logits = scale * images @ texts.T
     own = torch.arange(len(logits), device=logits.device)
-    value = (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    of_images = logits if more is None else torch.cat([logits, more], dim=1)
+    value = (functional.cross_entropy(of_images, own) + functional.cross_entropy(logits.T, own)) / 2
     return value, (logits.argmax(1) == own).float().mean()

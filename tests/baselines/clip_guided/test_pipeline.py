@@ -86,9 +86,7 @@ def test_the_manifest_learns_what_decides_the_pixels(load: Callable, weights: Pa
     assert "guidance_scale" not in load(guide="none").settings
 
 
-def test_guides_together_pull_each_at_its_scale(
-    load: Callable, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_guides_together_pull_each_at_its_scale(load: Callable, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scales: list[float] = []
     normalised = guidance.normalised
     monkeypatch.setattr(guidance, "normalised", lambda *args: scales.append(args[-1]) or normalised(*args))
