@@ -82,7 +82,7 @@ class ClipGuided:
             if guidance_scale is not None or guidance_form is not None:
                 raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
         else:
-            helpers: list[str] = defaults.get("together", {}).get(name, [])
+            helpers = _helpers(defaults.get("together", {}), name)
             scales = self._scales(defaults["guidance_scale"], [name, *helpers])
             scale = scales[name] if guidance_scale is None else float(guidance_scale)
             for each, own in scales.items():
@@ -139,6 +139,14 @@ class ClipGuided:
                 text = guide.text_features(guide.tokenizer(prompts).to(self._device))
                 pulls.append(form(guide, text, self._process, scale))
         return guidance.together(pulls) if pulls else None
+
+
+def _helpers(table: Any, name: str) -> list[str]:
+    """The guides that pull beside this one. Raises UsageError where `sampling.json` has no list of names."""
+    helpers = table.get(name, []) if isinstance(table, dict) else None
+    if not isinstance(helpers, list) or not all(isinstance(helper, str) for helper in helpers):
+        raise UsageError(f"sampling.json: together is no object with a list of guides for {name}")
+    return helpers
 
 
 def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:

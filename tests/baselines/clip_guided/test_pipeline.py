@@ -108,6 +108,14 @@ def test_a_guide_without_a_scale_is_refused(load: Callable, weights: Path) -> No
             load()
 
 
+@pytest.mark.parametrize("together", [["noised-colours"], "noised", {"noised": "noised-colours"}, {"noised": [1]}])
+def test_helpers_that_are_no_list_of_guides_are_refused(load: Callable, weights: Path, together: object) -> None:
+    file = weights / "sampling.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"together": together}))
+    with pytest.raises(UsageError, match="together is no object with a list of guides for noised"):
+        load(guide="noised")
+
+
 def test_words_that_the_guide_does_not_know_are_noted(load: Callable) -> None:
     assert load().notes == ["2 of 2 prompts have words that the guide does not know: 0_main.png, 1_main.png"]
     assert load(guide="none").notes == []
