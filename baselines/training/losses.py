@@ -28,7 +28,7 @@ def drop_mask(count: int, fraction: float, generator: torch.Generator) -> Bool[T
 
 
 def picture_error(
-    y: Float[Tensor, "b 3 h w"], x: Float[Tensor, "b 3 h w"]
+    y: Float[Tensor, "b 3 h w"], x: Float[Tensor, "b 3 h w"], colour_weight: float = COLOUR_WEIGHT
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Squared error of pictures in -1 … 1, of their differences, which weighs outlines, and of their colours.
 
@@ -40,7 +40,7 @@ def picture_error(
     edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
     colour = colour_error(error)
     numbers = {"psnr": -10 * torch.log10(mse.detach() / 4), "colour": colour.detach()}
-    return mse + EDGE_WEIGHT * edges + COLOUR_WEIGHT * colour, numbers
+    return mse + EDGE_WEIGHT * edges + colour_weight * colour, numbers
 
 
 def colour_error(error: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -110,6 +111,13 @@ def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) ->
     return torch.cat(codes)
 
 
+class Encodings(NamedTuple):
+    """Of the training set."""
+
+    codes: Tensor  # of each picture, int32 (N, L)
+    hidden: Tensor  # of each distinct caption, float16 (M, n, D)
+
+
 @dataclass(frozen=True)
 class CodesLoss:
     """Of a `Denoiser`: the cross-entropy of the codes that the noise has replaced or masked, and of all others.
@@ -138,27 +146,32 @@ class CodesLoss:
         return functional.cross_entropy(output.float().flatten(0, 1), to_device(x0.flatten(), device)), {}
 
 
+def encode(run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator) -> Encodings:
+    """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before."""
+
+    def make() -> dict[str, Tensor]:
+        tokenizer = CLIPTokenizer.from_pretrained(text / "tokenizer")
+        text_model = load_network(CLIPTextModel, text / "text_encoder").to(accelerator.device).float()
+        codes = encode_pictures(vqvae, pictures.images, accelerator)
+        hidden = encode_normalised(text_model.eval(), tokenizer, pictures.distinct_captions, progress=True)
+        return {"codes": codes, "hidden": hidden.half().cpu()}
+
+    return Encodings(**encoded_once(run / "encoded.safetensors", make, accelerator))
+
+
 def train_transformer(options: TransformerOptions) -> Path:
     """Trains the transformer and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     device = accelerator.device
     pictures = load_pictures(options.data)
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(options.text_encoder / "tokenizer")
-    text_model = load_network(CLIPTextModel, options.text_encoder / "text_encoder").to(device).float().eval()
-
-    def encode_all() -> dict[str, Tensor]:
-        codes = encode_pictures(vqvae, pictures.images, accelerator)
-        hidden = encode_normalised(text_model, tokenizer, pictures.distinct_captions, progress=True)
-        return {"codes": codes, "hidden": hidden.half().cpu()}
-
-    encoded = encoded_once(options.out / "encoded.safetensors", encode_all, accelerator)
-    codes, hidden = encoded["codes"], encoded["hidden"]
+    codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator)
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
-    shown_text = encode_normalised(text_model, tokenizer, shown)
+    numbers = [pictures.distinct_captions.index(caption) for caption in shown]
+    shown_text = hidden[numbers].float().to(device)
 
     def preview(model: Denoiser, path: Path) -> None:
         with accelerator.autocast():

@@ -1,18 +1,20 @@
-"""The two trainings on a set of five pictures, the noise that they train against, and the codebook."""
+"""The three trainings on a set of five pictures, the noise that they train against, and the codebook."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from small_text import small_text
 
 import baselines
-from baselines.vq_diffusion import train, train_transformer, train_vqmodel
+from baselines.vq_diffusion import train, train_decoder, train_transformer, train_vqmodel
 from submission import Competition
 
 
@@ -29,11 +31,18 @@ def test_a_model_is_trained_resumed_assembled_and_drawn_from(training_set: Path,
     bestiary = Competition.load("bestiary")
     runs, out = tmp_path / "runs", tmp_path / "model"
     command = ["--data", str(training_set), "--runs", str(runs), "--out", str(out), "--text-encoder", str(text)]
-    images = ["--vqmodel-images", "64", "--transformer-images", "64"]
+    images = ["--vqmodel-images", "64", "--transformer-images", "64", "--decoder-images", "128"]
     assert train.main([*command, *images]) == 0
     rows = [json.loads(line) for line in (runs / "vqmodel" / "stats.jsonl").read_text().splitlines()]
     assert {"loss", "psnr", "commitment", "restarted", "perplexity"} <= rows[-1].keys()
 
+    # The decoder's training has left the codes as they were, for the transformer.
+    first, last = (
+        load_file(folder / "diffusion_pytorch_model.safetensors")
+        for folder in (runs / "vqmodel" / "model", out / "vqvae")
+    )
+    changed = {name.split(".")[0] for name in first if not torch.equal(first[name], last[name])}
+    assert changed == {"decoder", "post_quant_conv"}
     model = baselines.load("vq", bestiary, "cpu", weights=str(out), steps=2)
     pictures = model.generate(["red slime", "blue bat"], [1, 2])
     assert pictures.shape == (2, 64, 64, 3)
@@ -59,6 +68,26 @@ def test_codes_are_noised_as_the_schedule_says():
     )
     expected = torch.stack([any_code, any_code, kept + any_code, any_code, masked])
     assert torch.allclose(frequencies, expected, atol=0.012)
+
+
+def test_half_of_what_is_drawn_again_knows_of_the_other_half(monkeypatch: pytest.MonkeyPatch):
+    codes, seen = torch.arange(256).expand(3, -1) % 4, []
+
+    def always_one(transformer: object, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        seen.append((x, t))
+        return 50 * torch.nn.functional.one_hot(torch.ones_like(x), 4).float()
+
+    monkeypatch.setattr(train_decoder, "logits", always_one)
+    denoiser = SimpleNamespace(transformer=SimpleNamespace(config=SimpleNamespace(num_vector_embeds=5)))
+    generator = torch.Generator().manual_seed(0)
+    drawn = train_decoder.redraw(denoiser, codes, torch.zeros(3, 1, 1), Accelerator(cpu=True), generator)
+    (first, t), (second, later) = seen
+    assert torch.equal(drawn, torch.where(first == 4, 1, codes))
+    fraction = (first == 4).float().mean(1)
+    assert (fraction > 0.2).all()
+    assert (fraction < 0.96).all()
+    assert torch.allclose((second == 4).float().mean(1), fraction / 2, atol=0.08)
+    assert torch.equal(later, t // 2)
 
 
 def test_in_the_end_nine_of_ten_places_are_masked():
