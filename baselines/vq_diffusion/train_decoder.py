@@ -132,8 +132,8 @@ def train_decoder(options: DecoderOptions) -> Path:
     loss = RedrawnLoss(images, codes, redrawn, accelerator)
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.995)
     weights = options.train(model, loss, len(codes), schedule, accelerator)
-    trained = load_file(weights, device=str(device))
-    model.load_state_dict({k: v.lerp(trained[k], TRAINED_FRACTION) for k, v in before.items()})
+    trained = load_file(weights)
+    model.load_state_dict({k: v.lerp(trained[k].to(v.device), TRAINED_FRACTION) for k, v in before.items()})
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
     in_the_first(accelerator, lambda: finish(model.eval(), some, options.out / "model"))
     return options.out / "model"
