@@ -88,9 +88,15 @@ def unmask_purest(codes: Codes, earlier: Codes, x0: Codes, log_weight: PerPlace,
 
 def decode(vqvae: VQModel, codes: Codes) -> UInt8[Tensor, "b 3 h w"]:
     """The picture of each row of codes, which go through it line by line; any picture is square."""
+    return to_pixels(decode_values(vqvae, codes))
+
+
+def decode_values(vqvae: VQModel, codes: Codes) -> Float[Tensor, "b 3 h w"]:
+    """As `decode`, in about -1 … 1, with gradients."""
     size = round(codes.shape[1] ** 0.5)
     quantized = vqvae.quantize.embedding(codes.view(-1, size, size)).permute(0, 3, 1, 2)
-    return to_pixels(vqvae.decode(quantized, force_not_quantize=True).sample)
+    picture: Tensor = vqvae.decode(quantized, force_not_quantize=True).sample
+    return picture
 
 
 def draw_last(scheduler: VQDiffusionScheduler, which: PerPlace, other: PerPlace) -> Codes:

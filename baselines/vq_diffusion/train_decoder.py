@@ -28,7 +28,7 @@ from baselines.training.losses import picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.vq_diffusion.sampling import draw_truncated
+from baselines.vq_diffusion.sampling import decode_values, draw_truncated
 from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
@@ -93,10 +93,8 @@ class RedrawnLoss:
         x = self.images[indices].float() / 127.5 - 1
         own = torch.rand(len(indices), 1, generator=generator) < OWN_FRACTION
         codes = to_device(torch.where(own, self.codes[indices], self.redrawn[indices]), x.device)
-        size = round(codes.shape[1] ** 0.5)
-        quantized = model.quantize.embedding(codes.view(-1, size, size)).permute(0, 3, 1, 2)
         with self.accelerator.autocast():
-            y = model.decode(quantized, force_not_quantize=True).sample.float()
+            y = decode_values(model, codes).float()
         return picture_error(y, x, COLOUR_WEIGHT)
 
 
