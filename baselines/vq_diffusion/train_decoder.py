@@ -33,6 +33,7 @@ from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
 from submission.errors import run
+from submission.hashes import file_sha256
 from submission.progress import track
 
 OWN_FRACTION = 0.4  # of a batch's pictures, those that are decoded from their own codes
@@ -104,13 +105,14 @@ def train_decoder(options: DecoderOptions) -> Path:
     device = accelerator.device
     pictures = load_pictures(options.data)
     model = load_network(VQModel, options.vqmodel).float().to(device).eval()
+    transformer = options.transformer / "weights.safetensors"
     codes, hidden = encode(options.transformer, pictures, model, options.text_encoder, accelerator)
 
     @torch.inference_mode()
     def redraw_all() -> dict[str, Tensor]:
         size = round(codes.shape[1] ** 0.5)
         denoiser = Denoiser(model.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
-        denoiser.load_state_dict(load_file(options.transformer / "weights.safetensors"))
+        denoiser.load_state_dict(load_file(transformer))
         denoiser.to(device).eval()
         generator = torch.Generator().manual_seed(0)
         text = hidden[pictures.pick_captions(torch.arange(len(codes)), generator)]
@@ -129,7 +131,10 @@ def train_decoder(options: DecoderOptions) -> Path:
     images = Examples(pictures.images, device)
     loss = RedrawnLoss(images, codes, redrawn, accelerator)
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.995)
-    weights = options.train(model, loss, len(codes), schedule, accelerator)
+    # What the codes were made and drawn again with: a run must not be resumed with another.
+    parts = (options.vqmodel / "diffusion_pytorch_model.safetensors", transformer)
+    kept = {"encoders": [file_sha256(part) for part in parts]}
+    weights = options.train(model, loss, len(codes), schedule, accelerator, **kept)
     trained = load_file(weights)
     model.load_state_dict({k: v.lerp(trained[k].to(v.device), TRAINED_FRACTION) for k, v in before.items()})
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
