@@ -47,6 +47,7 @@ from baselines.training.trainer import train
 from experiments.ablation_table import csv_text, markdown, undecided
 from submission import Competition, atomic, image_seed
 from submission.errors import run
+from submission.locking import exclusive
 from submission.progress import Progress
 
 PARTS = Path(__file__).resolve().parents[1] / "baselines" / "weights" / "monster"  # its autoencoder and text encoder
@@ -268,7 +269,10 @@ def run_arm(study: Study, name: str, seed: int) -> dict[str, Any]:
     begun = monotonic()
     with open(folder / "log.txt", "a", encoding="utf-8") as log, redirect_stderr(log):
         trained_as = arm.trained_as or name
-        weights = train_arm(study, ARMS[trained_as], seed, study.out / f"{trained_as}-{seed}" / "run")
+        training = study.out / f"{trained_as}-{seed}"
+        training.mkdir(exist_ok=True)
+        with exclusive(training / "run.lock", f"the training in {training}", -1):  # arms that share it may come at once
+            weights = train_arm(study, ARMS[trained_as], seed, training / "run")
         trained = monotonic()
         draw_arm(study, arm, weights, seed, folder / "images")
         scores = score_arm(study, folder / "images")

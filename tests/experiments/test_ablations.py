@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
+from unittest.mock import MagicMock
 
 import pandas as pd
 import pytest
 import torch
 from tiny_trainings import write_data
 
+from baselines.hardware import decide
 from baselines.monster import unets
 from experiments import ablations
 
@@ -51,6 +56,25 @@ def test_the_table_from_one_command(small: list[str], tmp_path: Path, capsys: py
     kept = (out / "recipe-0" / "result.json").stat().st_mtime_ns
     assert ablations.main([*small, *monkeypatched]) == 0  # nothing is done again
     assert (out / "recipe-0" / "result.json").stat().st_mtime_ns == kept
+
+
+def test_arms_that_share_a_training_do_not_train_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # threads do not put it back in order, as the processes would
+    running, most = [0], [0]
+
+    def train_arm(_study: object, _arm: object, _seed: int, out: Path) -> Path:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        sleep(0.2)
+        running[0] -= 1
+        return out
+
+    for name, stand_in in {"train_arm": train_arm, "draw_arm": MagicMock(), "score_arm": lambda *_: {}}.items():
+        monkeypatch.setattr(ablations, name, stand_in)
+    study = ablations.Study(tmp_path, "bestiary", tmp_path, 8, decide("cpu", "float32"), limit=1)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: ablations.run_arm(study, name, 0), ["plain", "ddpm-10", "ddpm-20", "unguided"]))
+    assert most == [1]
 
 
 def test_every_arm_changes_something_and_the_small_unet_is_small() -> None:
