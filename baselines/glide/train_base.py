@@ -29,6 +29,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
+from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -119,8 +120,7 @@ def keep_text_encoder(text_encoder: TextTransformer, reader: Path) -> None:
         UsageError, OSError: as `load_weights`.
     """
     load_weights(text_encoder, reader, part="text_encoder.")
-    text_encoder.requires_grad_(False)
-    text_encoder.pooled_projection.requires_grad_(True)
+    train_only(text_encoder, "pooled_projection")
 
 
 def train_base(options: BaseOptions) -> Path:

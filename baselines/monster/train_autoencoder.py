@@ -27,6 +27,7 @@ from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
+from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from submission.errors import run
 
@@ -106,9 +107,7 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
     images = Examples(pictures.images, accelerator.device)
     model = first_part(options, images, some, accelerator)
-    model.requires_grad_(False)
-    model.decoder.requires_grad_(True)
-    model.post_quant_conv.requires_grad_(True)
+    train_only(model, "decoder", "post_quant_conv")
     schedule = Schedule.of(
         options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
     )

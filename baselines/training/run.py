@@ -52,6 +52,13 @@ class Preview(Protocol[M_contra]):
     def __call__(self, model: M_contra, path: Path) -> None: ...
 
 
+def train_only(model: nn.Module, *parts: str) -> None:
+    """Freezes all of the model but these of its parts."""
+    model.requires_grad_(False)
+    for part in parts:
+        model.get_submodule(part).requires_grad_(True)
+
+
 def optimizer_of(model: nn.Module, schedule: Schedule, *, fused: bool) -> torch.optim.Optimizer:
     """The schedule's, for the parameters that are trained; `fused` (AdamW) where they are on a GPU already."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

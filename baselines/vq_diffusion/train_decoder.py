@@ -27,6 +27,7 @@ from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode_values, draw_truncated
 from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
@@ -125,9 +126,7 @@ def train_decoder(options: DecoderOptions) -> Path:
 
     redrawn = encoded_once(options.out / "redrawn.safetensors", redraw_all, accelerator)["redrawn"]
     before = copy.deepcopy(model.state_dict())
-    model.requires_grad_(False)
-    model.decoder.requires_grad_(True)
-    model.post_quant_conv.requires_grad_(True)
+    train_only(model, "decoder", "post_quant_conv")
     images = Examples(pictures.images, device)
     loss = RedrawnLoss(images, codes, redrawn, accelerator)
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.995)
