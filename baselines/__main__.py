@@ -108,11 +108,13 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         print(f"{where}: already complete for these {of_part}; the others are still to be drawn")
     else:
         print(f"{where}: {outcome.drawn} drawn now, {of_part} asked for; the submission is not complete yet")
+    same = True
     if manifest is not None:
-        print(f"  {redraw.comparison(manifest, out, competition)}")
+        same, sentence = redraw.comparison(manifest, out, competition)
+        print(f"  {sentence}")
     for note in FolderFiles(out).notes:
         print(f"  note: {shown(note, 400)}")
-    return 0
+    return 0 if same else 3
 
 
 def _request(arguments: argparse.Namespace, options: dict[str, object]) -> Request:

@@ -151,15 +151,18 @@ def _setting(manifest: Manifest, name: str) -> str:
     return value
 
 
-def comparison(manifest: Manifest, out: Path, competition: Competition) -> str:
-    """How the finished submission in `out` compares with what the manifest lists, as a sentence."""
-    names = list(manifest.images) or [prompt.image_name for prompt in competition.prompts]
-    drawn, _ = read_manifest(FolderFiles(out), competition.name, names)
-    if drawn is None or not drawn.images or not manifest.images:
-        return "the manifest lists no images to compare with" if not manifest.images else "not all images are drawn yet"
-    others = [name for name, sha256 in manifest.images.items() if drawn.images.get(name) != sha256]
-    if not others:
-        return f"all {len(manifest.images)} images have the bytes that the manifest lists"
-    changed = manifest.differences(drawn)
-    why = f"\n  {shown('; '.join(changed), 400)}" if changed else ""
-    return f"{len(others)} of {len(manifest.images)} images have other bytes, such as {shown(others[0])}{why}"
+def comparison(manifest: Manifest, out: Path, competition: Competition) -> tuple[bool, str]:
+    """Whether what is drawn in `out` has the bytes that the manifest lists, where it lists any, and a sentence on it."""
+    listed = manifest.images
+    if not listed:
+        return True, "the manifest lists no images to compare with: they were not all drawn when it was written"
+    there = [name for name in listed if (out / name).is_file()]
+    others = [name for name in there if file_sha256(out / name) != listed[name]]
+    if others:
+        drawn, _ = read_manifest(FolderFiles(out), competition.name, list(listed))
+        changed = manifest.differences(drawn) if drawn else []
+        why = f"\n  {shown('; '.join(changed), 400)}" if changed else ""
+        return False, f"{len(others)} of {len(there)} images have other bytes, such as {shown(others[0])}{why}"
+    if len(there) < len(listed):
+        return True, f"not all images are drawn yet; these {len(there)} have the bytes that the manifest lists"
+    return True, f"all {len(listed)} images have the bytes that the manifest lists"

@@ -55,7 +55,7 @@ def test_it_goes_on_where_it_was_and_never_into_the_first_drawing(drawn, tmp_pat
     model, competition, first = drawn
     arguments = [model, "--from", str(first), "--competition", str(competition.root)]
     assert main([*arguments, "--limit", "2"]) == 0
-    assert "not all images are drawn yet" in capsys.readouterr().out
+    assert "not all images are drawn yet; these 2 have the bytes" in capsys.readouterr().out
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert str(tmp_path / "home/tiny/my_model-Model-seed7-again") in said
@@ -69,7 +69,9 @@ def test_images_that_differ_are_told(drawn, tmp_path, capsys) -> None:
     manifest["versions"]["numpy"] = "1.0"
     (tmp_path / "m.json").write_text(json.dumps(manifest))
     where = ["--competition", str(competition.root), "--out", str(tmp_path / "again")]
-    assert main([model, "--from", str(tmp_path / "m.json"), *where]) == 0
+    assert main([model, "--from", str(tmp_path / "m.json"), *where, "--limit", "3"]) == 0  # the fourth is another one
+    assert "these 3 have the bytes" in capsys.readouterr().out
+    assert main([model, "--from", str(tmp_path / "m.json"), *where]) == 3
     said = capsys.readouterr().out
     assert "1 of 6 images have other bytes, such as 3_main.png" in said
     assert "versions.numpy: '1.0' -> " in said
