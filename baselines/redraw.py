@@ -152,7 +152,7 @@ def _setting(manifest: Manifest, name: str) -> str:
 
 
 def comparison(manifest: Manifest, out: Path, competition: Competition) -> tuple[bool, str]:
-    """Whether what is drawn in `out` has the bytes that the manifest lists, where it lists any, and a sentence on it."""
+    """Whether what is drawn in `out` has the bytes that the manifest lists, if it lists any, and a sentence on it."""
     listed = manifest.images
     if not listed:
         return True, "the manifest lists no images to compare with: they were not all drawn when it was written"

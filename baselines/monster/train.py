@@ -14,7 +14,7 @@ from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoen
 from baselines.monster.train_text_encoder import TextEncoderOptions, train_text_encoder
 from baselines.monster.train_unet import UNetOptions, train_unet
 from baselines.pretrained import WEIGHTS
-from baselines.training.options import ModelOptions, command
+from baselines.training.options import ModelOptions, command, option
 from submission import commands
 from submission.errors import run
 from submission.launcher import place
@@ -24,7 +24,8 @@ from submission.launcher import place
 class MonsterOptions(UNetOptions, ModelOptions):
     """The UNet's recipe, and the trainings of its frozen parts where `autoencoder`, `text_encoder` are empty."""
 
-    out: Path = Path("runs/monster")
+    out: Path = option(Path("runs/monster"), "the folder that draws, for --weights")
+    model: Path | None = option(None, "")  # it is `out`, and the UNet's run RUNS/unet
     autoencoder: str = ""
     text_encoder: str = ""
     autoencoder_training: AutoencoderOptions = field(default_factory=AutoencoderOptions)

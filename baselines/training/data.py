@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from baselines.training import csv_data
-from submission import commands, strict_json
+from submission import Competition, commands, strict_json
 from submission.errors import CompetitionError, MissingPart, Problem, shown
 from submission.images import ImageProblem, read_image
 
@@ -106,10 +106,11 @@ def read_training_image(path: Path, image_size: int | None) -> np.ndarray:
 
 
 def _how_to_get(folder: Path) -> str:
-    """A folder's name is somebody's choice: only what may be a competition's is repeated in a command."""
-    name = folder.resolve().name
-    named = re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name)
-    return commands.data(name) if named else f"put train_info.json and train/ into {shown(str(folder))}, or a CSV"
+    """A folder's name is somebody's choice: only what is a shipped competition's is repeated in a command."""
+    if (name := folder.resolve().name) in Competition.names():
+        return commands.data(name)
+    missing = "" if folder.is_dir() else ", which is not there"
+    return f"put train_info.json and train/, or a CSV and its images, into {shown(str(folder))}{missing}"
 
 
 def _find_frames(folder: Path, problems: list[Problem]) -> dict[str, dict[int, Path]]:

@@ -34,6 +34,8 @@ from baselines.training.losses import drop_mask, stratified_timesteps
 from baselines.training.options import option
 from baselines.training.perceptual import FeatureNetwork, perceptual_distance
 
+FROM = ", from this fraction of the training on (0: its start; none: never)"
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -42,15 +44,17 @@ class Objective:
     prediction: Prediction = option("v_prediction", "what the network predicts")
     min_snr_gamma: float | None = option(None, "min-SNR weights of the times; none: all alike")
     least_weight: float = option(0.0, "of a time, where they are weighted")
-    caption_dropout: float = option(0.1, "fraction of examples without caption, for classifier-free guidance")
-    pooled_dropout: float = option(0.0, "of the others, fraction without the pooled state")
+    caption_dropout: float = option(0.1, "fraction of examples without caption, for classifier-free guidance", most=1.0)
+    pooled_dropout: float = option(0.0, "of the others, fraction without the pooled state", most=1.0)
     random_caption: bool = option(True, "at each visit one of the captions; else always the first")
     flips: bool = option(True, "half of the pictures mirrored")
-    augment_from: float | None = option(None, "strong augmentation")
-    perceptual_from: float | None = option(None, "LPIPS of the decoded estimate of x_0")
+    augment_from: float | None = option(None, f"strong augmentation{FROM}", most=1.0)
+    perceptual_from: float | None = option(None, f"LPIPS of the decoded estimate of x_0{FROM}", most=1.0)
     perceptual_weight: float = option(0.1, "of LPIPS")
-    perceptual_fraction: float = option(0.25, "of a batch for LPIPS: the least noised, whose estimate is a picture")
-    kl_from: float | None = option(None, "divergence of the estimate of x_0 from the autoencoder's posterior")
+    perceptual_fraction: float = option(
+        0.25, "of a batch for LPIPS: the least noised, whose estimate is a picture", most=1.0
+    )
+    kl_from: float | None = option(None, f"divergence of x_0's estimate from the posterior{FROM}", most=1.0)
     kl_weight: float = option(0.01, "of the divergence")
     alignment_weight: float = option(0.0, "of the alignment of the network's middle with perceptual features")
 

@@ -4,9 +4,11 @@ trainings call it."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -28,9 +30,9 @@ M = TypeVar("M", bound="nn.Module")
 S = TypeVar("S", bound="TrainingOptions")
 
 
-def option(default: Any, help: str, *, choices: Sequence[str] | None = None) -> Any:
+def option(default: Any, help: str, *, choices: Sequence[str] | None = None, most: float = math.inf) -> Any:
     """A dataclass's field that is an option of the command line too; `default` may be a function that makes it."""
-    more = {"help": help, "choices": choices}
+    more = {"help": help, "choices": choices, "most": most}
     return field(default_factory=default, metadata=more) if callable(default) else field(default=default, metadata=more)
 
 
@@ -159,7 +161,7 @@ def parsed(
         else:
             types = [part for part in get_args(hint) if part is not type(None)]
             kind_of = types[0] if types else hint
-            read = (_number_or_none if types else _number) if kind_of is float else kind_of
+            read = partial(_number, found.metadata["most"], bool(types)) if kind_of is float else kind_of
             more |= {"type": read, "choices": found.metadata["choices"]}
         parser.add_argument(flag(each.name), **more)
     given: dict[str, Any] = {
@@ -170,23 +172,23 @@ def parsed(
     return replace(chosen, **given)
 
 
-def _number(text: str) -> float:
-    if not 0 <= (number := float(text)) < math.inf:
-        raise ValueError
-    return number
-
-
-def _number_or_none(text: str) -> float | None:
-    """A number, or the word "none"."""
-    return None if text == "none" else _number(text)
+def _number(most: float, or_none: bool, text: str) -> float | None:
+    """A number from 0 on, or where it may be the word "none"."""
+    if or_none and text == "none":
+        return None
+    with contextlib.suppress(ValueError):
+        if 0 <= (number := float(text)) <= most and number < math.inf:
+            return number
+    span = "from 0 on" if most == math.inf else f"from 0 to {most:g}"
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number {span}{', or none' if or_none else ''}")
 
 
 def _described(kind: type[TrainingOptions], name: str) -> Field[Any] | None:
-    """The field with its help: a class that changes only the default of one need not repeat it."""
+    """The field with its help: a class that changes only the default of one need not repeat it; "" takes it away."""
     for each in kind.__mro__:
         found: Field[Any] | None = each.__dict__.get("__dataclass_fields__", {}).get(name)
         if found is not None and found.metadata:
-            return found
+            return found if found.metadata["help"] else None
     return None
 
 

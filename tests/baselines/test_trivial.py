@@ -80,7 +80,7 @@ def test_a_shipped_mean_image_needs_no_training_data(tiny_competition, tmp_path,
 @pytest.mark.parametrize("name", ["mean-image", "nearest"])
 def test_missing_training_data_says_how_to_get_it(tiny_competition, tmp_path, monkeypatch, name) -> None:
     monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path / "nothing"))
-    with pytest.raises(MissingPart, match="make data COMPETITION=tiny"):
+    with pytest.raises(MissingPart, match=r"put train_info.json and train/, or a CSV .*/tiny, which is not there"):
         baselines.load(name, tiny_competition(2), "cpu")
 
 

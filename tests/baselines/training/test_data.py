@@ -31,8 +31,15 @@ def test_finders_files_are_passed_over(training_set) -> None:
 @pytest.mark.parametrize("part", ["train_info.json", "train"])
 def test_a_missing_part_is_named(training_set, part) -> None:
     (training_set / part).rename(training_set / "elsewhere")
-    with pytest.raises(MissingPart, match=rf"no {part}[\s\S]*make data COMPETITION=tiny"):
+    with pytest.raises(MissingPart, match=rf"no {part}[\s\S]*put train_info.json and train/, or a CSV"):
         read_training_data(training_set)
+
+
+def test_a_command_brings_what_is_shipped_only(tmp_path) -> None:
+    with pytest.raises(MissingPart, match="make data COMPETITION=bestiary"):
+        read_training_data(tmp_path / "bestiary")
+    with pytest.raises(MissingPart, match=r"into .*/dir, which is not there"):
+        read_training_data(tmp_path / "dir")
 
 
 def test_all_problems_at_once(training_set) -> None:

@@ -50,6 +50,8 @@ class Stage(TrainingOptions):
 class Whole(ModelOptions):
     out: Path = Path("other")
     init: Path | None = option(None, "weights to begin with")
+    rate: float = option(1.0, "of learning")
+    late: float | None = option(None, "from this fraction on", most=1.0)
     steps: tuple[int, ...] = option((8, 4), "of each")
     stage: Stage = field(default_factory=Stage)
 
@@ -65,7 +67,19 @@ def test_options_are_a_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--stage", "x"], ["--precision", "int8"], ["--preset", "none"], ["--steps", "a"]):
         with pytest.raises(SystemExit):
             parsed("A training.", presets, words)
-    capsys.readouterr()
+    numbers = parsed("A training.", presets, ["--rate", "20", "--late", "0.5"])
+    assert (numbers.rate, numbers.late) == (20, 0.5)
+    assert parsed("A training.", presets, ["--late", "none"]).late is None
+    for words, why in {
+        ("--late", "43"): "'43' is not a number from 0 to 1, or none",
+        ("--late", "43%"): "'43%' is not a number from 0 to 1, or none",
+        ("--rate", "none"): "'none' is not a number from 0 on",
+        ("--rate", "inf"): "'inf' is not a number from 0 on",
+    }.items():
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            parsed("A training.", presets, words)
+        assert why in capsys.readouterr().err
     with pytest.raises(SystemExit):
         parsed("A training.", presets, ["--help"])
     printed = capsys.readouterr().out
