@@ -51,7 +51,7 @@ class Variables:
         if not text:
             return default
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
-            raise UsageError(f"{name} is {text!r}; it must be a whole number")
+            raise UsageError(f"{name} is {text!r}; it must be a whole number from 0 on")
         return int(text)
 
     def words(self, name: str) -> list[str]:
@@ -107,15 +107,15 @@ class Variables:
         return f"{self.submission}{part}"
 
 
-def data(v: Variables) -> Commands:
+def data(v: Variables, words: str = "ARGS") -> Commands:
     """The competition's prepare.py, which finds the Makefile's other variables in its environment."""
-    competition = Competition.load(v["COMPETITION"])
+    competition, options = Competition.load(v["COMPETITION"]), v.words(words)
     if competition.prepare is None:
         yield module("submission", "data", *v.competition)
     elif competition.is_shipped:
-        yield module(f"competitions.{competition.name}.prepare", *v.words("ARGS"))
+        yield module(f"competitions.{competition.name}.prepare", *options)
     else:
-        yield [sys.executable, str(competition.prepare), *v.words("ARGS")]
+        yield [sys.executable, str(competition.prepare), *options]
 
 
 def draw(v: Variables) -> Commands:
@@ -180,15 +180,24 @@ def train(v: Variables) -> Commands:
     elif of_monster:
         raise UsageError(f"PRESET and DRY_RUN are for MODEL=monster, not {model}.")
     if not v["DATA"] and Competition.load(v["COMPETITION"]).prepare is not None:
-        yield from data(v)  # where it cannot be made, the training says what is missing of it
+        # ARGS are the training's. Where the data cannot be made, the training says what is missing of it.
+        yield from data(v, words="")
     options = [f"--data={v.path('DATA')}"] if v["DATA"] else []
     yield module(known[model], *of_monster, *options, *v.hardware, *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Commands:
-    yield from data(v)
-    scales = v.words("GUIDANCE")
-    yield module("experiments.sweep", v.path("MODEL"), *v.hardware, *v.words("ARGS"), "--guidance", *scales)
+    from baselines.registry import find
+
+    scales, words = v.words("GUIDANCE"), v.words("ARGS")
+    try:
+        list(map(float, scales))
+    except ValueError:
+        raise UsageError(f"GUIDANCE is {v['GUIDANCE']!r}; it must be numbers with spaces between them") from None
+    if "guidance_scale" not in find(v["MODEL"]).options:
+        raise UsageError(f"{v['MODEL']} has no guidance scale to sweep")
+    yield from data(v, words="")
+    yield module("experiments.sweep", v.path("MODEL"), *v.hardware, *words, "--guidance", *scales)
 
 
 def bench(v: Variables) -> Commands:

@@ -206,7 +206,15 @@ def test_a_competition_of_ones_own_is_prepared_by_its_own_script(tmp_path) -> No
 
 
 def test_training_makes_its_data_first() -> None:
-    assert commands("train", MODEL="backbones") == [["competitions.bestiary.prepare"], ["experiments.backbones"]]
+    assert commands("train", MODEL="vq", ARGS="--out o") == [
+        ["competitions.bestiary.prepare"], ["baselines.vq_diffusion.train", "--out", "o"],
+    ]  # fmt: skip
+    assert commands("sweep", MODEL="glide", GUIDANCE="1 2.5", ARGS="--steps 12") == [
+        ["competitions.bestiary.prepare"], ["experiments.sweep", "glide", "--steps", "12", "--guidance", "1", "2.5"],
+    ]  # fmt: skip
+    for wrong, why in (({"GUIDANCE": "1,2"}, "GUIDANCE is '1,2'"), ({"MODEL": "noise"}, "noise has no guidance scale")):
+        with pytest.raises(UsageError, match=why):
+            commands("sweep", **{"MODEL": "glide", "GUIDANCE": "1"} | wrong)
     with pytest.raises(UsageError, match=r"knows how to train monster glide .*, not noise"):
         commands("train", MODEL="noise")
 
