@@ -45,7 +45,7 @@ COMMANDS = {
     "statistics": Command("scorer.__main__", ("statistics",), "make the statistics that FID is measured against"),
     "sweep": Command("experiments.sweep", (), "draw and score at several guidance scales"),
     "train": Command("", (), "train a model: one of those below"),
-    "completion": Command("", (), "print what lets a shell complete these commands: bash, zsh or tcsh"),
+    "completion": Command("", (), "print what lets a shell complete these commands: bash, zsh, fish or tcsh"),
 }
 
 
@@ -105,7 +105,7 @@ def completion(argv: Sequence[str]) -> int:
     commands = whole.add_subparsers()
     for name, command in COMMANDS.items():
         if name == "train":
-            models = commands.add_parser(name, help=command.help).add_subparsers()
+            models = commands.add_parser(name, help=command.help).add_subparsers(help="what to train")
             for model in trainers():
                 models.add_parser(model, parents=[parser_of(name, model)], add_help=False)
         elif name == "completion":

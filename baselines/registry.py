@@ -99,7 +99,7 @@ MODELS: dict[str, Model] = {
     ),
     "clip-guided": Model(
         "baselines.clip_guided.pipeline:ClipGuided",
-        "an unconditional pixel diffusion that a CLIP pulls towards the prompt; three guides to choose from",
+        "an unconditional pixel diffusion that a CLIP pulls towards the prompt; four guides to choose from",
         options=("weights", "steps", "guidance_scale", "guide", "guidance_form"),
         packages=("torch", "diffusers", "safetensors"),
         files=("{weights}/clip-guided",),

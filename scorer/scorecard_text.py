@@ -40,8 +40,13 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     for name, score in card.scores.items():
         if score.value is None:
             console.print(Text(f"{METRICS[name].label} is not available: {shown(str(score.reason), 400)}", "yellow"))
-    if reasons := dict.fromkeys(s.reason for s in card.scores.values() if s.value is not None and s.reason):
-        console.print(Text(f"There is {shown('; '.join(map(str, reasons)), 1000)}", "yellow"))
+    reasons: dict[str, list[str]] = {}
+    for name, score in card.scores.items():
+        if score.value is not None and score.reason:
+            reasons.setdefault(score.reason, []).append(METRICS[name].label)
+    for reason, labels in reasons.items():
+        whose = "There is" if len(labels) == len(card.scores) else f"{', '.join(labels)}:"
+        console.print(Text(f"{whose} {shown(reason, 1000)}", "yellow"))
     for note in card.notes:
         console.print(Text(f"Note: {shown(note, 400)}", "yellow"))
 
@@ -117,8 +122,8 @@ def _mark(mark: Mark, suspect: bool) -> Text:
     if suspect:
         return Text("Mark: none, for the submission is suspect: it breaks a rule of the competition\n", "bold red")
     text = Text.assemble("Mark: ", (f"{mark.value:g} %", "bold"))
-    text.append(", ".join(f" {METRICS[name].label} earns {earned:g} %" for name, earned in mark.earned.items()), "dim")
-    text.append("\n")
+    earned = ", ".join(f"{METRICS[name].label} earns {part:g} %" for name, part in mark.earned.items())
+    text.append(f" ({earned})\n", "dim")
     return text
 
 

@@ -1,5 +1,5 @@
 """CLIP-guided diffusion: an unconditional pixel diffusion whose samples a CLIP pulls towards the prompt.
 
-`pipeline.ClipGuided` draws with one of three guides or none; `python -m baselines.clip_guided.train` makes all four
-networks.
+`pipeline.ClipGuided` draws with one of four guides, two that pull together, or none;
+`python -m baselines.clip_guided.train` makes the diffusion and the guides.
 """

@@ -108,6 +108,8 @@ def _read(path: Path, *, grey: bool = False) -> np.ndarray:
         return read_image(path.read_bytes(), None, grey=grey)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not a file") from None
     except ImageProblem as problem:
         hint = f"\n  -> {problem.hint}" if problem.hint else ""
         raise UsageError(f"{path} {problem}{hint}") from None

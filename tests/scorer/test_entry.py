@@ -84,7 +84,7 @@ def test_copies_stay_and_are_named(enter, competition, tiny_submission, tmp_path
 
 def test_a_suspect_earns_no_mark(enter, competition, tiny_submission, tmp_path: Path) -> None:
     honest = enter(tiny_submission(competition), "--name", "honest")
-    assert "Mark: 90 %" in honest
+    assert "Mark: 90 % (" in honest
     collapsed = copied(tmp_path / "drawn", tmp_path / "collapsed", lambda image: image)
     first, *others = sorted(collapsed.iterdir())
     for other in others:
