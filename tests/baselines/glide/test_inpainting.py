@@ -101,6 +101,7 @@ def test_the_command_edits_an_image(
     ("options", "code", "message"),
     [
         ({"image": "none.png"}, 2, "there is no file"),
+        ({"mask": "."}, 2, "is a folder"),
         ({"mask": "small.png"}, 2, "the mask has 8×8 pixels and the image 32×32"),
         ({"mask": "text.png"}, 2, "neither PNG nor JPEG"),
         ({"out": "out.jpg"}, 2, r"must be a \.png"),
