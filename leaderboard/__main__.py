@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     # What follows "--" is for the scorer that `check` runs: argparse would take it for positional arguments.
     split = words.index("--") if words[:1] == ["check"] and "--" in words else len(words)
-    arguments = _parser().parse_args(words[:split])
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(words[:split])
+    if unknown:
+        if arguments.command is _check:
+            _clear(arguments)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     arguments.scorer_options = words[split + 1 :]
     return int(arguments.command(arguments))
 
@@ -161,7 +166,9 @@ def _name_of(competition: str | None) -> str | None:
     return None if competition is None else Competition.load(competition).name
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _clear(arguments: argparse.Namespace) -> None:
+    """Remove the answers of an earlier run, which are not to be read as this one's, however this one ends. Raises
+    UsageError where this one's cannot be written."""
     files = {"--json": arguments.json, "--junit": arguments.junit}
     kept = {
         "the board": arguments.leaderboard,
@@ -170,11 +177,16 @@ def _check(arguments: argparse.Namespace) -> int:
         "what is to be trusted": arguments.trust,
         **own_files(arguments.competition),
     }
-    check_writable(files)
     check_kept(files, kept)
-    for path in filter(None, files.values()):
-        if path.is_file():  # the answer of an earlier run is not to be read as this one's, however this one ends
-            path.unlink()
+    try:
+        for path in filter(None, files.values()):
+            atomic.remove_file(path)
+    finally:
+        check_writable(files)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    _clear(arguments)
     try:
         result = _judged(arguments)
     except Exception as error:

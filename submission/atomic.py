@@ -159,6 +159,12 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_text(path, json.dumps(value, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
 
 
+def remove_file(path: Path) -> None:
+    """Remove the file that `replacing` would replace; what it would write to as it is, or refuse, stays."""
+    if path.is_file() and not _DESCRIPTOR.fullmatch(str(path)):
+        path.unlink()
+
+
 def replace_folder(fresh: Path, path: Path) -> None:
     """The finished folder `fresh` becomes `path`, whose old contents go.
 
@@ -245,7 +251,7 @@ def _reason(path: Path, *, makes_folder: bool) -> str:
     try:
         if path.is_dir():
             return "is a folder; name the file to write"
-        if _is_special(path):
+        if _DESCRIPTOR.fullmatch(str(path)) or _is_special(path):
             return "" if os.access(path, os.W_OK) else "may not be written to"
         while makes_folder and not folder.exists():
             folder = folder.parent

@@ -127,6 +127,19 @@ def test_an_answer_that_nothing_was_judged(check, folder: Path, tmp_path: Path, 
     assert "job summary could not be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("wrong", [["--junit", "nowhere/junit.xml"], ["--tierr", "gold"]])
+def test_no_earlier_answer_stays_where_another_argument_is_wrong(check, make_card: MakeCard, tmp_path, wrong) -> None:
+    (tmp_path / "gate.json").write_text('{"passed": true}')
+    assert check(make_card(), "--json", str(tmp_path / "gate.json"), *wrong) == 2
+    assert not (tmp_path / "gate.json").exists()
+
+
+def test_an_answer_may_go_to_a_descriptor(check, make_card: MakeCard, tmp_path: Path) -> None:
+    with (tmp_path / "gate.json").open("w") as file:
+        assert check(make_card(), "--json", f"/dev/fd/{file.fileno()}") == 0
+    assert json.loads((tmp_path / "gate.json").read_text())["passed"] is True
+
+
 def test_a_scorecard_alone_is_no_evidence(check, make_card: MakeCard, tmp_path: Path, capsys) -> None:
     (tmp_path / "card.json").write_text(make_card().to_json())
     assert check(tmp_path / "card.json") == 2
