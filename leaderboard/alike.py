@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -11,14 +13,20 @@ import pandas as pd
 from leaderboard.row import Row
 from submission.similarity_digest import NEAR, similarities
 
+MOST_NOTED = 20  # near entries that a row names: the earliest, so that no later decoys hide whose images they are
+
 
 @dataclass(frozen=True)
 class Alike:
-    """An entry under another name with the same images (`similarity` None) or similar ones (from NEAR to 1)."""
+    """An entry under another name with the same images (`similarity` None) or similar ones (from NEAR to 1).
+
+    `shown` says that the board names both: the same protocol measured them, and the row has room for it.
+    """
 
     name: str
     submission_sha256: str
     similarity: float | None = None
+    shown: bool = True
 
     @property
     def words(self) -> str:
@@ -40,54 +48,58 @@ class Pair:
 def find(row: Row, others: pd.DataFrame) -> list[Alike]:
     """The entries among `others` of other names and of the same prompts whose images are those of `row`, or alike.
 
-    One for each name, the most alike ones first.
+    One for each name. Those that were measured alike come first, of these the ones with the same images, then the
+    earlier ones.
     """
     others = others[(others["name"] != row.name) & (others["n"] == row.n)]
     others = others[others["prompts_sha256"] == str(row.measured_by.get("prompts_sha256", ""))]
     same = (others["submission_sha256"] == row.submission_sha256).to_numpy()
+    apart = (others["fingerprint"] != row.fingerprint).to_numpy()
     similarity = similarities(row.look, others["look"].tolist()) if row.look else np.zeros(len(others))
-    similarity[same] = 2  # ahead of every other
-    near = np.flatnonzero(similarity >= NEAR)
-    near = near[np.argsort(-similarity[near], kind="stable")]
-    names, hashes = others["name"].to_numpy()[near], others["submission_sha256"].to_numpy()[near]
+    order = np.lexsort((others["created_at"].to_numpy(), ~same, apart))
+    order = order[(same | (similarity >= NEAR))[order]]
+    columns = (others["name"].to_numpy(), others["submission_sha256"].to_numpy(), similarity, same, apart)
     found: dict[str, Alike] = {}
-    for name, sha256, value in zip(names, hashes, similarity[near].tolist(), strict=True):
-        found.setdefault(name, Alike(name, sha256, None if value > 1 else value))
+    room = MOST_NOTED
+    for name, sha256, value, is_same, is_apart in zip(*(column[order].tolist() for column in columns), strict=True):
+        if name not in found:
+            room -= not is_same
+            shown = not is_apart and (is_same or room >= 0)
+            found[name] = Alike(name, sha256, None if is_same else value, shown)
     return list(found.values())
 
 
 def noted(row: Row, resembled: Sequence[Alike]) -> Row:
-    """`row` with the most similar of those whose images are not the same, which the hashes alone do not tell."""
-    near = [entry for entry in resembled if entry.similarity is not None]
-    return replace(row, alike=near[0].submission_sha256) if near else row
+    """`row` with those to be shown whose images are not the same, which the hashes alone do not tell."""
+    near = [entry.submission_sha256 for entry in resembled if entry.shown and entry.similarity is not None]
+    return replace(row, alike=" ".join(near))
 
 
-def pairs(rows: pd.DataFrame, involved: Set[str]) -> list[Pair]:
-    """Each two names in `rows`, in the order of their times, whose images are the same or were noted as alike.
+def pairs(rows: pd.DataFrame) -> tuple[list[Pair], set[str]]:
+    """Each two names in `rows` whose images are the same or were noted as alike, and the `submission_sha256` of all
+    such rows. In the order of their times, but each later name's first pair before every second one.
 
-    Of many names with the same images each is named with the first one. `involved` is what the function of that name
-    found.
+    Of many names with the same images each is named with the first one.
     """
-    if not involved:
-        return []
-    rows = rows[rows["submission_sha256"].isin(involved)].sort_values("created_at", kind="stable")
-    hashes = rows["submission_sha256"]
-    first = rows[~hashes.duplicated()].set_index("submission_sha256")["name"]
-    found: dict[tuple[str, str], Pair] = {}
-    for same, later, of in (
-        (True, rows[hashes.duplicated()], "submission_sha256"),
-        (False, rows[rows["alike"].isin(hashes)], "alike"),
-    ):
-        for name, sha256 in zip(later["name"], later[of], strict=True):
-            if (earlier := first[sha256]) != name:
-                found.setdefault((earlier, name), Pair(earlier, name, same))
-    return list(found.values())
-
-
-def involved(rows: pd.DataFrame) -> set[str]:
-    """The `submission_sha256` of all rows whose images are those of a row of another name, or were noted as alike."""
-    again = rows[["name", "submission_sha256"]][rows["submission_sha256"].duplicated(keep=False)]
-    names = again.groupby("submission_sha256")["name"].nunique()
-    noted = rows[["submission_sha256", "alike"]][rows["alike"] != ""]
-    noted = noted[noted["alike"].isin(rows["submission_sha256"])]
-    return {*names.index[names > 1], *noted["alike"], *noted["submission_sha256"]}
+    noted = {sha256 for cell in rows["alike"][rows["alike"] != ""] for sha256 in cell.split()}
+    images = rows["submission_sha256"]
+    rows = rows[images.duplicated(keep=False) | images.isin(noted) | (rows["alike"] != "")]
+    rows = rows.sort_values("created_at", kind="stable")
+    names, hashes, alike = (rows[column].tolist() for column in ("name", "submission_sha256", "alike"))
+    first: dict[str, int] = {}
+    for place, sha256 in enumerate(hashes):
+        first.setdefault(sha256, place)
+    # Whoever came later, then whoever came earlier; the same images before similar ones.
+    found = [(place, False, first[sha256]) for place, sha256 in enumerate(hashes)]
+    for place, cell in enumerate(alike):
+        others = [first[sha256] for sha256 in cell.split() if sha256 in first]
+        found += [(max(place, other), True, min(place, other)) for other in others]
+    found = sorted((later, near, earlier) for later, near, earlier in found if names[later] != names[earlier])
+    named: dict[frozenset[str], tuple[int, Pair]] = {}
+    count: Counter[str] = Counter()
+    for later, near, earlier in found:
+        pair = Pair(names[earlier], names[later], not near)
+        if named.setdefault(frozenset((pair.earlier, pair.later)), (count[pair.later], pair))[1] is pair:
+            count[pair.later] += 1
+    ordered = sorted(named.values(), key=itemgetter(0))
+    return [pair for _, pair in ordered], {hashes[place] for later, _, earlier in found for place in (later, earlier)}

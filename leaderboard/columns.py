@@ -60,7 +60,7 @@ _COUNT = re.compile(r"\d{1,18}")
 # What the cells of these columns are, whole.
 PATTERNS = {
     "submission_sha256": r"[0-9a-f]{64}",
-    "alike": r"(?:[0-9a-f]{64})?",
+    "alike": r"(?:[0-9a-f]{64}(?: [0-9a-f]{64})*)?",
     "look": r"(?:[a-z][A-Za-z0-9+/]{0,1000})?",  # a letter for what made it, then base64
 }
 _TEXT_LIMIT = 200

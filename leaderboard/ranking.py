@@ -126,7 +126,7 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
     entries = rows.iloc[chosen]
     no_place = np.zeros(len(others[:top]), np.int64)
     compared = rows[["name", "submission_sha256", "alike", "created_at"]][~reproduces]
-    resembling = alike.involved(compared)
+    pairs, resembling = alike.pairs(compared)
     standings = pd.DataFrame(
         {
             "place": np.concatenate([np.arange(len(ranking[:top])) + 1, no_place]),
@@ -140,7 +140,6 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
         },
         entries.index,
     )
-    pairs = alike.pairs(compared, resembling)
     return Group(entries, standings, len(listed) - len(wanted), len(wanted) - len(chosen), pairs)
 
 

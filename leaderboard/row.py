@@ -44,7 +44,7 @@ class Row:
     there were when it was scored, `created_at` is UTC, `status` is "ok", "suspect" (it breaks
     a rule of the competition) or "invalid". `mark` is in percent, None where the competition gives none; `broken` says
     which rules a suspect broke; `look` is the submission's (`submission.similarity_digest`), "" where it is not known;
-    `alike` is the `submission_sha256` of an earlier entry under another name that looks the same, "" where there is
+    `alike` has the `submission_sha256` of each earlier entry under another name that looks the same, "" where there is
     none; `families` is how many families of prompts the intervals draw anew, None in a row of a version whose intervals
     drew single images, and so are too narrow.
     """

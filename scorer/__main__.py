@@ -134,7 +134,8 @@ def _to_board(path: Path, card: Scorecard) -> list[str]:
     if isinstance(added, board.AlreadyThere):
         return [f"These images are already on the board {path}, as {added.row.name}"]
     lines = [f"Added to the board {path}, as {added.row.name}"]
-    lines += [f"{show.ALIKE} {entry.words}: the board says so on both" for entry in added.alike[:ALIKE_SHOWN]]
+    for entry in added.alike[:ALIKE_SHOWN]:
+        lines.append(f"{show.ALIKE} {entry.words}{': the board says so on both' if entry.shown else ''}")
     if len(added.alike) > ALIKE_SHOWN:
         lines.append(f"{show.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
     return lines + ([comparison.with_last(added.row, added.last)] if added.last is not None else [])

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from leaderboard import Added, AlreadyThere, append, board, rank, read
+import scorer.__main__
+from leaderboard import Added, AlreadyThere, alike, append, board, rank, read
 from leaderboard.__main__ import main
 from submission import Competition, Scorecard
 from submission.errors import run
@@ -74,6 +76,48 @@ def test_a_near_copy_is_named_by_both_and_another_model_is_not(add, shown) -> No
     assert "alice and bob have nearly the same images; those of alice were scored first" in text
     assert "carol≈" not in text
     assert text.index("bob≈") < text.index("alice≈")  # it is named, and ranked by its scores
+
+
+def test_decoys_hide_no_copy_and_nothing_is_said_that_the_board_does_not_show(add, shown, tmp_path, make_card) -> None:
+    add("alice", "a", BITS)
+    for number in range(3):
+        add(f"decoy {number}", f"d{number}", changed(20 + number))
+    assert "alice" in [entry.name for entry in add("mallory", "m", changed(25)).alike if entry.shown]
+    assert "alice and mallory have nearly the same images; those of alice were scored first" in shown()
+    again = make_card(name="eve", content="a", fingerprint={"protocol": 2})
+    lines = scorer.__main__._to_board(tmp_path / "board.csv", dataclasses.replace(again, look=look(BITS)))
+    assert "the same images as alice" in lines[1]
+    assert not any("the board says so" in line for line in lines)
+
+
+def test_more_than_a_row_has_room_for(add, monkeypatch) -> None:
+    monkeypatch.setattr(alike, "MOST_NOTED", 2)
+    for number in range(3):
+        add(f"student {number}", f"s{number}", changed(number))
+    found = add("last", "l", changed(5))
+    assert [(entry.name, entry.shown) for entry in found.alike] == [
+        ("student 0", True), ("student 1", True), ("student 2", False),
+    ]  # fmt: skip
+    assert len(found.row.alike.split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs"),
+    [
+        (["alice a b", "mallory b a"], ["alice mallory"]),  # scored again, each named the other
+        (["alice a", "alice b a"], []),  # renamed since
+        (["alice a", "mallory b a", "alice b"], ["alice mallory"]),  # who came second cannot turn it round
+        (["a a", "b b a", "c c a b", "d d a b c"], ["a b", "a c", "a d", "b c", "b d", "c d"]),
+        (["bob c", "alice a", "bob a d"], ["alice bob"]),  # what it named was removed
+    ],
+)
+def test_each_two_names_once_in_the_order_of_their_times(rows: list[str], pairs: list[str]) -> None:
+    cells = [[*row.split(" ", 2), ""] for row in rows]
+    lines = [(*line[:3], time) for time, line in enumerate(cells)]
+    frame = pd.DataFrame(lines[::-1], columns=["name", "submission_sha256", "alike", "created_at"])
+    found, involved = alike.pairs(frame)
+    assert [f"{pair.earlier} {pair.later}" for pair in found] == pairs
+    assert bool(involved) == bool(pairs)
 
 
 def test_one_s_own_entries_are_not_named(add, shown) -> None:
