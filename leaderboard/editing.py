@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +90,7 @@ def _cells(found: Content) -> list[list[str]]:
 
 
 def _replace(board: Path, found: Content, changed: dict[int, bytes]) -> None:
-    lines = found.lines.splitlines(keepends=True)
+    lines = [line + b"\n" for line in found.lines.split(b"\n")[:-1]]
     with atomic.replacing(board) as file:
         file.write(csv_line(found.columns))
         file.writelines(changed.get(number, line) for number, line in enumerate(lines))
@@ -121,7 +122,7 @@ def _history(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     except UnicodeDecodeError:
         raise BoardError(f"{shown(str(path))}: is not UTF-8; move it away, and a new history begins") from None
     try:
-        columns, *lines = csv.reader(text.splitlines(), strict=True)
+        columns, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         if columns[:2] != list(_CHANGE):
             raise ValueError("its first line is not that of a history")
         found = [dict(zip(columns, cells, strict=True)) for cells in lines]

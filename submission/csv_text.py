@@ -127,8 +127,8 @@ def find_column(found: Sequence[str], documented: str, others: Sequence[str]) ->
 def csv_line(cells: Iterable[object]) -> bytes:
     """The cells as a line of a CSV, UTF-8, ended by a line feed; None is an empty cell."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue().encode("utf-8")
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)  # cells with either sign are quoted
+    return f"{buffer.getvalue()[:-2]}\n".encode()
 
 
 def as_cell(text: str) -> str:

@@ -119,15 +119,17 @@ def test_killed_between_the_two_files_nothing_is_lost_or_twice(path: Path, comma
     assert "alice" not in names(path)
 
 
-def test_columns_of_others_stay(path: Path) -> None:
+@pytest.mark.parametrize("sign", [", ", "\r", "\u2028", "\x85", "\v"])
+def test_columns_of_others_stay(path: Path, sign: str) -> None:
     lines = path.read_text().splitlines()
-    path.write_text("\n".join([f"{lines[0]},group", *(f'{line},"a, {n}"' for n, line in enumerate(lines[1:]))]) + "\n")
+    cells = [f'{line},"a{sign}{n}"' for n, line in enumerate(lines[1:])]
+    path.write_bytes(("\n".join([f"{lines[0]},group", *cells]) + "\n").encode())
     editing.rename(path, "bob", "robert")
     editing.remove(path, "alice")
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
-    assert (line["name"], line["group"]) == ("robert", "a, 1")
-    assert [line["group"] for line in history(path)] == ["a, 1", "a, 0", "a, 2"]
+    assert (line["name"], line["group"]) == ("robert", f"a{sign}1")
+    assert [line["group"] for line in history(path)] == [f"a{sign}{n}" for n in (1, 0, 2)]
 
 
 def test_a_history_that_is_something_else_is_left_alone(path: Path, capsys) -> None:
