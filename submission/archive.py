@@ -17,6 +17,7 @@ from submission import atomic
 from submission.errors import Problem, UsageError, shown
 from submission.files import FolderFiles, ignored_note, is_junk
 from submission.image_names import PICTURE_SUFFIXES, clash_key
+from submission.manifest import MANIFEST_NAME, max_manifest_bytes
 from submission.safe_read import NotReadable, open_regular
 
 # Images do not shrink in a zip. One that unpacks to so many times its size is made to cost time, not to be looked at.
@@ -176,7 +177,8 @@ def write_zip(
     """Write the files `names` to the zip `out`, sorted, without times or owners: equal content gives equal bytes.
 
     Images do not shrink any further, so entries are stored; that also keeps the bytes independent of zlib's version.
-    Raises UsageError when `out` exists, unless `overwrite`.
+    A file has at most `limit` bytes, the manifest what is read of one. Raises UsageError when `out` exists, unless
+    `overwrite`; NotReadable, which names the file.
     """
     if not overwrite and os.path.lexists(out):
         raise UsageError(
@@ -184,11 +186,15 @@ def write_zip(
             " another --out keeps it"
         )
     with atomic.replacing(out) as file, zipfile.ZipFile(file, "w") as archive:
-        for name in sorted(names):
+        for name in (names := sorted(names)):
+            most = max(limit, max_manifest_bytes(len(names) - 1)) if name == MANIFEST_NAME else limit
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.create_system = 3  # Unix, wherever it runs
-            archive.writestr(info, files.read(name, limit))
+            try:
+                archive.writestr(info, files.read(name, most))
+            except NotReadable as error:
+                raise NotReadable(f"{shown(name)}: {error}") from None
 
 
 def max_entries(images: int) -> int:

@@ -145,6 +145,18 @@ def test_a_bug_is_told_as_one_and_its_traceback_goes_to_a_file(capsys, monkeypat
     assert "Traceback" in file.read_text()
 
 
+def test_pack_knows_a_manifest_from_an_image(tiny_competition, tiny_submission, tmp_path, monkeypatch, capsys):
+    competition = tiny_competition()
+    folder = tiny_submission(competition)
+    with (folder / "submission.json").open("a") as file:
+        file.write(" " * 2**20)  # an image of 64 pixels has no more bytes
+    assert _run("pack", folder, "--out", tmp_path / "a.zip", "-c", competition.root) == 0
+    assert Submission.open(tmp_path / "a.zip", competition).manifest is not None
+    monkeypatch.setattr("submission.__main__.max_file_bytes", lambda _: 9)
+    assert _run("pack", folder, "--out", tmp_path / "b.zip") == 3
+    assert "0_main.png: is larger than 9 bytes" in capsys.readouterr().err
+
+
 def test_tracebacks_on_request(monkeypatch):
     monkeypatch.setenv("DRAWOFF_TRACEBACK", "1")
     with pytest.raises(KeyError):
