@@ -13,7 +13,7 @@ import pandas as pd
 
 from leaderboard import alike, names, reading
 from leaderboard.columns import COLUMNS, plain
-from leaderboard.row import Row, frame_of, from_scorecard, rows_of, to_cells
+from leaderboard.row import Row, frame_of, from_scorecard, newest, rows_of, to_cells
 from submission import atomic, paths
 from submission.csv_text import csv_line
 from submission.errors import CompetitionError, shown
@@ -103,7 +103,7 @@ def append(
         resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
         row = alike.noted(row, resembled)
         _write(board, found.columns, found.lines, row)
-    last = rows_of(same_name.iloc[-1:])
+    last = rows_of(newest(same_name))
     return Added(row, tuple(resembled), last[0] if last else None)
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leaderboard.row import Row
+from submission.judging import Tier, judge
 from submission.metrics import METRICS, Metric
 from submission.scorecard import Score
 
 
-def with_last(row: Row, last: Row) -> str:
+def with_last(row: Row, last: Row, tiers: Sequence[Tier]) -> str:
     """Such as "Better than your last of 2026-11-25 12:00 UTC: FID better by 2.10 (81.20 -> 79.10); CLIP-T …"."""
     parts = [
         sentence
         for metric in METRICS.values()
         if (sentence := _difference(metric, row.score(metric.name), last.score(metric.name)))
     ]
-    verdict = "Better than your last" if _ahead(row, last) else "Not better than your last"
+    verdict = "Better than your last" if _ahead(row, last, tiers) else "Not better than your last"
     return f"{verdict} of {last.created_at:%Y-%m-%d %H:%M} UTC: {'; '.join(parts) or 'no score in common'}"
 
 
-def _ahead(row: Row, last: Row) -> bool:
-    """Whether the row would rank before the other: by tiers, then by FID."""
+def _ahead(row: Row, last: Row, tiers: Sequence[Tier]) -> bool:
+    """Whether the row would rank before the other: by the tiers as they are now, then by FID."""
+    if row.status != "ok" or last.status != "ok":
+        return row.status == "ok"
+    passed, passed_before = (sum(tier.passed for tier in judge(entry.scores, tiers)) for entry in (row, last))
     fids = row.score("fid").value, last.score("fid").value
     closer = fids[0] is not None and (fids[1] is None or fids[0] < fids[1])
-    return (row.tiers_passed, closer) > (last.tiers_passed, False)
+    return (passed, closer) > (passed_before, False)
 
 
 def _difference(metric: Metric, new: Score, old: Score) -> str:

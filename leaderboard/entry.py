@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from leaderboard import board
-from leaderboard.row import rows_of
+from leaderboard.row import newest, rows_of
 from submission import commands
 from submission.child_process import environment, exit_code, module
 from submission.competition import Competition
@@ -150,7 +150,7 @@ def _row(rows: pd.DataFrame, pin: Trusted, content: str | None, competition: Com
             looked_for=pin.file,
             get_it=commands.make("score", "scorer SUBMISSION"),
         )
-    (row,) = rows_of(rows.iloc[-1:])
+    (row,) = rows_of(newest(rows))
     checks = [check for check in competition.rules.check({}, row.scores) if check.rule.startswith("bounds.")]
     if row.status == "suspect":
         checks.append(RuleCheck("status", None, False, "it was found suspect when it was scored, see its scorecard"))

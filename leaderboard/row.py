@@ -214,6 +214,11 @@ def framed(arrays: Arrays) -> pd.DataFrame:
     return pd.DataFrame(columns, index)
 
 
+def newest(frame: pd.DataFrame) -> pd.DataFrame:
+    """The row with the latest time, the last one of several; none of none. People sort a board's lines."""
+    return frame.sort_values("created_at", kind="stable").iloc[-1:]
+
+
 def rows_of(frame: pd.DataFrame) -> list[Row]:
     columns = {str(column): frame[column].tolist() for column in frame.columns}
     columns["created_at"] = [datetime.fromtimestamp(time, UTC) for time in frame["created_at"].astype("int64").tolist()]

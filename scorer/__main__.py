@@ -26,6 +26,7 @@ from submission import Competition, CompetitionError, MissingPart, Scorecard, Su
 from submission.atomic import check_kept, check_writable
 from submission.competition import own_files
 from submission.errors import UsageError, exit_code, run, shown
+from submission.judging import Tier
 from submission.metrics import METRICS
 
 PROBLEMS_WRITTEN = 1000
@@ -84,7 +85,7 @@ def _score(arguments: argparse.Namespace, competition: Competition, processes: P
     card = scored.card
     writers: list[Callable[[], list[str] | None]] = []
     if not arguments.no_leaderboard:
-        writers.append(lambda: _to_board(arguments.leaderboard, card))
+        writers.append(lambda: _to_board(arguments.leaderboard, card, competition.tiers))
     if arguments.json is not None:
         writers.append(lambda: atomic.write_text(arguments.json, card.to_json()))
     if arguments.csv is not None:
@@ -126,7 +127,7 @@ def refusal(error: Exception) -> dict[str, Any]:
     }
 
 
-def _to_board(path: Path, card: Scorecard) -> list[str]:
+def _to_board(path: Path, card: Scorecard, tiers: Sequence[Tier]) -> list[str]:
     """Add the row; what happened, in lines."""
     added = board.append(path, card)
     if isinstance(added, board.NotAdded):
@@ -138,7 +139,7 @@ def _to_board(path: Path, card: Scorecard) -> list[str]:
         lines.append(f"{show.ALIKE} {entry.words}{': the board says so on both' if entry.shown else ''}")
     if len(added.alike) > ALIKE_SHOWN:
         lines.append(f"{show.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
-    return lines + ([comparison.with_last(added.row, added.last)] if added.last is not None else [])
+    return lines + ([comparison.with_last(added.row, added.last, tiers)] if added.last is not None else [])
 
 
 def _kept(arguments: argparse.Namespace) -> dict[str, Path | None]:

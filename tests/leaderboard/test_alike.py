@@ -85,7 +85,7 @@ def test_decoys_hide_no_copy_and_nothing_is_said_that_the_board_does_not_show(ad
     assert "alice" in [entry.name for entry in add("mallory", "m", changed(25)).alike if entry.shown]
     assert "alice and mallory have nearly the same images; those of alice were scored first" in shown()
     again = make_card(name="eve", content="a", fingerprint={"protocol": 2})
-    lines = scorer.__main__._to_board(tmp_path / "board.csv", dataclasses.replace(again, look=look(BITS)))
+    lines = scorer.__main__._to_board(tmp_path / "board.csv", dataclasses.replace(again, look=look(BITS)), [])
     assert "the same images as alice" in lines[1]
     assert not any("the board says so" in line for line in lines)
 

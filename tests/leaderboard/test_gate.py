@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -179,6 +180,13 @@ def test_the_newest_row_of_a_board_counts_only_when_it_is_trusted(
     assert "bad" in capsys.readouterr().out
     board.unlink()
     assert check(None, "--trust", str(board)) == 4
+
+
+def test_the_newest_row_is_not_the_last_line(check, make_card: MakeCard, tmp_path: Path) -> None:
+    board = tmp_path / "board.csv"
+    append(board, make_card(name="good", content="1"), datetime(2026, 2, 1, tzinfo=UTC))
+    append(board, make_card(name="bad", content="2", fid=300.0), datetime(2026, 1, 1, tzinfo=UTC))
+    assert check(None, "--trust", str(board)) == 0
 
 
 def test_the_answer_for_machines(check, make_card: MakeCard, tmp_path: Path, monkeypatch) -> None:
