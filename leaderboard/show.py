@@ -63,9 +63,11 @@ def print_board(console: Console, groups: Sequence[Group], competitions: Mapping
 
 
 def _otherwise(group: Group, groups: Sequence[Group], competition: Competition | None) -> str:
-    """What a table differs in from the competition as it is now or, where it is not at hand, from its first table."""
-    first = next(other for other in groups if other.competition == group.competition)
-    then, now = ({**table.measured_by, "n": table.n} for table in (group, first))
+    """What a table differs in from the competition as it is now or, where that does not say it, from its table of the
+    shipped baselines, or else from its newest one."""
+    tables = [table for table in groups if table.competition == group.competition]
+    newest = max(tables, key=lambda table: (table.entries["shipped"].any(), table.entries["created_at"].max()))
+    then, now = ({**table.measured_by, "n": table.n} for table in (group, newest))
     if competition is not None:
         now |= {"inception": competition.backbones.inception, "clip": competition.backbones.clip}
         with contextlib.suppress(CompetitionError, MissingPart):

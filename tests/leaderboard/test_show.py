@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,15 @@ def test_a_changed_prompt_is_said(show, make_card: MakeCard, competition: Compet
     assert "other" not in second
     append(tmp_path / "board.csv", make_card(name="fewer", content="3", n=2, fingerprint={"inception": "clean"}))
     assert "other prompts, another number of images, another Inception" in joined(show())
+
+
+def test_the_newest_table_is_the_competition_as_it_is_now(show, make_card: MakeCard, tmp_path: Path) -> None:
+    for day, references in enumerate(("3" * 64, "4" * 64), 1):
+        card = make_card(name=f"day {day}", content=str(day), fingerprint={"references_sha256": references})
+        append(tmp_path / "board.csv", card, datetime(2026, 1, day, tzinfo=UTC))
+    before, now = show().split("Tiny\n")[1:]
+    assert "other references" in before
+    assert "other" not in now
 
 
 def test_ranges_and_differences_are_explained(show, make_card: MakeCard, tmp_path: Path) -> None:
