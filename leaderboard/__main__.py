@@ -123,7 +123,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _table(arguments: argparse.Namespace) -> int:
     competition = Competition.load(arguments.competition)
-    check_kept({"--out": arguments.out}, {"the board": arguments.leaderboard})
+    check_kept({"--out": arguments.out}, _kept(arguments))
     entries = board.entries(arguments.leaderboard)
     entries = entries[entries["competition"] == competition.name]
     groups = rank(entries, {competition.name: competition.tiers}, every=arguments.all)
@@ -166,18 +166,21 @@ def _name_of(competition: str | None) -> str | None:
     return None if competition is None else Competition.load(competition).name
 
 
+def _kept(arguments: argparse.Namespace) -> dict[str, Path | None]:
+    """What no output may replace, in words."""
+    return {
+        "the board": arguments.leaderboard,
+        "the board's history": editing.history_path(arguments.leaderboard),
+        **own_files(arguments.competition),
+    }
+
+
 def _clear(arguments: argparse.Namespace) -> None:
     """Remove the answers of an earlier run, which are not to be read as this one's, however this one ends. Raises
     UsageError where this one's cannot be written."""
     files = {"--json": arguments.json, "--junit": arguments.junit}
-    kept = {
-        "the board": arguments.leaderboard,
-        "the board's history": editing.history_path(arguments.leaderboard),
-        "the submission": arguments.target,
-        "what is to be trusted": arguments.trust,
-        **own_files(arguments.competition),
-    }
-    check_kept(files, kept)
+    more = {"the submission": arguments.target, "what is to be trusted": arguments.trust}
+    check_kept(files, _kept(arguments) | more)
     try:
         for path in filter(None, files.values()):
             atomic.remove_file(path)

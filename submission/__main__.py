@@ -12,7 +12,7 @@ from pathlib import Path
 
 from submission import atomic, commands
 from submission.archive import open_files, write_zip
-from submission.competition import Competition
+from submission.competition import Competition, own_files
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
 from submission.image_hashes import hash_folder, write_hashes
@@ -98,10 +98,11 @@ def _positive(text: str) -> int:
     return value
 
 
-def _outside(out: Path, submission: Path) -> Path:
-    """`out`, which must not become a file of the submission itself. Raises UsageError."""
+def _outside(out: Path, submission: Path, competition: str | None = None) -> Path:
+    """`out`, which must not become a file of the submission itself, nor of the competition. Raises UsageError."""
     atomic.check_writable({"--out": out})
-    atomic.check_kept({"--out": out}, {"the submission": submission})
+    own = {} if competition is None else own_files(competition)
+    atomic.check_kept({"--out": out}, {"the submission": submission, **own})
     atomic.remove_leftovers(out.absolute().parent)  # of a run that was killed while it wrote
     return out
 
@@ -148,7 +149,7 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _pack(options: argparse.Namespace) -> None:
-    out = _outside(options.out, options.submission)
+    out = _outside(options.out, options.submission, options.competition)
     size = None
     if options.competition is not None:
         competition = Competition.load(options.competition)
@@ -192,7 +193,7 @@ def _unchecked(path: Path) -> FolderFiles:
 
 
 def _sheet(options: argparse.Namespace) -> None:
-    out = _outside(options.out, options.submission)
+    out = _outside(options.out, options.submission, options.competition)
     competition = Competition.load(options.competition)
     submission = Submission.open(options.submission, competition, verify=False)
     page = draw_sheet(

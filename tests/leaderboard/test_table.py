@@ -98,13 +98,15 @@ def test_the_command_writes_the_file_that_is_asked_for(competition, make_card, t
     assert rows(out.read_text())[0]["model"] == "monster"
 
 
-def test_it_is_never_written_over_the_board(competition, make_card, tmp_path: Path, capsys) -> None:
+def test_it_is_never_written_over_what_is_kept(competition, make_card, tmp_path: Path, capsys) -> None:
     path = tmp_path / "board.csv"
     board.append(path, make_card())
     (tmp_path / "link.csv").symlink_to(path)
     before = path.read_bytes()
     words = ["table", "--competition", str(competition.root), "--leaderboard", str(path), "--out"]
-    for out in (path, tmp_path / "link.csv"):
+    own = [competition.root / "competition.toml", competition.root / "test.json"]
+    for out in (path, tmp_path / "link.csv", tmp_path / "board.history.csv", *own):
         assert run(main, [*words, str(out)]) == 2
+        assert "is the " in capsys.readouterr().err
     assert path.read_bytes() == before
-    assert "is the board" in capsys.readouterr().err
+    assert own[0].read_text().startswith("[competition]")

@@ -145,6 +145,17 @@ def test_a_bug_is_told_as_one_and_its_traceback_goes_to_a_file(capsys, monkeypat
     assert "Traceback" in file.read_text()
 
 
+@pytest.mark.parametrize("command", [["pack", "--overwrite"], ["sheet"]])
+@pytest.mark.parametrize("name", ["competition.toml", "test.json", "references/0_main.png"])
+def test_no_output_replaces_the_competition(tiny_competition, tiny_submission, command, name, capsys):
+    competition = tiny_competition(2)
+    before = (competition.root / name).read_bytes()
+    words = [command[0], tiny_submission(competition), *command[1:], "-c", competition.root]
+    assert _run(*words, "--out", competition.root / name) == 2
+    assert "the competition's" in capsys.readouterr().err
+    assert (competition.root / name).read_bytes() == before
+
+
 def test_pack_knows_a_manifest_from_an_image(tiny_competition, tiny_submission, tmp_path, monkeypatch, capsys):
     competition = tiny_competition()
     folder = tiny_submission(competition)
