@@ -98,7 +98,7 @@ def append(
         same_name = others[(others["name"] == row.name) & (others["fingerprint"] == row.fingerprint)]
         if len(already := same_name[same_name["submission_sha256"] == row.submission_sha256]):
             return AlreadyThere(rows_of(already)[0])
-        shipped = _shipped(board, row.competition)
+        shipped = shipped_rows(board, row.competition)
         names.check(row.name, card.name, others["name"], shipped["name"])
         resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
         row = alike.noted(row, resembled)
@@ -113,7 +113,7 @@ def check(path: str | os.PathLike[str], competition: str, name: str | None = Non
     rows = content(Path(path)).rows
     if name is not None:
         local = rows["name"][rows["competition"] == competition]
-        names.check(plain(name), name, local, _shipped(Path(path).resolve(), competition)["name"])
+        names.check(plain(name), name, local, shipped_rows(Path(path).resolve(), competition)["name"])
 
 
 def entries(local: str | os.PathLike[str] = LOCAL, shipped: str | os.PathLike[str] = SHIPPED) -> pd.DataFrame:
@@ -168,7 +168,7 @@ def _write(path: Path, columns: Sequence[str], lines: bytes, row: Row) -> None:
         file.write(csv_line(to_cells(row, columns)))
 
 
-def _shipped(board: Path, competition: str) -> pd.DataFrame:
+def shipped_rows(board: Path, competition: str) -> pd.DataFrame:
     """The shipped rows of a competition; none for the shipped board itself."""
     rows = content(SHIPPED).rows
     return rows[rows["competition"] == competition] if board != SHIPPED.resolve() else rows[:0]

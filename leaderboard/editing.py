@@ -11,12 +11,13 @@ import difflib
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from leaderboard import names
-from leaderboard.board import BoardError, Content, changing, content
+from leaderboard.board import BoardError, Content, changing, content, shipped_rows
 from leaderboard.columns import plain
 from submission import atomic
 from submission.csv_text import as_cell, csv_line
@@ -36,7 +37,8 @@ def rename(path: Path, old: str, new: str, competition: str | None = None) -> in
         lines = _lines_of(found, old, competition, board)
         rows = found.rows
         others = rows.drop(index=rows.index[lines])
-        names.check(plain(new), new, others["name"])
+        shipped = [shipped_rows(board, name)["name"] for name in rows["competition"].iloc[lines].unique()]
+        names.check(plain(new), new, others["name"], chain(*shipped))
         taken = others[others["name"] == plain(new)]
         for line in lines:
             same = taken["submission_sha256"] == rows["submission_sha256"].iloc[line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_what_cannot_be_done_changes_nothing(path: Path, words: list[str], says:
     assert says in capsys.readouterr().err
     assert path.read_bytes() == before
     assert not editing.history_path(path).exists()
+
+
+def test_a_shipped_name_is_its_own_after_a_rename_too(path: Path, make_card, capsys) -> None:
+    append(path, dataclasses.replace(make_card(name="carol", content="4"), competition="bestiary"))
+    assert run(main, ["rename", "alice", "Monster", "--leaderboard", str(path)]) == 0
+    assert run(main, ["rename", "carol", "m0nster", "--leaderboard", str(path)]) == 0
+    assert run(main, ["rename", "m0nster", "mоnster", "--leaderboard", str(path)]) == 2
+    assert "a shipped baseline" in capsys.readouterr().err
 
 
 def test_two_entries_with_the_same_images_do_not_become_one(path: Path, make_card, capsys) -> None:

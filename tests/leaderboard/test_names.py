@@ -37,6 +37,14 @@ SHIPPED = ["monster", "clip-guided noised", "vq"]
         "МОNSТЕR",
         "ｍｏｎｓｔｅｒ",
         "\N{MATHEMATICAL BOLD SMALL M}onster",
+        "mօnster",  # an Armenian o
+        "moոster",  # an Armenian vo
+        "ꮇonster",  # a Cherokee lu
+        "cӏip-guided noised",  # a Cyrillic palochka
+        "ꓟꓳꓠꓢꓔꓰꓣ",  # Lisu
+        "cꓲip-guided noised",
+        "ᴍᴏɴꜱᴛᴇʀ",
+        "\N{NEGATIVE CIRCLED LATIN CAPITAL LETTER M}onster",
         "clip-guided\N{NO-BREAK SPACE}noised*",
         "clip-guided  noised =",
         "monster (suspect)",
@@ -67,6 +75,18 @@ def test_what_reads_as_a_shipped_entry_or_as_a_mark_is_refused(name: str) -> Non
         "名前",
         "мой",
         "α-model",
+        "Team Ωmega",
+        "チームA",
+        "团队A",
+        "팀net",
+        "ทีมA",
+        "Δnet",
+        "Яndex",
+        "Հայ vq",
+        "команда",
+        "Ομάδα",
+        "o1",
+        "vl",
         "vq2",
         "it's [mine]",
         "a*b",
@@ -74,7 +94,7 @@ def test_what_reads_as_a_shipped_entry_or_as_a_mark_is_refused(name: str) -> Non
     ],
 )
 def test_honest_names_are_not(name: str) -> None:
-    names.check(board.plain(name), name, ["alice", "Müller 2"], SHIPPED)
+    names.check(board.plain(name), name, ["alice", "Müller 2", "unet", "anna", "index", "01", "v1", "the vq"], SHIPPED)
 
 
 def test_another_student_s_name_is_another_student_s(tmp_path: Path, make_card: Callable[..., Scorecard]) -> None:
