@@ -211,7 +211,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _judged(arguments: argparse.Namespace) -> GateResult:
     if arguments.not_judged is not None:
-        raise NotMeasured(4, arguments.not_judged)
+        raise NotMeasured(4, arguments.not_judged.strip() or "no reason was given")
     competition = Competition.load(arguments.competition)
     tier = tier_of(competition, arguments.tier)
     if arguments.trust is not None:

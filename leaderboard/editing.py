@@ -103,7 +103,7 @@ def _remember(board: Path, found: Content, rows: Sequence[Sequence[str]], change
     path = history_path(board)
     columns, kept = _history(path)
     columns += [column for column in (*_CHANGE, *found.columns) if column not in columns]
-    known = {tuple(sorted(line.items() - {("changed_at", line["changed_at"])})) for line in kept}
+    known = {tuple(sorted(line.items() - {("changed_at", line.get("changed_at"))})) for line in kept}
     now = datetime.now(UTC).strftime(TIME_FORMAT)
     for cells in rows:
         line = {**dict(zip(found.columns, cells, strict=True)), "changed_at": now, "change": as_cell(change)}

@@ -49,7 +49,7 @@ class _OddError(ValueError):
 def header(line: bytes) -> list[str]:
     """The columns that the first line of a board names, in its order. Raises BrokenLine."""
     try:
-        columns = next(csv.reader([line.decode("utf-8")], strict=True), [])
+        columns = next(csv.reader([line.decode("utf-8")], strict=True), []) or [""]
     except (csv.Error, UnicodeDecodeError) as error:
         raise BrokenLine(1, error) from None
     if missing := [column for column in NEEDED if column not in columns]:

@@ -223,7 +223,8 @@ def _ranking(options: argparse.Namespace, submission: Submission) -> Ranking | N
         raise UsageError(f"--worst {metric} {shown(count)}: the second word is how many images, at least 1")
     path = options.per_image
     if path is None:
-        path = submission.path.with_name(f"{submission.path.resolve().name}.per-image.csv")
+        typed = submission.path if submission.path.name not in ("", "..") else submission.path.resolve()
+        path = typed.with_name(f"{typed.name}.per-image.csv")
         if not path.is_file():
             raise UsageError(
                 f"--worst needs the values of each image: there is no {path}\n"

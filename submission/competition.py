@@ -274,7 +274,7 @@ def _find(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     if text in Competition.names():
         return _SHIPPED / text / _FILE
-    found = Path(text).expanduser()
+    found = Path(os.path.expanduser(text))  # which leaves the name of nobody as it is
     file = found / _FILE if found.is_dir() else found
     if not file.exists():
         raise CompetitionError(

@@ -235,6 +235,8 @@ def worst(path: Path, metric: str, n: int, names: Sequence[str]) -> Ranking:
         values[from_cell(cells[place])] = value
     if problems:
         raise UsageError(f"{path}: is not a per-image CSV\n{listing(problems)}")
+    if not values:
+        raise UsageError(f"{path} has the values of no image; {writer} writes them")
     order = {name: number for number, name in enumerate(names)}
     if foreign := sorted(values.keys() - order.keys()):
         raise UsageError(f"{path} is of other images than the prompts name, such as {foreign[0]!r}")

@@ -141,6 +141,17 @@ def test_columns_of_others_stay(path: Path, sign: str) -> None:
     assert [line["group"] for line in history(path)] == [f"a{sign}{n}" for n in (1, 0, 2)]
 
 
+def test_a_history_line_without_its_time_stays(path: Path) -> None:
+    editing.remove(path, "bob")
+    file = editing.history_path(path)
+    header, line = file.read_text().splitlines()
+    file.write_text(f"{header}\n,{line.partition(',')[2]}\n")
+    assert run(main, ["remove", "alice", "--leaderboard", str(path)]) == 0
+    assert [(line["name"], bool(line["changed_at"])) for line in history(path)] == [
+        ("bob", False), ("alice", True), ("alice", True),
+    ]  # fmt: skip
+
+
 def test_a_history_that_is_something_else_is_left_alone(path: Path, capsys) -> None:
     editing.history_path(path).write_text("my notes\n")
     before = path.read_bytes()

@@ -122,9 +122,10 @@ def test_a_trusted_scorecard_must_be_of_the_images(
 def test_an_answer_that_nothing_was_judged(check, folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
     (tmp_path / "gate.json").write_text('{"passed": true}')
-    assert check(folder, "--not-judged", "drawing failed", "--json", str(tmp_path / "gate.json")) == 4
-    answer = json.loads((tmp_path / "gate.json").read_text())
-    assert (answer["passed"], answer["verdict"], answer["reason"]) == (False, "not judged", "drawing failed")
+    for why, reason in {"drawing failed": "drawing failed", "": "no reason was given"}.items():
+        assert check(folder, "--not-judged", why, "--json", str(tmp_path / "gate.json")) == 4
+        answer = json.loads((tmp_path / "gate.json").read_text())
+        assert (answer["passed"], answer["verdict"], answer["reason"]) == (False, "not judged", reason)
     assert "job summary could not be written" in capsys.readouterr().err
 
 
@@ -162,7 +163,8 @@ def test_exit_codes_of_what_cannot_be_judged(
     assert check(None, "--trust", str(tmp_path / "other.json")) == 2
     for other in ({"prompts_sha256": "0" * 64}, {"inception": "clean"}, {"clip": "ViT-B-32"}):
         assert check(make_card(fingerprint=other)) == 4
-    assert run(main, ["check", "--competition", str(tmp_path / "nowhere")]) == 3
+    for nowhere in (str(tmp_path / "nowhere"), "~nosuchuser"):
+        assert run(main, ["check", "--competition", nowhere]) == 3
     assert run(main, []) == 2
 
 
@@ -300,6 +302,7 @@ def test_an_empty_board_says_how_to_fill_it(show) -> None:
 
 
 def test_a_broken_board_is_an_error_that_names_the_line(tmp_path: Path, competition, capsys) -> None:
-    (tmp_path / "board.csv").write_text("name,fid\na,1\n")
-    assert run(main, ["show", "--leaderboard", str(tmp_path / "board.csv")]) == 3
-    assert "board.csv, line 1" in capsys.readouterr().err
+    for text in ("name,fid\na,1\n", "\n"):
+        (tmp_path / "board.csv").write_text(text)
+        assert run(main, ["show", "--leaderboard", str(tmp_path / "board.csv")]) == 3
+        assert "board.csv, line 1: is not the header of a board" in capsys.readouterr().err

@@ -47,6 +47,7 @@ def test_the_worst_come_first_and_equal_ones_in_prompt_order(file):
         ("image_name,clip_t\nb.png\n", "line 2: has 1 cells"),
         ("name,clip_t\nb.png,1\n", "is not a per-image CSV"),
         ("image_name,clip_i\nb.png,1\n", "has no column 'clip_t'; it has: clip_i"),
+        ("image_name,clip_t\n", "has the values of no image"),
         ("image_name,clip_t\nz.png,1\n", "of other images than the prompts name, such as 'z.png'"),
     ],
 )
@@ -86,6 +87,18 @@ def test_a_sheet_of_the_worst_shows_them_and_no_others(tiny_competition, tiny_su
     os.utime(tmp_path / "drawn.per-image.csv", (0, 0))
     assert run(main, ["sheet", *map(str, words), "--worst", "clip_t", "2"]) == 2
     assert "is older than the images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "name"), [(".", "drawn"), ("../drawn", "drawn"), ("../link", "link")])
+def test_the_values_are_looked_for_beside_what_was_typed(
+    tiny_competition, tiny_submission, tmp_path, monkeypatch, typed, name
+):
+    competition = tiny_competition(2)
+    monkeypatch.chdir(tiny_submission(competition))
+    (tmp_path / "link").symlink_to("drawn")
+    names = [prompt.image_name for prompt in competition.prompts]
+    write_per_image(tmp_path / f"{name}.per-image.csv", names, names, {"clip_t": [0.5, 0.4]})
+    _page(typed, "-c", competition.root, "--out", "../worst.png", "--worst", "clip_t", 1)
 
 
 @pytest.mark.parametrize("extra", [["--worst", "clip_t", "0"], ["--worst", "clip_t", "x"], ["--per-image", "x.csv"]])
