@@ -116,9 +116,17 @@ def _show(arguments: argparse.Namespace) -> int:
     tiers = {name: found.tiers for name, found in competitions.items()}
     groups = rank(entries, tiers, every=arguments.all, top=arguments.top or None)
     if not groups:
-        print(f"The board is empty. `{commands.make('score', 'scorer SUBMISSION')}` puts an entry on it.")
+        has = "is empty" if arguments.competition is None else f"has no entry of {', '.join(competitions)}"
+        print(f"The board {has}. `{_how_to_enter(arguments.competition)}` puts one on it.")
     show.print_board(Console(highlight=False), groups, competitions)
     return 0
+
+
+def _how_to_enter(competition: str | None) -> str:
+    if competition is None:
+        return commands.make("score", "scorer SUBMISSION")
+    name = commands.named(competition, "COMPETITION")
+    return commands.make(f"score COMPETITION={name}", f"scorer SUBMISSION --competition {name}")
 
 
 def _table(arguments: argparse.Namespace) -> int:
@@ -131,7 +139,7 @@ def _table(arguments: argparse.Namespace) -> int:
         raise MissingPart(
             f"the board has no entry of {competition.name}",
             looked_for=f"{board.SHIPPED} and {arguments.leaderboard}",
-            get_it=commands.make("score COMPETITION=… MODEL=…", "scorer SUBMISSION --competition …"),
+            get_it=_how_to_enter(arguments.competition),
         )
     text = table.markdown(groups) if arguments.format == "markdown" else table.as_csv(groups)
     if arguments.out is None:
