@@ -21,6 +21,7 @@ from baselines.training.log import Log, LossAndLog
 from baselines.training.muon import Muon
 from baselines.training.schedule import Schedule, indices
 from submission import atomic
+from submission.errors import UsageError
 from submission.progress import Progress
 
 M = TypeVar("M", bound=nn.Module)
@@ -133,10 +134,15 @@ class Run(Generic[M]):
         self.saved_at, self.note = time.monotonic(), ""
 
     def _resume(self) -> None:
-        """Where the folder has a state, goes on from it."""
+        """Where the folder has a state, goes on from it. Raises UsageError where its steps were of another size."""
         state = atomic.latest_folder(self.out / "state")
         if state and (state / "progress.json").exists():
             progress = json.loads((state / "progress.json").read_text())
+            if (size := progress.get("images_per_step", self.images_per_step)) != self.images_per_step:
+                raise UsageError(
+                    f"{self.out} holds a run whose steps are of {size} images, over all its processes; these would be "
+                    f"of {self.images_per_step}: go on with as many processes as before, or give another --out"
+                )
             self.steps_done, self.validations = progress["step"], progress["validations"]
             self.accelerator.load_state(str(state))
             self.average.resumed()
@@ -241,7 +247,9 @@ class Run(Generic[M]):
         self.accelerator.save_state(str(fresh))
         self.accelerator.wait_for_everyone()  # each process writes its own random state
         if self.is_main:
-            progress = {"step": self.steps_done, "validations": self.validations}
+            progress = {
+                "step": self.steps_done, "validations": self.validations, "images_per_step": self.images_per_step
+            }  # fmt: skip
             (fresh / "progress.json").write_text(json.dumps(progress))
             atomic.replace_folder(fresh, self.out / "state")
         self.accelerator.wait_for_everyone()

@@ -69,7 +69,7 @@ def train(
             returned then does not exist yet.
 
     Raises:
-        UsageError: `out` holds another run.
+        UsageError: `out` holds another run, or one of another number of processes.
         ValueError: the accelerator accumulates gradients.
     """
     if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -121,3 +122,16 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path, finished: bool) ->
         with pytest.raises(UsageError, match="other options"):
             fit(tmp_path / "run", schedule, options=options)
     assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_steps_of_another_size_are_refused(tmp_path: Path) -> None:
+    fit(tmp_path / "run", stop_at=0.5)
+    file = tmp_path / "run" / "state" / "progress.json"
+    progress = json.loads(file.read_text())
+    assert progress["images_per_step"] == 4
+    file.write_text(json.dumps({**progress, "images_per_step": 8}))  # as two processes' would be
+    with pytest.raises(UsageError, match="steps are of 8 images"):
+        fit(tmp_path / "run")
+    del progress["images_per_step"]  # an older run's state
+    file.write_text(json.dumps(progress))
+    assert same(fit(tmp_path / "run"), fit(tmp_path / "whole"))
