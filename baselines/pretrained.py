@@ -24,6 +24,7 @@ from submission.paths import readable
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 SAMPLING_FILE = "sampling.json"
@@ -88,7 +89,7 @@ class Pretrained:
             raise self._broken(part, error) from error
 
     def load(self, part: str, kind: Any) -> Any:
-        """What has no weights, a tokenizer or a scheduler, of a part."""
+        """What has no weights, a scheduler, of a part."""
         try:
             return kind.from_pretrained(self.part(part), local_files_only=True)
         except OSError as error:
@@ -186,6 +187,38 @@ def load_network(kind: Any, folder: Path, *, more: bool = False, **options: Any)
     if missing or others or (left and not more):
         raise _other_weights(folder, "the network in its config.json", missing, len(left), others)
     return network
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The words of a CLIP's tokenizer. Raises MissingPart without them: transformers would make one that has none."""
+    files = [file for name in ("tokenizer.json", "vocab.json", "merges.txt") if (file := folder / name).is_file()]
+    if not files or (len(files) == 1 and files[0].name != "tokenizer.json"):
+        raise MissingPart(
+            "the text encoder's tokenizer is not complete",
+            looked_for=f"{readable(folder / 'tokenizer.json')}, or vocab.json and merges.txt",
+            get_it="bring it from where the text encoder came from",
+        )
+    return files
+
+
+def load_tokenizer(folder: Path, encoder: CLIPTextModel) -> CLIPTokenizer:
+    """The tokenizer in `folder`, which cuts a text at the encoder's length at the latest.
+
+    Raises:
+        MissingPart: as `tokenizer_files`.
+        UsageError: it has more tokens than the encoder.
+    """
+    from transformers import CLIPTokenizer
+
+    tokenizer_files(folder)
+    tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+    if len(tokenizer) > encoder.config.vocab_size:
+        raise UsageError(
+            f"the tokenizer in {readable(folder)} has {len(tokenizer)} tokens, the text encoder"
+            f" {encoder.config.vocab_size}"
+        )
+    return tokenizer
 
 
 def load_weights(network: nn.Module, file: Path, part: str = "") -> None:

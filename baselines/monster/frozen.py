@@ -12,8 +12,9 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.pretrained import Pretrained, find
-from submission.errors import MissingPart, UsageError
+from baselines.pretrained import Pretrained, find, load_tokenizer, tokenizer_files
+from submission.errors import UsageError
+from submission.hashes import file_sha256
 
 # Of the hub's repositories, which hold other networks and other frameworks' copies as well.
 _WANTED = {
@@ -77,21 +78,9 @@ def load_frozen(autoencoder: str, text_encoder: str, device: torch.device) -> Fr
     words = texts.part(text_part)
     if text_part == "text_encoder":
         words = words.with_name("tokenizer")
-    files = [file for name in ("tokenizer.json", "vocab.json", "merges.txt") if (file := words / name).is_file()]
-    if not files or (len(files) == 1 and files[0].name != "tokenizer.json"):  # transformers would make an empty one
-        raise MissingPart(
-            f"the tokenizer of {text_encoder}",
-            looked_for=f"{words / 'tokenizer.json'}, or vocab.json and merges.txt",
-            get_it="bring it from where the text encoder came from",
-        )
-    tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
-    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-    if len(tokenizer) > encoder.config.vocab_size:
-        raise UsageError(
-            f"the tokenizer in {words} has {len(tokenizer)} tokens, the text encoder {encoder.config.vocab_size}"
-        )
+    tokenizer = load_tokenizer(words, encoder)
     parts = sorted(home.sha256.items()), [vae.config.scaling_factor]
-    text_files = sorted(texts.sha256.items()), [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    text_files = sorted(texts.sha256.items()), [file_sha256(file) for file in tokenizer_files(words)]
     vae_key, text_key = (hashlib.sha256(json.dumps(made_of).encode()).hexdigest() for made_of in (parts, text_files))
     networks = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))
     return Frozen(next(networks), tokenizer, next(networks), (vae_key, text_key))

@@ -14,7 +14,7 @@ from typing import Unpack, get_args
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.text import encode
@@ -23,7 +23,7 @@ from baselines.monster import adapter
 from baselines.monster.sampling import sample, solver
 from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen
+from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen, load_tokenizer
 from baselines.training.denoising import Prediction
 from submission import Competition
 from submission.errors import UsageError
@@ -57,8 +57,8 @@ class Monster:
             raise UsageError(f"{folder.path / SAMPLING_FILE}: prediction is {self._prediction!r}; it must be {wanted}")
         self._hardware = hardware
         self._device = torch.device(hardware.device)
-        self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
         self._text_encoder = folder.network("text_encoder", CLIPTextModel).float().to(self._device)
+        self._tokenizer = load_tokenizer(folder.part("tokenizer"), self._text_encoder)
         vae, unet = folder.network("vae", AutoencoderKL).float(), folder.network("unet", UNet2DConditionModel).float()
         if self._distilled:
             adapter.apply(unet, folder.hashed(DISTILLED))

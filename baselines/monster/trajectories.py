@@ -10,12 +10,12 @@ from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from jaxtyping import Float32
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from baselines.diffusion.text import encode
 from baselines.hardware import training_memory_format
 from baselines.monster.sampling import sample, solver
-from baselines.pretrained import Pretrained
+from baselines.pretrained import Pretrained, load_tokenizer
 from submission.progress import Progress
 
 BATCH_SIZE = 512  # of the teacher
@@ -68,8 +68,8 @@ def draw_trajectories(
     device = accelerator.device
     unet = teacher.network("unet", UNet2DConditionModel).float()
     unet = unet.to(device, memory_format=training_memory_format(device.type))
-    tokenizer = teacher.load("tokenizer", CLIPTokenizer)
     text_model = teacher.network("text_encoder", CLIPTextModel).float().to(device)
+    tokenizer = load_tokenizer(teacher.part("tokenizer"), text_model)
     empty = encode(text_model, tokenizer, [""])
     shape = unet.config.in_channels, unet.config.sample_size, unet.config.sample_size
     drawn: dict[str, list[Tensor]] = {"latents": [], "hidden": [], "pooled": []}

@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import pretrained
 from baselines.diffusion.solver import dpm_solver
-from baselines.pretrained import Pretrained, read_object
+from baselines.pretrained import Pretrained, load_tokenizer, read_object
 from submission import atomic
 from submission.errors import UsageError
 from submission.paths import readable
@@ -70,7 +70,7 @@ def load_parts(weights: str | None, dtype: torch.dtype) -> Parts:
         for part, kind in MODELS.items()
     }
     config = DPMSolverMultistepScheduler.load_config(folder.part("scheduler"), local_files_only=True)
-    tokenizer = folder.load("tokenizer", CLIPTokenizer)
+    tokenizer = load_tokenizer(folder.part("tokenizer"), networks["text_encoder"])
     return Parts(tokenizer=tokenizer, scheduler=dpm_solver(config), folder=folder, **networks)
 
 

@@ -17,12 +17,12 @@ from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler,
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from baselines.diffusion.schedules import SCALED_LINEAR
 from baselines.diffusion.text import encode
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import WEIGHTS, load_network
+from baselines.pretrained import WEIGHTS, load_network, load_tokenizer
 from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
@@ -110,8 +110,8 @@ def train_stable(options: StableOptions) -> Path:
     device = accelerator.device
     pictures = load_pictures(options.data)
     autoencoder = load_network(AutoencoderKL, options.parts / "vae").to(device).float().eval()
-    tokenizer = CLIPTokenizer.from_pretrained(options.parts / "tokenizer")
     text_model = load_network(CLIPTextModel, options.parts / "text_encoder").to(device).float().eval()
+    tokenizer = load_tokenizer(options.parts / "tokenizer", text_model)
 
     # The names say what encoded them: what another autoencoder or text encoder made is never taken for it.
     sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}

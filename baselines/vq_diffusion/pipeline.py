@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from diffusers import VQDiffusionScheduler, VQModel
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import seeded_generators
@@ -21,7 +21,7 @@ from baselines.diffusion.text import encode_normalised
 from baselines.hardware import Hardware
 from baselines.options import Asked
 from baselines.pixels import to_arrays
-from baselines.pretrained import Pretrained, chosen
+from baselines.pretrained import Pretrained, chosen, load_tokenizer
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.transformer import load_transformer, with_time_per_image
 from submission import Competition
@@ -67,8 +67,8 @@ class VQDiffusion:
             return folder.network(part, kind, pickles=True, more=True).float()
 
         # Transformer and decoder compute in the hardware's precision; sampler and text encoder in float32.
-        self._tokenizer = folder.load("tokenizer", CLIPTokenizer)
         self._text_encoder = network("text_encoder", CLIPTextModel).to(self._device)
+        self._tokenizer = load_tokenizer(folder.part("tokenizer"), self._text_encoder)
         self._vqvae: VQModel = network("vqvae", VQModel).to(self._device, memory_format=hardware.memory_format)
         self._transformer = with_time_per_image(load_transformer(folder).float().to(self._device)).eval()
         learned = network(EMBEDDINGS, LearnedClassifierFreeSamplingEmbeddings)

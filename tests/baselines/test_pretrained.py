@@ -87,6 +87,17 @@ def test_a_broken_file_of_weights_is_no_bug(model: str, data: bytes, tmp_path: P
         baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(folder))
 
 
+def test_a_tokenizer_without_its_words_is_missing_and_one_without_a_length_has_the_encoders(tmp_path: Path) -> None:
+    shutil.copytree(WEIGHTS / "monster", tmp_path / "monster")
+    words = tmp_path / "monster" / "tokenizer"
+    (words / "tokenizer_config.json").unlink()
+    arguments = "monster", Competition.load("bestiary"), "cpu"
+    assert len(baselines.load(*arguments, weights=str(words.parent)).generate(["a red slime"], [0])) == 1
+    (words / "tokenizer.json").unlink()
+    with pytest.raises(MissingPart, match=f"tokenizer is not complete[\\s\\S]*{words}/tokenizer.json"):
+        baselines.load(*arguments, weights=str(words.parent))
+
+
 def test_a_network_begins_with_a_files_weights_or_a_part_of_them(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     weight = torch.arange(6).view(3, 2).half()
