@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -15,6 +17,7 @@ Network = TypeVar("Network", covariant=True)
 class Backbone(Generic[Network]):
     """A network that is on this machine: the fingerprint's name and hash of it, known before it is read.
 
+    The hash is that of its weights, and where they are used otherwise than usual, of how as well (`used`).
     `load(device)` reads it; raises MissingPart when the file holds another network.
     """
 
@@ -26,3 +29,8 @@ class Backbone(Generic[Network]):
 def named(name: str, precision: str) -> str:
     """The fingerprint's name of a network at a precision: "clean", or "clean bf16" when it runs in bfloat16."""
     return name if precision == "exact" else f"{name} bf16"
+
+
+def used(sha256: str, **otherwise: Any) -> str:
+    """The fingerprint's hash of weights that are used `otherwise` than usual: theirs where there is nothing to say."""
+    return hashlib.sha256(json.dumps([sha256, otherwise], sort_keys=True).encode()).hexdigest() if otherwise else sha256

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from scorer.device import autocast
-from scorer.networks import Backbone, named
+from scorer.networks import Backbone, named, used
 from scorer.networks.clip_speed import can_pack, encode_text, speed_up
 from scorer.networks.resize import open_clip_resize, squash_resize
 from scorer.networks.weight_files import find_weights, is_torchscript
@@ -112,7 +112,9 @@ def find_clip(
     tag_config = open_clip.get_pretrained_cfg(name, tag_or_file) if tag_or_file else {}
     _check_tag(name, tag_or_file, tag_config, open_clip)
     path = _weights_path(name, tag_or_file, tag_config, weights, open_clip)
-    sha256 = file_sha256(path)
+    preprocess = {key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None}
+    usual = open_clip.transform.PreprocessCfg()
+    sha256 = used(file_sha256(path), **{key: how for key, how in preprocess.items() if how != getattr(usual, key)})
 
     def load(device: torch.device) -> Clip:
         try:
@@ -122,9 +124,7 @@ def find_clip(
                 require_pretrained=True,  # without it, a failure leaves random weights behind
                 weights_only=True,
                 device=device,
-                force_preprocess_cfg={
-                    key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None
-                },
+                force_preprocess_cfg=preprocess,
             )
         except Exception as error:  # open_clip raises whatever its loaders meet
             reason = " ".join(str(error).split())[:300]

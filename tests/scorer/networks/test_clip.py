@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 
 from scorer.cosines import cosines
 from scorer.metrics.clip_t import mismatched
-from scorer.networks.clip import load_clip
+from scorer.networks.clip import find_clip, load_clip
 from scorer.networks.clip_speed import ClassTokenBlock
 from scorer.setup import distinct
 from submission import CompetitionError, MissingPart
+from submission.hashes import file_sha256
 
 CPU = torch.device("cpu")
 TINY_CLIP = "drawoff-test-quickgelu"  # made known to open_clip by the fixture tiny_clip_weights
@@ -63,6 +64,17 @@ def test_texts_of_any_length_and_the_work_that_is_left_out(tiny_clip_weights: Pa
 
 def test_weights_given_on_disk_replace_the_file_named(tiny_clip_weights: Path) -> None:
     assert load_clip(TINY_CLIP, "not-there.safetensors", CPU, tiny_clip_weights).sha256
+
+
+def test_another_preprocessing_is_another_network(tiny_clip_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = {"mean": open_clip.OPENAI_DATASET_MEAN, "interpolation": "bicubic", "resize_mode": "shortest"}
+    other = [{"mean": (0.5, 0.5, 0.5)}, {"std": (0.5, 0.5, 0.5)}, {"resize_mode": "squash"}]
+    other.append({"resize_mode": "squash", "interpolation": "bilinear"})
+    tags = {f"tag{number}": {"quick_gelu": True, **usual, **changes} for number, changes in enumerate(({}, *other))}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, TINY_CLIP, tags)
+    hashes = [find_clip(TINY_CLIP, tag, tiny_clip_weights).sha256 for tag in tags]
+    assert hashes[0] == file_sha256(tiny_clip_weights)
+    assert len(set(hashes)) == len(hashes)
 
 
 def test_truncated_prompts_are_counted(tiny_clip_weights: Path) -> None:
