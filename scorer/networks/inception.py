@@ -6,7 +6,7 @@ What a protocol is, and what it compares with, is in `protocols`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from scorer.device import autocast
-from scorer.networks import Backbone, named
+from scorer.networks import Backbone, named, used
 from scorer.networks.inception_v3 import SIZE, empty_network, folded, load_archive
 from scorer.networks.protocols import PROTOCOLS
 from scorer.networks.resize import clean_fid_resize, legacy_pytorch_resize, legacy_tensorflow_resize, squash_resize
@@ -27,6 +27,7 @@ from submission.paths import cache_home
 
 # Images of 299 pixels that a network works on together: on a CPU, more of them fall out of its caches.
 AT_ONCE = {"cpu": 8}
+_ARCHIVES = ("clean", "legacy_tensorflow")  # the protocols whose file holds code as well
 
 
 @runtime_checkable
@@ -81,7 +82,13 @@ def find_inception(
         get_it=f"download {url}",
     )
     sha256 = file_sha256(path)
-    return Backbone(name, sha256, lambda device: _load(protocol, path, name, sha256, precision, trusted, device))
+    runs_code = trusted and protocol in _ARCHIVES and sha256 != PROTOCOLS[protocol].sha256
+    key = used(sha256, trusted=True) if runs_code else sha256
+
+    def load(device: torch.device) -> Inception:
+        return replace(_load(protocol, path, name, sha256, precision, trusted, device), sha256=key)
+
+    return Backbone(name, key, load)
 
 
 def load_inception(
@@ -137,7 +144,7 @@ def _load(
 ) -> InceptionV3:
     official = PROTOCOLS[protocol].sha256
     note = "" if sha256.startswith(official) else f"Inception's weights are not the official file: {sha256[:12]}…"
-    if protocol in ("clean", "legacy_tensorflow"):
+    if protocol in _ARCHIVES:
         if not is_torchscript(path):
             raise MissingPart(
                 f"{path} is not the TorchScript archive {PROTOCOLS[protocol].weights}",

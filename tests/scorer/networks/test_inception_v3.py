@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from cleanfid.fid import get_folder_features
 from torch import nn
 from torch.nn import functional
 
-from scorer.networks.inception import load_inception
+from scorer.networks.inception import find_inception, load_inception
 from scorer.networks.inception_v3 import empty_network
+from scorer.networks.protocols import PROTOCOLS
 from submission import MissingPart
+from submission.hashes import file_sha256
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -240,10 +243,20 @@ def test_legacy_pytorch_against_clean_fid(
     torch.testing.assert_close(ours.log_probabilities(features), logits.log_softmax(dim=1), rtol=0, atol=1e-9)
 
 
-def test_an_archive_of_another_layout_runs_only_when_trusted_and_says_so(clean_weights: Path, tmp_path: Path) -> None:
+def test_an_archive_of_another_layout_runs_only_when_trusted_and_says_so(
+    clean_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(MissingPart, match="--trust-weights"):
         load_inception("clean", CPU, clean_weights)
-    assert "as it is" in load_inception("clean", CPU, clean_weights, trusted=True).note
+    ran = load_inception("clean", CPU, clean_weights, trusted=True)
+    assert "as it is" in ran.note
+    own = file_sha256(clean_weights)
+    assert own[:12] in ran.note
+    # The code may be another network than the numbers alone are: another fingerprint, other statistics.
+    assert find_inception("clean", clean_weights).sha256 == own
+    assert ran.sha256 == find_inception("clean", clean_weights, trusted=True).sha256 != own
+    monkeypatch.setitem(PROTOCOLS, "clean", replace(PROTOCOLS["clean"], sha256=own))  # the official file's runs anyway
+    assert find_inception("clean", clean_weights, trusted=True).sha256 == own
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), str(tmp_path / "other.pt"))
     for trusted in (False, True):
         with pytest.raises(MissingPart, match="Inception"):
