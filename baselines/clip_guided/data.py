@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from baselines.training.data import read_training_data
+from baselines.training.pictures import json_sha256, pixels_sha256
 from submission.errors import CompetitionError, MissingPart, Problem
 from submission.progress import track
 
@@ -38,6 +40,12 @@ class Labelled:
     labels: list[str]
     captions: list[tuple[str, ...]]
     group: Int[Tensor, " n"]
+
+    @cached_property
+    def kept(self) -> dict[str, object]:
+        """As `Captioned.kept`."""
+        said = self.label.tolist(), self.labels, self.captions, self.group.tolist()
+        return {"pictures": pixels_sha256(self.images), "captions": json_sha256(*said)}
 
 
 def read(folder: Path | str, size: int, labels: Path | str | None = None) -> Labelled:

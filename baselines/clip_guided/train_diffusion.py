@@ -88,9 +88,9 @@ def train_diffusion(options: DiffusionOptions) -> Path:
 
     schedule = Schedule.of(options, ema_decay=0.9995, preview_images=500_000, seed=31)
     torch.manual_seed(schedule.seed)
-    model, count = PixelUNet(build(options.size)), len(pictures.images)
+    model, kept = PixelUNet(build(options.size)), {"size": options.size, "pictures": pictures.kept["pictures"]}
     loss = VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator)
-    weights = options.train(model, loss, count, schedule, accelerator, preview, size=options.size, pictures=count)
+    weights = options.train(model, loss, len(pictures.images), schedule, accelerator, preview, **kept)
     accelerator.print(weights)
     return weights
 

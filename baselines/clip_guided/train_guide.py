@@ -158,7 +158,7 @@ def train_guide(options: GuideOptions) -> Path:
         pictures = data.read(options.data, options.size, options.labels)
         source = LabelledSource.of(pictures, options.batch_size, **BATCHES[options.guide])
         texts = [*pictures.labels, *(caption for captions in pictures.captions for caption in captions)]
-        kept["pictures"] = len(pictures.images)
+        kept |= pictures.kept
         if name := BEGINS_WITH.get(options.guide):
             begin, kept["begins_with"] = finished(options.runs, name)
             words = begin.tokenizer.with_words_of(texts).words

@@ -134,7 +134,7 @@ def train_base(options: BaseOptions) -> Path:
     schedule = Schedule.of(options, ema_decay=0.999, preview_images=250_000)
     torch.manual_seed(schedule.seed)
     model = UNet(config(data.vocab_size))
-    kept: dict[str, object] = {"captions": len(data.captions), "config": str(model.config)}
+    kept: dict[str, object] = {"config": str(model.config), **data.kept}
     if options.init:
         load_weights(model, options.init)
         kept["init"] = file_sha256(options.init)

@@ -99,7 +99,8 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     torch.manual_seed(schedule.seed)
     model = ClipInTraining(config(data.vocab_size))
     loss = NoisedContrastiveLoss(data, model.clip.config, accelerator)
-    weights = options.train(model, loss, len(data.images), schedule, accelerator, config=str(model.clip.config))
+    kept = {"config": str(model.clip.config), **data.kept}
+    weights = options.train(model, loss, len(data.images), schedule, accelerator, **kept)
     accelerator.print(weights)
     return weights
 

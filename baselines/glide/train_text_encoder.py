@@ -85,7 +85,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     torch.manual_seed(schedule.seed)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
     reader = Reader(text_encoder, data.vocab_size, len(loss.words))
-    weights = options.train(reader, loss, len(data.images), schedule, accelerator, captions=len(data.captions))
+    weights = options.train(reader, loss, len(data.images), schedule, accelerator, captions=data.kept["captions"])
     accelerator.print(weights)
     return weights
 

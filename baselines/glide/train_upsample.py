@@ -124,7 +124,8 @@ def train_upsample(options: UpsampleOptions) -> Path:
         training_set.sheet([small, images, large], path)
 
     loss = UpsampleLoss(data, model.config, accelerator)
-    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, config=str(model.config))
+    kept = {"config": str(model.config), **data.kept}
+    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
     accelerator.print(weights)
     return weights
 

@@ -28,12 +28,14 @@ class TrainingSet:
         captions: all different captions.
         captions_of: for each image the numbers of its captions.
         vocabulary: CLIP's BPE with the rows that the captions touch, its start and end among them.
+        kept: the hashes of all of it (`Captioned.kept`).
     """
 
     images: UInt8[Tensor, "n 3 64 64"]
     captions: list[str]
     captions_of: list[list[int]]
     vocabulary: VocabularyConfig
+    kept: dict[str, object]
 
     @property
     def text_tokenizer(self) -> TextTokenizer:
@@ -65,6 +67,7 @@ def load(folder: Path) -> TrainingSet:
         pictures.distinct_captions,
         [pictures.caption_numbers[entry] for entry in pictures.entry.tolist()],
         VocabularyConfig("clip", tuple(sorted(touched))),
+        pictures.kept,
     )
 
 

@@ -10,8 +10,6 @@ teacher drew: no error is handed on. What is trained and stored is a small chang
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import shutil
 import sys
@@ -40,7 +38,7 @@ from baselines.training.denoising import Latents, PerExample
 from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once
+from baselines.training.pictures import encoded_once, json_sha256
 from baselines.training.schedule import Schedule
 from submission import atomic, commands
 from submission.errors import UsageError, run
@@ -126,7 +124,7 @@ def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: fl
     chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: options.trajectories]
     keep = nodes(options.teacher_steps, options.steps)
     made_of = [chosen, keep, options.teacher_steps, guidance_scale, sha256_of(teacher)]
-    name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+    name = json_sha256(*made_of)[:12]
     accelerator = options.accelerator()
     make = partial(
         draw_trajectories, teacher, chosen, keep,

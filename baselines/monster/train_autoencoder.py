@@ -30,6 +30,7 @@ from baselines.training.pictures import cropped_and_flipped
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from submission.errors import run
+from submission.hashes import file_sha256
 
 KL_WEIGHT = 2e-4  # at this weight the posterior's noise costs about 40 dB, far below the reconstruction's error
 CROP, CROPPED_FRACTION = 32, 0.8
@@ -106,27 +107,32 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     accelerator = options.accelerator()
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
     images = Examples(pictures.images, accelerator.device)
-    model = first_part(options, images, some, accelerator)
+    model = first_part(options, images, some, accelerator, pictures=pictures.sha256)
     train_only(model, "decoder", "post_quant_conv")
     schedule = Schedule.of(
         options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
     )
     accelerator = options.accelerator()
     second = replace(options, out=options.out / "decoder")
-    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator)
+    kept = {"pictures": pictures.sha256, "init": file_sha256(options.out / "weights.safetensors")}
+    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator, **kept)
     model.load_state_dict(load_file(weights))
     # The factor stays: a UNet may have been trained with it.
     in_the_first(accelerator, lambda: write(model, some, options.out / "model"))
     return options.out / "model"
 
 
-def first_part(options: AutoencoderOptions, images: Examples, some: Tensor, accelerator: Accelerator) -> AutoencoderKL:
+def first_part(
+    options: AutoencoderOptions, images: Examples, some: Tensor, accelerator: Accelerator, **kept: object
+) -> AutoencoderKL:
     """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.999)
     torch.manual_seed(schedule.seed)
     model = load_network(AutoencoderKL, options.init).float() if options.init else build()
+    if options.init:
+        kept["init"] = file_sha256(next(options.init.glob("*.safetensors")))
     loss = ReconstructionLoss(images, accelerator)
-    weights = options.train(model, loss, len(images), schedule, accelerator)
+    weights = options.train(model, loss, len(images), schedule, accelerator, **kept)
     model = build().to(accelerator.device).eval()
     model.load_state_dict(load_file(weights))
     latents, _ = measure(model, some)

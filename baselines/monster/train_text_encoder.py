@@ -141,7 +141,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995, seed=11)
     torch.manual_seed(schedule.seed)
     model = Contrast(build_text_model(tokenizer), len(loss.words))
-    weights = options.train(model, loss, len(pictures.images), schedule, accelerator)
+    weights = options.train(model, loss, len(pictures.images), schedule, accelerator, **pictures.kept)
     out = options.out / "model"
 
     def finish() -> None:

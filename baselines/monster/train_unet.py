@@ -174,10 +174,9 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
         "unet": options.unet,
         "objective": asdict(options.objective),
         "perceptual": options.perceptual if options.needs_features() else None,
-        "pictures": pictures.sha256,
-        "captions": len(pictures.distinct_captions),
         "encoders": frozen.keys,
         "init": file_sha256(options.init) if options.init else None,
+        **pictures.kept,
     }
     count = len(pictures.images)
     weights = options.train(model, loss, count, schedule, accelerator, preview, checkpoint, **kept)

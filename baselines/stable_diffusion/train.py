@@ -32,7 +32,7 @@ from baselines.training.latents import posterior_means
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
-from baselines.training.pictures import Pictures, encoded_once, load_pictures
+from baselines.training.pictures import Pictures, encoded_once, json_sha256, load_pictures
 from baselines.training.schedule import Schedule
 from submission import atomic, commands
 from submission.errors import run
@@ -113,15 +113,15 @@ def train_stable(options: StableOptions) -> Path:
     text_model = load_network(CLIPTextModel, options.parts / "text_encoder").to(device).float().eval()
     tokenizer = load_tokenizer(options.parts / "tokenizer", text_model)
 
-    # The names say what encoded them: what another autoencoder or text encoder made is never taken for it.
+    # The names say what was encoded and by what: what was made of others or by others is never taken for it.
     sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
     latents = encoded_once(
-        options.out / f"latents-{sha256['vae'][:12]}.safetensors",
+        options.out / f"latents-{json_sha256(sha256['vae'], pictures.sha256)[:12]}.safetensors",
         lambda: {"tensor": posterior_means(autoencoder, pictures.images, accelerator.autocast)},
         accelerator,
     )["tensor"]
     hidden = encoded_once(
-        options.out / f"hidden-{sha256['text_encoder'][:12]}.safetensors",
+        options.out / f"hidden-{json_sha256(sha256['text_encoder'], pictures.distinct_captions)[:12]}.safetensors",
         lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
         accelerator,
     )["tensor"]
@@ -144,8 +144,7 @@ def train_stable(options: StableOptions) -> Path:
     schedule = Schedule.of(options, ema_decay=0.0, preview_images=250_000)  # no average: the weights as they are
     torch.manual_seed(schedule.seed)
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    kept = {"captions": len(pictures.distinct_captions), "encoders": sha256}
-    weights = options.train(unet, loss, len(latents), schedule, accelerator, preview, **kept)
+    weights = options.train(unet, loss, len(latents), schedule, accelerator, preview, encoders=sha256, **pictures.kept)
     out = options.model or options.out / "model"
 
     def finish() -> None:

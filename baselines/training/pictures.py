@@ -6,6 +6,7 @@ Every file is decoded before a training begins: what is wrong is said then, all 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,16 +32,41 @@ from submission.progress import track
 from submission.safe_read import NotReadable, read_regular
 
 
+def json_sha256(*made_of: object) -> str:
+    """The hash, in hexadecimal, of what JSON can say."""
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+
+def pixels_sha256(images: UInt8[Tensor, "n 3 h w"]) -> str:
+    """The hash of the images' shape and pixels, in hexadecimal."""
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    digest.update(np.ascontiguousarray(images.numpy()).data)
+    return digest.hexdigest()
+
+
 class Captioned:
-    """The captions of a training set: `captions[entry[i]]` are those of image i, and entry is int64 (n,)."""
+    """The captions of a training set: `captions[entry[i]]` are those of image i, and entry is int64 (n,).
+
+    `sha256` is the pictures' hash.
+    """
 
     entry: Tensor
     captions: list[list[str]]
+
+    if TYPE_CHECKING:  # a dataclass's field would take it for its default
+
+        @property
+        def sha256(self) -> str: ...
 
     @cached_property
     def distinct_captions(self) -> list[str]:
         """All different captions, sorted."""
         return sorted({caption for captions in self.captions for caption in captions})
+
+    @cached_property
+    def kept(self) -> dict[str, object]:
+        """The hashes of pictures and captions, which a run's options keep: it must not be resumed with others."""
+        return {"pictures": self.sha256, "captions": json_sha256(self.entry.tolist(), self.captions)}
 
     @cached_property
     def caption_numbers(self) -> list[list[int]]:
@@ -68,10 +95,7 @@ class Pictures(Captioned):
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the images' shape and pixels, in hexadecimal."""
-        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        digest.update(np.ascontiguousarray(self.images.numpy()).data)
-        return digest.hexdigest()
+        return pixels_sha256(self.images)
 
 
 class Frames:

@@ -80,7 +80,7 @@ def train_perceptual(options: PerceptualOptions) -> Path:
         with accelerator.autocast():
             return word_loss(model, pictures.images[indices], wanted, generator)
 
-    weights = load_file(options.train(model, loss, len(pictures.images), schedule, accelerator))
+    weights = load_file(options.train(model, loss, len(pictures.images), schedule, accelerator, **pictures.kept))
 
     def finish() -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}

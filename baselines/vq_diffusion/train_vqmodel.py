@@ -169,7 +169,8 @@ def train_vqmodel(options: VQModelOptions) -> Path:
     torch.manual_seed(schedule.seed)
     codebook = Codebook(build())
     images = Examples(pictures.images, accelerator.device)
-    weights = options.train(codebook, CodebookLoss(images, accelerator), len(images), schedule, accelerator)
+    loss, kept = CodebookLoss(images, accelerator), {"pictures": pictures.sha256}
+    weights = options.train(codebook, loss, len(images), schedule, accelerator, **kept)
     codebook.load_state_dict(load_file(weights))
     model = codebook.vqvae.to(accelerator.device).eval()
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)

@@ -77,7 +77,7 @@ def decoder(data: Path, out: Path, batch_size: int) -> None:
     torch.manual_seed(3)
     fixed = train_autoencoder.build()
     fixed.register_to_config(scaling_factor=1.0)
-    train_autoencoder.first_part = lambda *args: fixed
+    train_autoencoder.first_part = lambda *args, **kept: fixed
     train_autoencoder.LATENT_NOISE = 0.0
     options = AutoencoderOptions(
         data=data, out=out, images=6 * BATCH, decoder_images=6 * BATCH, batch_size=batch_size, **HARDWARE

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from tiny_trainings import run, shorten, write_data
 
+from baselines.clip_guided import train_guide as train_guide_module
 from baselines.clip_guided.train_diffusion import DiffusionOptions, train_diffusion
+from baselines.clip_guided.train_guide import GuideOptions, train_guide
+from baselines.glide.train_base import BaseOptions, train_base
+from baselines.glide.train_noised_clip import NoisedClipOptions, train_noised_clip
+from baselines.glide.train_text_encoder import TextEncoderOptions as ReaderOptions
+from baselines.glide.train_text_encoder import train_text_encoder as train_reader
+from baselines.glide.train_upsample import UpsampleOptions, train_upsample
+from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoencoder
+from baselines.monster.train_text_encoder import TextEncoderOptions, train_text_encoder
+from baselines.stable_diffusion.train import StableOptions, train_stable
+from baselines.training import trainer
 from baselines.training.options import ModelOptions, TrainingOptions, option, parsed
+from baselines.training.train_perceptual import PerceptualOptions, train_perceptual
+from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from scorer.networks import embedded
 
 
@@ -29,6 +45,60 @@ def test_the_seed_decides_the_weights(data: Path, tmp_path: Path, monkeypatch: p
         options = DiffusionOptions(data=data, out=tmp_path / name, size=16, images=4, batch_size=2, device="cpu")
         weights.append(load_file(train_diffusion(replace(options, precision="float32"))))
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+class Asked(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "reads_captions"),
+    [
+        (train_autoencoder, AutoencoderOptions(), False),
+        (train_text_encoder, TextEncoderOptions(), True),
+        (train_stable, StableOptions(), True),
+        (train_vqmodel, VQModelOptions(), False),
+        (train_reader, ReaderOptions(), True),
+        (train_base, BaseOptions(), True),
+        (train_upsample, UpsampleOptions(), True),
+        (train_noised_clip, NoisedClipOptions(), True),
+        (train_diffusion, DiffusionOptions(), False),
+        (train_guide, GuideOptions(guide="noised"), True),
+        (train_perceptual, PerceptualOptions(), True),
+    ],
+)
+def test_a_run_is_not_resumed_on_other_pictures_or_captions(
+    train: Callable,
+    options: TrainingOptions,
+    reads_captions: bool,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(*_: object, options: dict[str, object], **__: object) -> None:
+        raise Asked(options)
+
+    monkeypatch.setattr(trainer, "train", ask)
+    monkeypatch.setattr(train_guide_module, "train", ask)
+    monkeypatch.setattr("baselines.training.words.RARE", 1)
+    out = {"runs" if isinstance(options, GuideOptions) else "out": tmp_path / "out"}
+
+    def kept(folder: Path) -> dict[str, object]:
+        with pytest.raises(Asked) as asked:
+            train(replace(options, data=folder, device="cpu", precision="float32", **out))
+        return asked.value.args[0]
+
+    shutil.copytree(data, tmp_path / "other")
+    before = kept(tmp_path / "other")
+    info = tmp_path / "other" / "train_info.json"
+    info.write_text(info.read_text(encoding="utf-8").replace("horns", "wings"), encoding="utf-8")
+    assert (kept(tmp_path / "other") != before) == reads_captions
+    before = kept(tmp_path / "other")
+    for file in (tmp_path / "other" / "train").iterdir():
+        ImageOps.invert(Image.open(file)).save(file)
+    assert (kept(tmp_path / "other") != before) == (train is not train_reader)  # that one sees captions alone
+    if train is train_stable:
+        assert [len(list(out["out"].glob(f"{kind}-*"))) for kind in ("latents", "hidden")] == [2, 2]
 
 
 def test_the_backbones_are_trained_into_the_scorers_folder(
