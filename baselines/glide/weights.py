@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from baselines.glide.config import FILE_NAME, GlideConfig, UNetConfig, read_config
@@ -24,7 +22,7 @@ from baselines.glide.openai import CLIP_FILES, FILES, GPT2_FILES, OPENAI, downlo
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe, read_bpe
 from baselines.glide.unet import UNet
 from baselines.hardware import Hardware
-from baselines.pretrained import WEIGHTS
+from baselines.pretrained import WEIGHTS, read_state
 from submission import MissingPart, atomic
 from submission.errors import UsageError, shown
 from submission.hashes import file_sha256
@@ -172,28 +170,6 @@ def original_sha256(path: Path) -> str | None:
         return None
     with safe_open(path, "pt") as file:
         return (file.metadata() or {}).get("source_sha256")
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict on the CPU, in the file's own precision. Raises UsageError when the file is none."""
-    refused = f"{path} is not a checkpoint"
-    hint = "a download that broke off is the usual cause: get it again"
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # weights_only: tensors and plain containers, none of the code that a pickle may carry.
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise UsageError(f"{refused} ({shown(str(error))})\n  -> {hint}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError):
-        # weights_only refuses code; bytes that are no pickle fail in any way.
-        kind = "it is damaged, or holds more than tensors" if zipfile.is_zipfile(path) else "it is no PyTorch archive"
-        raise UsageError(f"{refused} ({kind})\n  -> {hint}") from None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise UsageError(f"{refused}: it holds a {type(state).__name__}, not tensors by name")
-    return dict(state)
 
 
 def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from baselines.pretrained import read_state
 from submission.errors import UsageError
 from submission.paths import readable
 
@@ -70,9 +70,9 @@ def change(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def apply(network: nn.Module, file: Path) -> None:
     """Change `network`, as it was when the training began, by what `change` gave and `file` (safetensors) holds.
 
-    Raises UsageError where that is the change of another network.
+    Raises UsageError where that is the change of another network, or no such file.
     """
-    tensors = load_file(file)
+    tensors = read_state(file)
     for name, parameter in network.named_parameters():
         whole, up, down, scale = (tensors.pop(name + part, None) for part in ("", UP, DOWN, SCALE))
         if whole is None and (product := _product(up, down, scale, parameter)) is not None:

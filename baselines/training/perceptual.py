@@ -8,7 +8,6 @@ alike: its distance is no LPIPS and is never called so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Protocol, runtime_checkable
 import torch
 import torchmetrics
 from jaxtyping import Float, Float32
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from baselines.pretrained import load_weights, read_object
 from submission import MissingPart
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "perceptual"
@@ -127,10 +126,8 @@ class Lpips(nn.Module):
         super().__init__()
         with torch.device("meta"):
             network = vgg16(weights=None).features
-        state = torch.load(backbone, map_location="cpu", weights_only=True)
-        prefix = "features."
-        named = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        network.load_state_dict(named, assign=True)
+        network = network.to_empty(device="cpu")
+        load_weights(network, backbone, part="features.")
         layers = list(network[: VGG_TAPS[-1]])
         for layer in layers:
             if isinstance(layer, nn.ReLU):
@@ -160,6 +157,7 @@ def load_perceptual(kind: str, device: torch.device, backbone: Path | None = Non
 
     Raises:
         MissingPart: the file is not there. No other network ever takes its place.
+        UsageError: it is damaged, or of another network.
     """
     if kind == "lpips":
         path = backbone or Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
@@ -170,10 +168,6 @@ def load_perceptual(kind: str, device: torch.device, backbone: Path | None = Non
         raise MissingPart(f"the backbone of the perceptual loss ({kind})", looked_for=path, get_it=get_it)
     if kind == "lpips":
         return Lpips(path).to(device).eval().requires_grad_(False)
-    config = json.loads((EMBEDDED / "config.json").read_text(encoding="utf-8"))
-    network = PerceptualNetwork(config["widths"])
-    state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    left = network.load_state_dict(state, strict=False)
-    assert not left.unexpected_keys
-    assert all(name.endswith("num_batches_tracked") for name in left.missing_keys)
+    network = PerceptualNetwork(read_object(EMBEDDED / "config.json")["widths"])
+    load_weights(network, path)
     return network.to(device).eval().requires_grad_(False)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from diffusers import Transformer2DModel
 from diffusers.models.normalization import AdaLayerNorm
 from jaxtyping import Float, Int
-from safetensors.torch import load_file
 from torch import Tensor
 
-from baselines.pretrained import Pretrained
-from submission.errors import UsageError
-from submission.paths import readable
+from baselines.pretrained import Pretrained, load_weights
 
 
 class AdaLayerNormPerImage(AdaLayerNorm):  # type: ignore[misc]
@@ -28,21 +24,12 @@ def load_transformer(folder: Pretrained) -> Transformer2DModel:
 
     Raises:
         MissingPart: the weights are not there.
-        UsageError: they do not fit the network of their config.json.
+        UsageError: they are damaged, or do not fit the network of their config.json.
     """
     (file, *_), _ = folder.weights_of("transformer", pickles=True)
     config = Transformer2DModel.load_config(file.parent, local_files_only=True)
     network = Transformer2DModel.from_config({**config, "norm_type": "ada_norm"})
-    if file.suffix == ".safetensors":
-        weights = load_file(file)
-    else:
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UsageError(
-            f"the weights in {readable(file.parent)} are not those of the network in its config.json"
-        ) from error
+    load_weights(network, file)
     return network
 
 

@@ -87,6 +87,30 @@ def test_a_broken_file_of_weights_is_no_bug(model: str, data: bytes, tmp_path: P
         baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(folder))
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("monster/distilled.safetensors", None, b""),
+        ("monster/tokenizer/tokenizer.json", None, b"{"),
+        ("monster/tokenizer/tokenizer_config.json", None, b"[]"),
+        ("monster/unet/config.json", b'"norm_num_groups": 8', b'"norm_num_groups": 7'),
+        ("monster/vae/config.json", b'"latent_channels": 8', b'"latent_channels": 4'),
+        ("monster/text_encoder/config.json", b'"vocab_size": 807', b'"vocab_size": 900'),
+        ("vq/transformer/diffusion_pytorch_model.safetensors", None, b"<html>404</html>"),
+    ],
+)
+def test_a_damaged_or_changed_file_is_no_bug(file: str, old: bytes | None, new: bytes, tmp_path: Path) -> None:
+    model = file.partition("/")[0]
+    shutil.copytree(WEIGHTS / model, tmp_path / model)
+    if model != "monster":
+        (tmp_path / "monster").symlink_to(WEIGHTS / "monster")  # whose parts it shares
+    data = (tmp_path / file).read_bytes()
+    assert old is None or old in data
+    (tmp_path / file).write_bytes(new if old is None else data.replace(old, new))
+    with pytest.raises(UsageError, match=str((tmp_path / file).parent)):
+        baselines.load(model, Competition.load("bestiary"), "cpu", weights=str(tmp_path / model))
+
+
 def test_a_tokenizer_without_its_words_is_missing_and_one_without_a_length_has_the_encoders(tmp_path: Path) -> None:
     shutil.copytree(WEIGHTS / "monster", tmp_path / "monster")
     words = tmp_path / "monster" / "tokenizer"
@@ -111,7 +135,7 @@ def test_a_network_begins_with_a_files_weights_or_a_part_of_them(tmp_path: Path)
     with pytest.raises(UsageError, match="1 have another shape"):
         load_weights(network, file, part="tail.")
     file.write_bytes(b"weights")
-    with pytest.raises(UsageError, match="not a safetensors file"):
+    with pytest.raises(UsageError, match="is not a checkpoint"):
         load_weights(network, file)
 
 

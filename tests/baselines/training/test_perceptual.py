@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from torchvision.models import vgg16
 from baselines.training import perceptual, train_perceptual
 from baselines.training.perceptual import Lpips, load_perceptual, perceptual_distance
 from submission import MissingPart
+from submission.errors import UsageError
 
 
 def test_lpips_is_torchmetrics_on_the_same_backbone(tmp_path: Path) -> None:
@@ -41,6 +43,21 @@ def test_a_missing_backbone_is_said_and_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(MissingPart, match="lpips") as caught:
         load_perceptual("lpips", torch.device("cpu"), tmp_path / "vgg16.pth")
     assert "https://download.pytorch.org/models/vgg16-397923af.pth" in str(caught.value)
+
+
+def test_a_damaged_or_foreign_backbone_is_no_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "vgg16.pth"
+    file.write_bytes(b"<html>404</html>")
+    with pytest.raises(UsageError, match="is not a checkpoint"):
+        load_perceptual("lpips", torch.device("cpu"), file)
+    torch.save({"features.0.weight": torch.zeros(3)}, file)
+    with pytest.raises(UsageError, match="not those of the network"):
+        load_perceptual("lpips", torch.device("cpu"), file)
+    shutil.copytree(perceptual.EMBEDDED, tmp_path / "network")
+    monkeypatch.setattr(perceptual, "EMBEDDED", tmp_path / "network")
+    (tmp_path / "network" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match="is not a checkpoint"):
+        load_perceptual("embedded", torch.device("cpu"))
 
 
 def test_the_training_makes_a_folder_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
