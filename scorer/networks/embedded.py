@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from scorer.networks.weight_files import load_state_dict
 from submission import MissingPart, commands
 from submission.hashes import file_sha256
 
@@ -98,21 +98,36 @@ class BestiaryClassifier(nn.Module):
         }
 
 
+def _read(part: str) -> dict[str, Tensor]:
+    """The half-precision tensors of 'classifier' or 'clip'. Raises MissingPart for a file that is none of tensors."""
+    return load_state_dict(weights_file(part), what=f"the bestiary's {part}")
+
+
+def _read_object(file: Path) -> Any:
+    """The object in a JSON file of the shipped ones. Raises MissingPart when it is not there, or damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        what = f"the bestiary's {file.name} is not there, or damaged"
+        raise MissingPart(what, looked_for=file, get_it=_how_to_get()) from error
+
+
 def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
     """Load half-precision `state` into a float32 model. Raises MissingPart when it is another model's."""
-    state = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    missing, unexpected = model.load_state_dict(state, strict=False)
+    own = model.state_dict()
     # Batch norm's counter of training steps is not shipped: it says nothing once the training is over.
-    wrong = [name for name in [*missing, *unexpected] if not name.endswith("num_batches_tracked")]
+    names = {name for name in own.keys() | state.keys() if not name.endswith("num_batches_tracked")}
+    wrong = [name for name in names if name not in own or name not in state or own[name].shape != state[name].shape]
     if wrong:
-        what = f"the weights of the bestiary's {part} do not fit this version's network ({wrong[0]})"
+        what = f"the weights of the bestiary's {part} do not fit this version's network ({min(wrong)})"
         raise MissingPart(what, looked_for=weights_file(part), get_it=_how_to_get())
+    model.load_state_dict(state, strict=False)
 
 
 def load_classifier(device: torch.device | str) -> BestiaryClassifier:
     """The shipped classifier in eval mode, float32. Raises MissingPart."""
-    model = BestiaryClassifier(json.loads(LABELS_FILE.read_text(encoding="utf-8")))
-    _fill(model, "classifier", load_file(weights_file("classifier")))
+    model = BestiaryClassifier(_read_object(LABELS_FILE))
+    _fill(model, "classifier", _read("classifier"))
     return model.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
@@ -157,7 +172,7 @@ def build_clip(token_ids: Int64[Tensor, " rows"]) -> nn.Module:
     """An open_clip.CLIP of the shape in weights/clip.json that knows the tokens `token_ids`, with random weights."""
     import open_clip
 
-    config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
+    config = _read_object(CLIP_CONFIG_FILE)
     image, text = config["image_tower"], config["text_cfg"]
     # open_clip builds an image tower of its own kinds only; the smallest one makes room for ours.
     model: nn.Module = open_clip.CLIP(
@@ -172,7 +187,7 @@ def tokenizer() -> Callable[[list[str]], Int64[Tensor, "b length"]]:
     """CLIP's tokenizer, as open_clip brings it, at the embedded model's length."""
     import open_clip
 
-    config = json.loads(CLIP_CONFIG_FILE.read_text(encoding="utf-8"))
+    config = _read_object(CLIP_CONFIG_FILE)
     tokenize: Callable[[list[str]], Tensor]
     tokenize = open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
     return tokenize
@@ -180,7 +195,8 @@ def tokenizer() -> Callable[[list[str]], Int64[Tensor, "b length"]]:
 
 def load_clip(device: torch.device | str) -> tuple[nn.Module, Callable[[list[str]], Int64[Tensor, "b length"]]]:
     """The shipped CLIP (open_clip.CLIP, eval mode, float32) and its tokenizer. Raises MissingPart."""
-    state = load_file(weights_file("clip"))
-    model = build_clip(state["token_embedding.ids"].long())
+    state = _read("clip")
+    # Without the tokens' numbers the table has no rows, and `_fill` says what is missing.
+    model = build_clip(state.get("token_embedding.ids", torch.zeros(0)).long())
     _fill(model, "clip", state)
     return model.to(device).eval().requires_grad_(False), tokenizer()

@@ -34,10 +34,11 @@ def find_weights(given: Path | None, standard_places: Sequence[Path], *, what: s
 
 def is_torchscript(path: Path) -> bool:
     """Whether the file is a TorchScript archive: a network with its code, not a table of weights."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def load_state_dict(path: Path, *, what: str) -> dict[str, Tensor]:

@@ -134,10 +134,18 @@ def test_weights_of_another_network_are_refused(weights: Path, part: str) -> Non
     save(model, path)
     whole = load_file(path)
     name = next(name for name in whole if name.endswith(".weight") and name != "token_embedding.weight")
-    for broken in ({k: v for k, v in whole.items() if k != name}, {**whole, "another.weight": torch.zeros(2)}):
+    lacking = [{k: v for k, v in whole.items() if k != lost} for lost in (name, "token_embedding.ids") if lost in whole]
+    for broken in (*lacking, {**whole, "another.weight": torch.zeros(2)}, {**whole, name: torch.zeros(2)}):
         save_file(broken, path)
         with pytest.raises(MissingPart, match="do not fit"):
             load("cpu")
+    save_file(whole, path)
+    for file, said in ((path, "is not a file of weights"), (path.with_suffix(".json"), "is not there, or damaged")):
+        data = file.read_bytes()
+        file.write_bytes(data[:-20])
+        with pytest.raises(MissingPart, match=said):
+            load("cpu")
+        file.write_bytes(data)
 
 
 # What is shipped

@@ -123,3 +123,12 @@ def test_weights_that_an_embedded_network_would_ignore_are_refused(tmp_path: Pat
         load_inception("bestiary", CPU, tmp_path / "inception.pth")
     with pytest.raises(UsageError, match="--clip-weights"):
         load_clip("bestiary", None, CPU, tmp_path / "clip.safetensors")
+
+
+@pytest.mark.parametrize("protocol", ["clean", "legacy_pytorch"])
+def test_a_damaged_archive_is_no_bug(protocol: str, tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(4)}, tmp_path / "weights.pt")
+    data = (tmp_path / "weights.pt").read_bytes()
+    (tmp_path / "weights.pt").write_bytes(data.replace(b"PK\x01\x02", b"XXXX"))  # of its list of files
+    with pytest.raises(MissingPart, match=r"weights\.pt is not"):
+        load_inception(protocol, CPU, tmp_path / "weights.pt")
