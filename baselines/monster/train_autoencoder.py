@@ -72,11 +72,10 @@ class ReconstructionLoss:
     def __call__(self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
         x = x.float() / 127.5 - 1
-        shape = (len(x), model.config.latent_channels, x.shape[2] // 4, x.shape[3] // 4)
-        noise = to_device(torch.randn(shape, generator=generator), x.device)
         with self.accelerator.autocast():
             posterior = model.encode(x).latent_dist
             mean, logvar = posterior.mean.float(), posterior.logvar.float()
+            noise = to_device(torch.randn(mean.shape, generator=generator), x.device)
             y = model.decode(mean + torch.exp(0.5 * logvar) * noise).sample.float()
             value, numbers = picture_error(y, x)
             kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
@@ -114,8 +113,8 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     )
     accelerator = options.accelerator()
     second = replace(options, out=options.out / "decoder")
-    kept = {"pictures": pictures.sha256, "init": file_sha256(options.out / "weights.safetensors")}
-    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator, **kept)
+    loss, kept = DecoderLoss(images, accelerator), {"pictures": pictures.sha256}
+    weights = second.train(model, loss, len(images), schedule, accelerator, **kept)
     model.load_state_dict(load_file(weights))
     # The factor stays: a UNet may have been trained with it.
     in_the_first(accelerator, lambda: write(model, some, options.out / "model"))
@@ -128,12 +127,14 @@ def first_part(
     """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.999)
     torch.manual_seed(schedule.seed)
-    model = load_network(AutoencoderKL, options.init).float() if options.init else build()
+    model = build()
     if options.init:
-        kept["init"] = file_sha256(next(options.init.glob("*.safetensors")))
+        model = load_network(AutoencoderKL, options.init).float()
+        kept["init"] = [file_sha256(file) for file in sorted(options.init.glob("diffusion_pytorch_model.*"))]
     loss = ReconstructionLoss(images, accelerator)
     weights = options.train(model, loss, len(images), schedule, accelerator, **kept)
-    model = build().to(accelerator.device).eval()
+    build_of = {name: value for name, value in model.config.items() if name != "_name_or_path"}  # of --init's folder
+    model = type(model).from_config(build_of).to(accelerator.device).eval()
     model.load_state_dict(load_file(weights))
     latents, _ = measure(model, some)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from official_parts import STABLE, write_autoencoder, write_clip, write_competition, write_course
 from PIL import Image
 from safetensors.torch import load_file
@@ -19,12 +20,13 @@ from torch import Tensor
 
 import baselines
 from baselines.monster import train, train_unet, unets
+from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoencoder
 from baselines.training.objective import DenoisingLoss, Objective
 from baselines.training.options import parsed
 from baselines.training.pictures import open_pictures
 from baselines.training.schedule import indices
 from submission import Competition
-from submission.errors import run
+from submission.errors import UsageError, run
 
 SIZE, PICTURES = 32, 8
 # Every element of the recipe, soon.
@@ -241,3 +243,21 @@ def test_five_steps_of_the_courses_own_size(tmp_path: Path, monkeypatch: pytest.
     model = str(tmp_path / "model")
     monster = baselines.load("monster", competition, "cpu", weights=model, steps=1, precision="float32")
     assert monster.generate([competition.prompts[0].text], [1]).shape == (1, 256, 256, 3)
+
+
+def test_an_autoencoder_may_begin_with_one_of_another_build(tmp_path: Path) -> None:
+    vae = write_autoencoder(tmp_path / "sd") / "vae"
+    options = AutoencoderOptions(
+        data=write_course(tmp_path / "data", 4, 64), out=tmp_path / "run", init=vae,
+        images=4, decoder_images=4, batch_size=2, device="cpu", precision="float32",
+    )  # fmt: skip
+    out = train_autoencoder(options)
+    before, after = (json.loads((folder / "config.json").read_text()) for folder in (vae, out))
+    assert after.pop("scaling_factor") != before.pop("scaling_factor")
+    assert after == before
+    other = AutoencoderKL.from_pretrained(vae)
+    with torch.no_grad():
+        other.encoder.conv_in.weight.add_(1)
+    other.save_pretrained(vae)
+    with pytest.raises(UsageError, match="other options"):
+        train_autoencoder(options)
