@@ -59,12 +59,15 @@ MODELS: dict[str, Model] = {
     "mean-image": Model(
         "baselines.trivial.mean_image",
         "the mean of the training images, whatever the prompt",
-        files=("{weights}/mean-image/{competition}.png | {data}/mean-image.png | {data}/train_info.json",),
+        files=(
+            "{weights}/mean-image/{competition}.png | {data}/train_info.json | {data}/train.csv"
+            " | {data}/mean-image.png",
+        ),
     ),
     "nearest": Model(
         "baselines.trivial.nearest",
         "the training image with the closest caption: the ceiling of memorisation",
-        files=("{data}/train_info.json", "{data}/train"),
+        files=("{data}/train_info.json | {data}/train.csv", "{data}/train | {data}/train.csv"),
     ),
     "monster": Model(
         "baselines.monster.pipeline:Monster",

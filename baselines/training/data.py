@@ -53,6 +53,12 @@ def read_training_data(folder: Path | str) -> list[TrainingEntry]:
     return entries
 
 
+def captions_file(folder: Path) -> Path:
+    """What says what the pictures of a training set show: `train_info.json`, or a CSV where that is not there."""
+    info = folder / "train_info.json"
+    return info if info.is_file() else csv_data.find(folder) or info
+
+
 def find_training_data(folder: Path, caption: str | None = None) -> tuple[list[TrainingEntry], list[Problem]]:
     """What of the training set in `folder` is as described, and everything that is not.
 
@@ -62,9 +68,9 @@ def find_training_data(folder: Path, caption: str | None = None) -> tuple[list[T
     Raises:
         MissingPart: as `read_training_data`.
     """
-    info_path, frames_path = folder / "train_info.json", folder / "train"
-    if not info_path.is_file() and (table := csv_data.find(folder)) is not None:
-        captions, images, problems = csv_data.read(table, caption)
+    info_path, frames_path = captions_file(folder), folder / "train"
+    if info_path.name != "train_info.json":
+        captions, images, problems = csv_data.read(info_path, caption)
         entries = [TrainingEntry(name, tuple(texts), (images[name],)) for name, texts in captions.items()]
         return entries, problems
     for part, there in ((info_path, info_path.is_file()), (frames_path, frames_path.is_dir())):

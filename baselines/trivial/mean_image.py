@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from baselines.training.data import read_training_data, read_training_image
-from submission import Competition, CompetitionError
+from submission import Competition, CompetitionError, MissingPart
 from submission.atomic import write_bytes
 from submission.errors import run
+from submission.hashes import content_sha256, file_sha256
 from submission.images import image_bytes, read_image
-from submission.paths import data_home, repo_root
+from submission.paths import cache_home, data_home, repo_root
 from submission.progress import track
 
 
@@ -39,7 +40,7 @@ class MeanImage:
 
 
 def load(competition: Competition, device: str) -> MeanImage:
-    """The shipped mean image; for other competitions the one of their training data, kept beside it once computed.
+    """The shipped mean image; for other competitions that of their training data, kept in the cache once computed.
 
     Raises:
         MissingPart: neither is on this machine.
@@ -47,8 +48,16 @@ def load(competition: Competition, device: str) -> MeanImage:
     shipped, data = shipped_path(competition.name), data_home() / competition.name
     if shipped.is_file():
         return MeanImage(shipped.read_bytes(), competition.image_size)
-    kept, captions = data / "mean-image.png", data / "train_info.json"
-    if not kept.is_file() or (captions.is_file() and captions.stat().st_mtime > kept.stat().st_mtime):
+    kept = data / "mean-image.png"  # where older versions kept it: it may have outlived the data
+    try:
+        frames = [frame for entry in read_training_data(data) for frame in entry.frames]
+        sha256 = content_sha256({str(frame.relative_to(data)): file_sha256(frame) for frame in frames})
+        kept = cache_home() / "mean-image" / f"{sha256[:32]}.png"
+    except MissingPart:
+        if not kept.is_file():
+            raise
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(kept, mean_image_png(data, competition.image_size))
     return MeanImage(kept.read_bytes(), competition.image_size)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from baselines.training.data import TrainingEntry, read_training_data, read_training_image
+from baselines.training.data import TrainingEntry, captions_file, read_training_data, read_training_image
 from submission import Competition
+from submission.hashes import file_sha256
 from submission.paths import data_home
 
 
@@ -83,5 +83,5 @@ def load(competition: Competition, device: str) -> Nearest:
     """Raises MissingPart when the training data is not on this machine."""
     folder = data_home() / competition.name
     entries = read_training_data(folder)
-    captions = (folder / "train_info.json").read_bytes()
-    return Nearest(entries, competition.image_size, {"train_info.json": hashlib.sha256(captions).hexdigest()})
+    captions = captions_file(folder)
+    return Nearest(entries, competition.image_size, {captions.name: file_sha256(captions)})

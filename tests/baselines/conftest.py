@@ -66,8 +66,9 @@ def command(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., subpro
 
 @pytest.fixture
 def training_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of the competition "tiny": two monsters, three entries, gaps in the frames."""
+    """The data folder of the competition "tiny": two monsters, three entries, gaps in the frames; an empty cache."""
     monkeypatch.setenv("DRAWOFF_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DRAWOFF_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "data" / "tiny"
     (folder / "train").mkdir(parents=True)
     attacking = "The monster is attacking."
