@@ -49,19 +49,23 @@ def respace(train_timesteps: int, spacing: str) -> list[int]:
             al., arXiv 2010.02502, appendix D); or `fast27`, 27 steps that suit the upsampler.
 
     Raises:
-        UsageError: more steps than a section has, or no such stride.
+        UsageError: more steps than a section has, no such stride, or none of these.
     """
     if spacing == "fast27":
         # The last step but two instead of the last: there the linear schedule is all but pure noise already.
         steps = respace(train_timesteps, "10,10,3,2,2")
         return [*steps[:-1], train_timesteps - 3]
-    if spacing.startswith("ddim"):
-        wanted = int(spacing.removeprefix("ddim"))
+    by_stride = spacing.startswith("ddim")
+    try:
+        counts = [int(count) for count in ([spacing.removeprefix("ddim")] if by_stride else spacing.split(","))]
+    except ValueError:
+        raise UsageError(f"{spacing!r} is no spacing of steps: it is like '100', '10,10,3,2,2' or 'ddim50'") from None
+    if by_stride:
+        (wanted,) = counts
         for stride in range(1, train_timesteps):
             if len(range(0, train_timesteps, stride)) == wanted:
                 return list(range(0, train_timesteps, stride))
         raise UsageError(f"no whole-number stride makes {wanted} steps of {train_timesteps}")
-    counts = [int(count) for count in spacing.split(",")]
     smallest, larger = divmod(train_timesteps, len(counts))
     start, steps = 0, []
     for index, count in enumerate(counts):

@@ -28,7 +28,7 @@ def test_every_table_is_the_references(golden: Callable) -> None:
         assert ours.dtype == theirs.numpy().dtype, key
 
 
-@pytest.mark.parametrize("spacing", ["1001", "400,400,400", "ddim600", "0"])
+@pytest.mark.parametrize("spacing", ["1001", "400,400,400", "ddim600", "0", "four", "", "ddimx", "ddim10,3", "10,,2"])
 def test_steps_that_do_not_fit_are_refused(spacing: str) -> None:
     with pytest.raises(UsageError):
         respace(1000, spacing)
