@@ -208,7 +208,7 @@ def _loading(folder: Path) -> Iterator[None]:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """The words of a CLIP's tokenizer. Raises MissingPart without them: transformers would make one that has none."""
+    """All of a CLIP's tokenizer. Raises MissingPart without its words: transformers would make one that has none."""
     files = [file for name in ("tokenizer.json", "vocab.json", "merges.txt") if (file := folder / name).is_file()]
     if not files or (len(files) == 1 and files[0].name != "tokenizer.json"):
         raise MissingPart(
@@ -216,7 +216,7 @@ def tokenizer_files(folder: Path) -> list[Path]:
             looked_for=f"{readable(folder / 'tokenizer.json')}, or vocab.json and merges.txt",
             get_it="bring it from where the text encoder came from",
         )
-    return files
+    return sorted({*files, *folder.glob("*token*.json")})
 
 
 def load_tokenizer(folder: Path, encoder: CLIPTextModel) -> CLIPTokenizer:

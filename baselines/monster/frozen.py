@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.pretrained import Pretrained, find, load_tokenizer, tokenizer_files
+from baselines.training.pictures import json_sha256
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 
@@ -34,7 +33,7 @@ _WANTED = {
 class Frozen:
     """The networks on a device, float32, in evaluation mode and without gradients.
 
-    `keys` are hashes of the autoencoder and of the text encoder with its tokenizer.
+    `keys` are hashes of the autoencoder and of the text encoder with its tokenizer, configurations included.
     """
 
     autoencoder: AutoencoderKL
@@ -79,9 +78,13 @@ def load_frozen(autoencoder: str, text_encoder: str, device: torch.device) -> Fr
     if text_part == "text_encoder":
         words = words.with_name("tokenizer")
     tokenizer = load_tokenizer(words, encoder)
-    parts = sorted(home.sha256.items()), [vae.config.scaling_factor]
-    text_files = sorted(texts.sha256.items()), [file_sha256(file) for file in tokenizer_files(words)]
-    vae_key, text_key = (hashlib.sha256(json.dumps(made_of).encode()).hexdigest() for made_of in (parts, text_files))
+    # A configuration decides the states as much as the weights do: its activation, its scale, where a text ends.
+    vae_files = home.part(part).glob("config.json")
+    text_files = [*tokenizer_files(words), *texts.part(text_part).glob("config.json")]
+    vae_key, text_key = (
+        json_sha256(of.sha256, [file_sha256(file) for file in files])
+        for of, files in ((home, vae_files), (texts, text_files))
+    )
     networks = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))
     return Frozen(next(networks), tokenizer, next(networks), (vae_key, text_key))
 

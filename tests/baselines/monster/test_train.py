@@ -20,6 +20,7 @@ from torch import Tensor
 
 import baselines
 from baselines.monster import train, train_unet, unets
+from baselines.monster.frozen import load_frozen
 from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoencoder
 from baselines.training.objective import DenoisingLoss, Objective
 from baselines.training.options import parsed
@@ -261,3 +262,26 @@ def test_an_autoencoder_may_begin_with_one_of_another_build(tmp_path: Path) -> N
     other.save_pretrained(vae)
     with pytest.raises(UsageError, match="other options"):
         train_autoencoder(options)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("sd/vae/config.json", "0.18215", "0.2"),
+        ("clip/config.json", '"quick_gelu"', '"gelu"'),
+        ("clip/tokenizer_config.json", '"model_max_length": 77', '"model_max_length": 70'),
+    ],
+)
+def test_another_configuration_is_another_key_of_what_is_encoded(tmp_path: Path, file: str, old: str, new: str) -> None:
+    places = write_autoencoder(tmp_path / "sd"), write_clip(tmp_path / "clip")
+
+    def keys() -> tuple[str, str]:
+        return load_frozen(str(places[0]), str(places[1]), torch.device("cpu")).keys
+
+    before = keys()
+    assert keys() == before
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+    changed = [a != b for a, b in zip(before, keys(), strict=True)]
+    assert changed == [file.startswith("sd"), file.startswith("clip")]
