@@ -26,11 +26,11 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.pictures import encoded_once, json_sha256, load_pictures
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode_values, draw_truncated
-from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
+from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode, encoders
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
 from submission.errors import run
@@ -107,7 +107,9 @@ def train_decoder(options: DecoderOptions) -> Path:
     pictures = load_pictures(options.data)
     model = load_network(VQModel, options.vqmodel).float().to(device).eval()
     transformer = options.transformer / "weights.safetensors"
-    codes, hidden = encode(options.transformer, pictures, model, options.text_encoder, accelerator)
+    by = encoders(options.vqmodel, options.text_encoder)
+    codes, hidden = encode(options.transformer, pictures, model, options.text_encoder, accelerator, *by)
+    by = [*by, file_sha256(transformer)]
 
     @torch.inference_mode()
     def redraw_all() -> dict[str, Tensor]:
@@ -124,16 +126,14 @@ def train_decoder(options: DecoderOptions) -> Path:
         ]
         return {"redrawn": torch.cat(drawn)}
 
-    redrawn = encoded_once(options.out / "redrawn.safetensors", redraw_all, accelerator)["redrawn"]
+    name = json_sha256(*by, *pictures.kept.values())[:12]
+    redrawn = encoded_once(options.out / f"redrawn-{name}.safetensors", redraw_all, accelerator)["redrawn"]
     before = copy.deepcopy(model.state_dict())
     train_only(model, "decoder", "post_quant_conv")
     images = Examples(pictures.images, device)
     loss = RedrawnLoss(images, codes, redrawn, accelerator)
     schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.995)
-    # What the codes were made and drawn again with: a run must not be resumed with another.
-    parts = (options.vqmodel / "diffusion_pytorch_model.safetensors", transformer)
-    kept = {"encoders": [file_sha256(part) for part in parts]}
-    weights = options.train(model, loss, len(codes), schedule, accelerator, **kept)
+    weights = options.train(model, loss, len(codes), schedule, accelerator, encoders=by, **pictures.kept)
     trained = load_file(weights)
     model.load_state_dict({k: v.lerp(trained[k].to(v.device), TRAINED_FRACTION) for k, v in before.items()})
     some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)

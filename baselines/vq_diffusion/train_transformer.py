@@ -22,17 +22,17 @@ from diffusers.models.attention_processor import AttnProcessor
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
-from baselines.pretrained import WEIGHTS, load_network
+from baselines.pretrained import WEIGHTS, load_network, load_tokenizer
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import Pictures, encoded_once, load_pictures
+from baselines.training.pictures import Pictures, encoded_once, json_sha256, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
@@ -146,17 +146,29 @@ class CodesLoss:
         return functional.cross_entropy(output.float().flatten(0, 1), to_device(x0.flatten(), device)), {}
 
 
-def encode(run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator) -> Encodings:
-    """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before."""
+def encoders(vqmodel: Path, text: Path) -> list[str]:
+    """The hashes of the weights in the folders of VQModel and text encoder."""
+    files = (vqmodel / "diffusion_pytorch_model.safetensors", text / "text_encoder" / "model.safetensors")
+    return [file_sha256(file) for file in files]
+
+
+def encode(run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator, *by: str) -> Encodings:
+    """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before.
+
+    Args:
+        by: the hashes of both, as `encoders` has them.
+    """
 
     def make() -> dict[str, Tensor]:
-        tokenizer = CLIPTokenizer.from_pretrained(text / "tokenizer")
         text_model = load_network(CLIPTextModel, text / "text_encoder").to(accelerator.device).float()
+        tokenizer = load_tokenizer(text / "tokenizer", text_model)
         codes = encode_pictures(vqvae, pictures.images, accelerator)
         hidden = encode_normalised(text_model.eval(), tokenizer, pictures.distinct_captions, progress=True)
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
-    return Encodings(**encoded_once(run / "encoded.safetensors", make, accelerator))
+    # The name says what was encoded and by what: what was made of others or by others is never taken for it.
+    name = json_sha256(*by, pictures.sha256, pictures.distinct_captions)[:12]
+    return Encodings(**encoded_once(run / f"encoded-{name}.safetensors", make, accelerator))
 
 
 def train_transformer(options: TransformerOptions) -> Path:
@@ -165,7 +177,8 @@ def train_transformer(options: TransformerOptions) -> Path:
     device = accelerator.device
     pictures = load_pictures(options.data)
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
-    codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator)
+    by = encoders(options.vqmodel, options.text_encoder)
+    codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator, *by)
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
@@ -195,13 +208,7 @@ def train_transformer(options: TransformerOptions) -> Path:
             for attention in (block.attn1, block.attn2):
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
-    # What the pictures and captions were encoded with: a run must not be resumed with another.
-    parts = (
-        options.vqmodel / "diffusion_pytorch_model.safetensors",
-        options.text_encoder / "text_encoder" / "model.safetensors",
-    )
-    kept = {"captions": len(pictures.distinct_captions), "encoders": [file_sha256(part) for part in parts]}
-    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, **kept)
+    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, encoders=by, **pictures.kept)
     accelerator.print(weights)
     return weights
 
