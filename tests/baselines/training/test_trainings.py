@@ -23,10 +23,12 @@ from baselines.glide.train_text_encoder import train_text_encoder as train_reade
 from baselines.glide.train_upsample import UpsampleOptions, train_upsample
 from baselines.monster.train_autoencoder import AutoencoderOptions, train_autoencoder
 from baselines.monster.train_text_encoder import TextEncoderOptions, train_text_encoder
+from baselines.pretrained import WEIGHTS
 from baselines.stable_diffusion.train import StableOptions, train_stable
 from baselines.training import trainer
 from baselines.training.options import ModelOptions, TrainingOptions, option, parsed
 from baselines.training.train_perceptual import PerceptualOptions, train_perceptual
+from baselines.vq_diffusion.train_transformer import TransformerOptions, train_transformer
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from scorer.networks import embedded
 
@@ -58,6 +60,7 @@ class Asked(Exception):
         (train_text_encoder, TextEncoderOptions(), True),
         (train_stable, StableOptions(), True),
         (train_vqmodel, VQModelOptions(), False),
+        (train_transformer, TransformerOptions(vqmodel=WEIGHTS / "vq" / "vqvae"), True),
         (train_reader, ReaderOptions(), True),
         (train_base, BaseOptions(), True),
         (train_upsample, UpsampleOptions(), True),
