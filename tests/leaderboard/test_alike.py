@@ -56,6 +56,17 @@ def shown(competition: Competition, tmp_path: Path, capsys) -> Callable[..., str
     return run_show
 
 
+def test_a_shipped_row_that_is_drawn_again_resembles_nobody(add, monkeypatch, tmp_path: Path) -> None:
+    add("monster", "m", BITS)
+    add("monster 20 steps", "n", changed(5))
+    (tmp_path / "board.csv").rename(tmp_path / "shipped.csv")
+    monkeypatch.setattr(board, "SHIPPED", tmp_path / "shipped.csv")
+    drawn = add("monster", "m", BITS)
+    assert (drawn.alike, drawn.row.alike) == ((), "")
+    copied = add("mallory", "m", BITS)
+    assert {entry.name for entry in copied.alike} == {"monster", "monster 20 steps"}
+
+
 def test_the_same_images_under_another_name_are_an_entry_and_both_are_named(add, shown, tmp_path: Path) -> None:
     add("alice", "a")
     second = add("bob", "a")
