@@ -187,15 +187,14 @@ def train(v: Variables) -> Commands:
 
 
 def sweep(v: Variables) -> Commands:
-    from baselines.registry import find
+    from baselines.registry import guided
 
     scales, words = v.words("GUIDANCE"), v.words("ARGS")
     try:
         list(map(float, scales))
     except ValueError:
         raise UsageError(f"GUIDANCE is {v['GUIDANCE']!r}; it must be numbers with spaces between them") from None
-    if "guidance_scale" not in find(v["MODEL"]).options:
-        raise UsageError(f"{v['MODEL']} has no guidance scale to sweep")
+    guided(v["MODEL"])
     yield from data(v, words="")
     yield module("experiments.sweep", v.path("MODEL"), *v.hardware, *words, "--guidance", *scales)
 

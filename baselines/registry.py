@@ -217,6 +217,13 @@ def _participant_recipe(name: str, competition: Competition, options: dict[str, 
     )  # fmt: skip
 
 
+def guided(name: str) -> list[str]:
+    """A model and its variant that a CLIP guides. Raises UsageError for one without guidance."""
+    if "guidance_scale" not in find(name).options:
+        raise UsageError(f"{name} has no {option.flag('guidance_scale')} to sweep")
+    return [model for model in (name, f"{name}-clip") if model in MODELS]
+
+
 def find(name: str) -> Model:
     """Raises UsageError that lists the models."""
     if name in MODELS:

@@ -25,7 +25,7 @@ from baselines import registry
 from baselines.draw import Request
 from experiments.points import measured
 from submission import Competition, Submission, atomic, commands
-from submission.errors import UsageError, run
+from submission.errors import run
 from submission.paths import data_home
 
 METRICS = ("fid", "clip_t", "clip_i", "is")
@@ -38,13 +38,6 @@ PANELS = (
 )
 
 Row = dict[str, Any]
-
-
-def models_of(name: str) -> list[str]:
-    """A model and its variant that a CLIP guides. Raises UsageError for one without guidance."""
-    if "guidance_scale" not in registry.find(name).options:
-        raise UsageError(f"{name} has no {option.flag('guidance_scale')} to sweep")
-    return [model for model in (name, f"{name}-clip") if model in registry.MODELS]
 
 
 def point(request: Request, study: Path, *, overwrite: bool = False) -> Row:
@@ -116,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    names = models_of(arguments.model)
+    names = registry.guided(arguments.model)
     competition = Competition.load(arguments.competition)
     out = arguments.out or Path("runs/sweep") / arguments.model
     out.mkdir(parents=True, exist_ok=True)

@@ -212,7 +212,10 @@ def test_training_makes_its_data_first() -> None:
     assert commands("sweep", MODEL="glide", GUIDANCE="1 2.5", ARGS="--steps 12") == [
         ["competitions.bestiary.prepare"], ["experiments.sweep", "glide", "--steps", "12", "--guidance", "1", "2.5"],
     ]  # fmt: skip
-    for wrong, why in (({"GUIDANCE": "1,2"}, "GUIDANCE is '1,2'"), ({"MODEL": "noise"}, "noise has no guidance scale")):
+    for wrong, why in (
+        ({"GUIDANCE": "1,2"}, "GUIDANCE is '1,2'"),
+        ({"MODEL": "noise"}, "noise has no --guidance-scale to sweep"),
+    ):
         with pytest.raises(UsageError, match=why):
             commands("sweep", **{"MODEL": "glide", "GUIDANCE": "1"} | wrong)
     with pytest.raises(UsageError, match=r"knows how to train monster glide .*, not noise"):

@@ -111,8 +111,8 @@ def test_other_settings_are_refused(scored: list[str], run: Callable) -> None:
 
 def test_a_model_without_guidance_is_refused() -> None:
     with pytest.raises(UsageError, match="noise has no --guidance-scale to sweep"):
-        sweep.models_of("noise")
+        registry.guided("noise")
     with pytest.raises(UsageError, match="did you mean 'glide'"):
-        sweep.models_of("glid")
-    assert sweep.models_of("glide") == ["glide", "glide-clip"]
-    assert sweep.models_of("monster") == ["monster"]
+        registry.guided("glid")
+    assert registry.guided("glide") == ["glide", "glide-clip"]
+    assert registry.guided("monster") == ["monster"]
