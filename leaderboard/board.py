@@ -95,14 +95,14 @@ def append(
     with changing(path) as board:
         found = content(board)
         others = found.rows[found.rows["competition"] == row.competition]
-        same_name = others[(others["name"] == row.name) & (others["fingerprint"] == row.fingerprint)]
+        same_name = _under_its_name(row, others)
         if len(already := same_name[same_name["submission_sha256"] == row.submission_sha256]):
             return AlreadyThere(rows_of(already)[0])
         shipped = shipped_rows(board, row.competition)
         names.check(row.name, card.name, others["name"], shipped["name"])
-        own = shipped[(shipped["name"] == row.name) & (shipped["fingerprint"] == row.fingerprint)]
         resembled = list[alike.Alike]()
-        if row.submission_sha256 not in set(own["submission_sha256"]):  # else it is that row's mark, and no entry
+        # What reproduces a shipped row is that row's mark, not an entry of its own.
+        if row.submission_sha256 not in set(_under_its_name(row, shipped)["submission_sha256"]):
             resembled = alike.find(row, pd.concat([shipped, others]) if len(shipped) else others)
         row = alike.noted(row, resembled)
         _write(board, found.columns, found.lines, row)
@@ -169,6 +169,11 @@ def _write(path: Path, columns: Sequence[str], lines: bytes, row: Row) -> None:
         file.write(csv_line(columns))
         file.write(lines)
         file.write(csv_line(to_cells(row, columns)))
+
+
+def _under_its_name(row: Row, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of `rows` that have the row's name and were measured alike."""
+    return rows[(rows["name"] == row.name) & (rows["fingerprint"] == row.fingerprint)]
 
 
 def shipped_rows(board: Path, competition: str) -> pd.DataFrame:

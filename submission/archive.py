@@ -185,14 +185,15 @@ def write_zip(
             f"{out} exists already; the same command with --overwrite replaces it (with make: ARGS=--overwrite),"
             " another --out keeps it"
         )
+    names = sorted(names)
+    of_manifest = max(limit, max_manifest_bytes(len(names) - 1))
     with atomic.replacing(out) as file, zipfile.ZipFile(file, "w") as archive:
-        for name in (names := sorted(names)):
-            most = max(limit, max_manifest_bytes(len(names) - 1)) if name == MANIFEST_NAME else limit
+        for name in names:
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.create_system = 3  # Unix, wherever it runs
             try:
-                archive.writestr(info, files.read(name, most))
+                archive.writestr(info, files.read(name, of_manifest if name == MANIFEST_NAME else limit))
             except NotReadable as error:
                 raise NotReadable(f"{shown(name)}: {error}") from None
 
