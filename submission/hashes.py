@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,11 @@ def pixel_sha256(image: np.ndarray) -> str:
     digest = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]}:".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def json_sha256(value: object) -> str:
+    """SHA-256, in hexadecimal, of what JSON says of a value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def content_sha256(hashes: Mapping[str, str]) -> str:

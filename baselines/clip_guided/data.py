@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from baselines.training.data import read_training_data
-from baselines.training.pictures import json_sha256, pixels_sha256
+from baselines.training.pictures import pixels_sha256
 from submission.errors import CompetitionError, MissingPart, Problem
+from submission.hashes import json_sha256
 from submission.progress import track
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -45,7 +46,7 @@ class Labelled:
     def kept(self) -> dict[str, object]:
         """As `Captioned.kept`."""
         said = self.label.tolist(), self.labels, self.captions, self.group.tolist()
-        return {"pictures": pixels_sha256(self.images), "captions": json_sha256(*said)}
+        return {"pictures": pixels_sha256(self.images), "captions": json_sha256(said)}
 
 
 def read(folder: Path | str, size: int, labels: Path | str | None = None) -> Labelled:

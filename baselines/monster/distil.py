@@ -38,11 +38,11 @@ from baselines.training.denoising import Latents, PerExample
 from baselines.training.log import LossAndLog
 from baselines.training.losses import stratified_timesteps
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once, json_sha256
+from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
 from submission import atomic, commands
 from submission.errors import UsageError, run
-from submission.hashes import file_sha256
+from submission.hashes import file_sha256, json_sha256
 
 PREVIEW_PROMPTS = 16
 
@@ -124,7 +124,7 @@ def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: fl
     chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: options.trajectories]
     keep = nodes(options.teacher_steps, options.steps)
     made_of = [chosen, keep, options.teacher_steps, guidance_scale, sha256_of(teacher)]
-    name = json_sha256(*made_of)[:12]
+    name = json_sha256(made_of)[:12]
     accelerator = options.accelerator()
     make = partial(
         draw_trajectories, teacher, chosen, keep,

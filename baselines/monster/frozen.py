@@ -11,9 +11,8 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.pretrained import Pretrained, find, load_tokenizer, tokenizer_files
-from baselines.training.pictures import json_sha256
 from submission.errors import UsageError
-from submission.hashes import file_sha256
+from submission.hashes import file_sha256, json_sha256
 
 # Of the hub's repositories, which hold other networks and other frameworks' copies as well.
 _WANTED = {
@@ -82,7 +81,7 @@ def load_frozen(autoencoder: str, text_encoder: str, device: torch.device) -> Fr
     vae_files = home.part(part).glob("config.json")
     text_files = [*tokenizer_files(words), *texts.part(text_part).glob("config.json")]
     vae_key, text_key = (
-        json_sha256(of.sha256, [file_sha256(file) for file in files])
+        json_sha256([of.sha256, [file_sha256(file) for file in files]])
         for of, files in ((home, vae_files), (texts, text_files))
     )
     networks = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))

@@ -104,17 +104,17 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     """Trains an autoencoder and returns its diffusers folder."""
     pictures = options.pictures()
     accelerator = options.accelerator()
-    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
+    some = pictures.some_images.to(accelerator.device)
     images = Examples(pictures.images, accelerator.device)
-    model = first_part(options, images, some, accelerator, pictures=pictures.sha256)
+    kept = {"pictures": pictures.sha256}
+    model = first_part(options, images, some, accelerator, **kept)
     train_only(model, "decoder", "post_quant_conv")
     schedule = Schedule.of(
         options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
     )
     accelerator = options.accelerator()
     second = replace(options, out=options.out / "decoder")
-    loss, kept = DecoderLoss(images, accelerator), {"pictures": pictures.sha256}
-    weights = second.train(model, loss, len(images), schedule, accelerator, **kept)
+    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator, **kept)
     model.load_state_dict(load_file(weights))
     # The factor stays: a UNet may have been trained with it.
     in_the_first(accelerator, lambda: write(model, some, options.out / "model"))

@@ -32,11 +32,11 @@ from baselines.training.latents import posterior_means
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
-from baselines.training.pictures import Pictures, encoded_once, json_sha256, load_pictures
+from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from submission import atomic, commands
 from submission.errors import run
-from submission.hashes import file_sha256
+from submission.hashes import file_sha256, json_sha256
 
 SAMPLING = {"steps": 20, "guidance_scale": 3.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
@@ -116,12 +116,12 @@ def train_stable(options: StableOptions) -> Path:
     # The names say what was encoded and by what: what was made of others or by others is never taken for it.
     sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
     latents = encoded_once(
-        options.out / f"latents-{json_sha256(sha256['vae'], pictures.sha256)[:12]}.safetensors",
+        options.out / f"latents-{json_sha256([sha256['vae'], pictures.sha256])[:12]}.safetensors",
         lambda: {"tensor": posterior_means(autoencoder, pictures.images, accelerator.autocast)},
         accelerator,
     )["tensor"]
     hidden = encoded_once(
-        options.out / f"hidden-{json_sha256(sha256['text_encoder'], pictures.distinct_captions)[:12]}.safetensors",
+        options.out / f"hidden-{json_sha256([sha256['text_encoder'], pictures.distinct_captions])[:12]}.safetensors",
         lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
         accelerator,
     )["tensor"]

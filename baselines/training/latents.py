@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from baselines.diffusion.text import encode
 from baselines.training.batches import RESIDENT_FRACTION
 from baselines.training.pictures import PictureFiles, Pictures
 from submission import atomic
+from submission.hashes import json_sha256
 from submission.paths import cache_home
 from submission.progress import track
 
@@ -139,7 +138,7 @@ def memory_mapped(
 
     A file is whole or not there; one that is no such table (another program's, or damaged) is made again.
     """
-    key = hashlib.sha256(json.dumps([VERSION, name, *decides]).encode()).hexdigest()[:32]
+    key = json_sha256([VERSION, name, *decides])[:32]
     path = home / f"{name}-{key}.npy"
     table = _read(path, count)
     if table is None:

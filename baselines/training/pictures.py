@@ -6,7 +6,6 @@ Every file is decoded before a training begins: what is wrong is said then, all 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -27,14 +26,10 @@ from baselines.processes import in_the_first
 from baselines.training.data import find_training_data, invalid, read_training_image
 from submission import atomic
 from submission.errors import Problem, listing, say
+from submission.hashes import json_sha256
 from submission.images import max_file_bytes, read_image
 from submission.progress import track
 from submission.safe_read import NotReadable, read_regular
-
-
-def json_sha256(*made_of: object) -> str:
-    """The hash, in hexadecimal, of what JSON can say."""
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
 def pixels_sha256(images: UInt8[Tensor, "n 3 h w"]) -> str:
@@ -66,7 +61,7 @@ class Captioned:
     @cached_property
     def kept(self) -> dict[str, object]:
         """The hashes of pictures and captions, which a run's options keep: it must not be resumed with others."""
-        return {"pictures": self.sha256, "captions": json_sha256(self.entry.tolist(), self.captions)}
+        return {"pictures": self.sha256, "captions": json_sha256([self.entry.tolist(), self.captions])}
 
     @cached_property
     def caption_numbers(self) -> list[list[int]]:
@@ -96,6 +91,11 @@ class Pictures(Captioned):
     @cached_property
     def sha256(self) -> str:
         return pixels_sha256(self.images)
+
+    @property
+    def some_images(self) -> Tensor:
+        """About 2048 of the images at equal distances, for measuring a network, uint8 (n, 3, H, W)."""
+        return self.images[:: max(1, len(self.images) // 2048)]
 
 
 class Frames:

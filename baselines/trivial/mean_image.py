@@ -50,7 +50,7 @@ def load(competition: Competition, device: str) -> MeanImage:
         return MeanImage(shipped.read_bytes(), competition.image_size)
     kept = data / "mean-image.png"  # where older versions kept it: it may have outlived the data
     try:
-        frames = [frame for entry in read_training_data(data) for frame in entry.frames]
+        frames = frames_of(data)
         sha256 = content_sha256({str(frame.relative_to(data)): file_sha256(frame) for frame in frames})
         kept = cache_home() / "mean-image" / f"{sha256[:32]}.png"
     except MissingPart:
@@ -62,6 +62,11 @@ def load(competition: Competition, device: str) -> MeanImage:
     return MeanImage(kept.read_bytes(), competition.image_size)
 
 
+def frames_of(folder: Path) -> list[Path]:
+    """Every frame of the training set in `folder`. Raises MissingPart, CompetitionError as `read_training_data`."""
+    return [frame for entry in read_training_data(folder) for frame in entry.frames]
+
+
 def mean_image_png(folder: Path, image_size: int | None) -> bytes:
     """The mean of every frame of the training set in `folder`, rounded half up, as a PNG.
 
@@ -70,7 +75,7 @@ def mean_image_png(folder: Path, image_size: int | None) -> bytes:
     Raises:
         MissingPart, CompetitionError: as `read_training_data`, or a frame that is no RGB image of `image_size`.
     """
-    frames = [frame for entry in read_training_data(folder) for frame in entry.frames]
+    frames = frames_of(folder)
     total = np.zeros((), np.int64)
     for frame in track(frames, "averaging the training images"):
         image = read_training_image(frame, image_size)

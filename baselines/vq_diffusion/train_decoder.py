@@ -26,7 +26,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import picture_error
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once, json_sha256, load_pictures
+from baselines.training.pictures import encoded_once, load_pictures
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode_values, draw_truncated
@@ -34,7 +34,7 @@ from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
 from submission.errors import run
-from submission.hashes import file_sha256
+from submission.hashes import file_sha256, json_sha256
 from submission.progress import track
 
 OWN_FRACTION = 0.4  # of a batch's pictures, those that are decoded from their own codes
@@ -126,7 +126,7 @@ def train_decoder(options: DecoderOptions) -> Path:
         ]
         return {"redrawn": torch.cat(drawn)}
 
-    name = json_sha256(*by, *pictures.kept.values())[:12]
+    name = json_sha256([by, pictures.kept])[:12]
     redrawn = encoded_once(options.out / f"redrawn-{name}.safetensors", redraw_all, accelerator)["redrawn"]
     before = copy.deepcopy(model.state_dict())
     train_only(model, "decoder", "post_quant_conv")
@@ -136,7 +136,7 @@ def train_decoder(options: DecoderOptions) -> Path:
     weights = options.train(model, loss, len(codes), schedule, accelerator, encoders=by, **pictures.kept)
     trained = load_file(weights)
     model.load_state_dict({k: v.lerp(trained[k].to(v.device), TRAINED_FRACTION) for k, v in before.items()})
-    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(device)
+    some = pictures.some_images.to(device)
     in_the_first(accelerator, lambda: finish(model.eval(), some, options.out / "model"))
     return options.out / "model"
 

@@ -32,13 +32,13 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import Pictures, encoded_once, json_sha256, load_pictures
+from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
 from submission.errors import run
-from submission.hashes import file_sha256
+from submission.hashes import file_sha256, json_sha256
 from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
@@ -167,7 +167,7 @@ def encode(run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerato
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
     # The name says what was encoded and by what: what was made of others or by others is never taken for it.
-    name = json_sha256(*by, pictures.sha256, pictures.distinct_captions)[:12]
+    name = json_sha256([by, pictures.sha256, pictures.distinct_captions])[:12]
     return Encodings(**encoded_once(run / f"encoded-{name}.safetensors", make, accelerator))
 
 

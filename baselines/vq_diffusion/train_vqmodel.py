@@ -173,7 +173,7 @@ def train_vqmodel(options: VQModelOptions) -> Path:
     weights = options.train(codebook, loss, len(images), schedule, accelerator, **kept)
     codebook.load_state_dict(load_file(weights))
     model = codebook.vqvae.to(accelerator.device).eval()
-    some = pictures.images[:: max(1, len(pictures.images) // 2048)].to(accelerator.device)
+    some = pictures.some_images.to(accelerator.device)
     in_the_first(accelerator, lambda: finish(model, some, options.out / "model"))
     return options.out / "model"
 

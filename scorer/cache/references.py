@@ -20,6 +20,7 @@ from torch import Tensor
 
 from submission import atomic
 from submission.errors import shown
+from submission.hashes import json_sha256
 from submission.paths import cache_home
 
 FORMAT = 3
@@ -50,7 +51,7 @@ def cache_files(
     files = {}
     for table, keys in needs.items():
         facts = {**common, "table": table, **{key: fingerprint[key] for key in keys}}
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        digest = json_sha256(facts)[:32]
         files[table] = cache_home() / FOLDER / f"{table}-{digest}.safetensors"
     return files
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from scorer.decoding import ahead
 from submission import Competition, Scorecard, Submission, atomic
-from submission.hashes import content_sha256, file_sha256
+from submission.hashes import content_sha256, file_sha256, json_sha256
 from submission.images import max_file_bytes
 from submission.paths import cache_home, submissions_home
 from submission.safe_read import NotReadable, read_regular
@@ -54,7 +54,7 @@ def result_file(submission: Submission, competition: Competition, facts: Mapping
         "notes": submission.notes,
         "sizes": sizes,
     }
-    digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:32]
+    digest = json_sha256(everything)[:32]
     return cache_home() / FOLDER / f"{digest}.json"
 
 

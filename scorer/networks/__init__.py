@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
+
+from submission.hashes import json_sha256
 
 Network = TypeVar("Network", covariant=True)
 
@@ -33,4 +33,4 @@ def named(name: str, precision: str) -> str:
 
 def used(sha256: str, **otherwise: Any) -> str:
     """The fingerprint's hash of weights that are used `otherwise` than usual: theirs where there is nothing to say."""
-    return hashlib.sha256(json.dumps([sha256, otherwise], sort_keys=True).encode()).hexdigest() if otherwise else sha256
+    return json_sha256([sha256, otherwise]) if otherwise else sha256
