@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.clip_guided.words import FIRST_WORD, PAD, UNKNOWN, WordTokenizer
-from baselines.pretrained import read_object
+from baselines.weight_files import read_object
 from submission.errors import UsageError
 from submission.paths import readable
 

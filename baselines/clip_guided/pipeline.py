@@ -21,7 +21,8 @@ from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_var
 from baselines.hardware import Hardware
 from baselines.options import OPTIONS
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import Pretrained, load_network
+from baselines.pretrained import Pretrained
+from baselines.weight_files import load_network
 from submission import Competition, Prompt
 from submission.errors import UsageError, some
 

@@ -24,13 +24,13 @@ from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
-from baselines.pretrained import load_weights
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
+from baselines.weight_files import load_weights
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.sheet import spread

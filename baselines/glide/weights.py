@@ -22,7 +22,8 @@ from baselines.glide.openai import CLIP_FILES, FILES, GPT2_FILES, OPENAI, downlo
 from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, clip_bpe, read_bpe
 from baselines.glide.unet import UNet
 from baselines.hardware import Hardware
-from baselines.pretrained import WEIGHTS, read_state
+from baselines.pretrained import WEIGHTS
+from baselines.weight_files import read_state
 from submission import MissingPart, atomic
 from submission.errors import UsageError, shown
 from submission.hashes import file_sha256

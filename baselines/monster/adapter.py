@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from baselines.pretrained import read_state
+from baselines.weight_files import read_state
 from submission.errors import UsageError
 from submission.paths import readable
 

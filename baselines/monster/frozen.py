@@ -10,7 +10,8 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.pretrained import Pretrained, find, load_tokenizer, tokenizer_files
+from baselines.pretrained import Pretrained, find
+from baselines.weight_files import load_tokenizer, tokenizer_files
 from submission.errors import UsageError
 from submission.hashes import file_sha256, json_sha256
 

@@ -23,8 +23,9 @@ from baselines.monster import adapter
 from baselines.monster.sampling import sample, solver
 from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen, load_tokenizer
+from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen
 from baselines.training.denoising import Prediction
+from baselines.weight_files import load_tokenizer
 from submission import Competition
 from submission.errors import UsageError
 

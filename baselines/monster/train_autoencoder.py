@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from baselines.pixels import psnr, to_pixels
-from baselines.pretrained import load_network
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
@@ -29,6 +28,7 @@ from baselines.training.options import ReadingOptions, RunOptions, command, opti
 from baselines.training.pictures import cropped_and_flipped
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
+from baselines.weight_files import load_network
 from submission.errors import run
 from submission.hashes import file_sha256
 

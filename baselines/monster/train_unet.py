@@ -26,7 +26,7 @@ from baselines.monster.frozen import Frozen, load_frozen
 from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
 from baselines.options import flag
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import SAMPLING_FILE, load_weights
+from baselines.pretrained import SAMPLING_FILE
 from baselines.processes import in_the_first
 from baselines.training.dry_run import estimate, measured_batch, report
 from baselines.training.latents import Encoded, encode_all
@@ -35,6 +35,7 @@ from baselines.training.options import ReadingOptions, RunOptions, command, opti
 from baselines.training.perceptual import FeatureNetwork, load_perceptual
 from baselines.training.pictures import PictureFiles, open_pictures
 from baselines.training.schedule import SharedSchedule, indices
+from baselines.weight_files import load_weights
 from submission import Competition, atomic
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256

@@ -15,7 +15,8 @@ from transformers import CLIPTextModel
 from baselines.diffusion.text import encode
 from baselines.hardware import training_memory_format
 from baselines.monster.sampling import sample, solver
-from baselines.pretrained import Pretrained, load_tokenizer
+from baselines.pretrained import Pretrained
+from baselines.weight_files import load_tokenizer
 from submission.progress import Progress
 
 BATCH_SIZE = 512  # of the teacher

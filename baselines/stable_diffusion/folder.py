@@ -15,7 +15,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines import pretrained
 from baselines.diffusion.solver import dpm_solver
-from baselines.pretrained import Pretrained, load_tokenizer, read_object
+from baselines.pretrained import Pretrained
+from baselines.weight_files import load_tokenizer, read_object
 from submission import atomic
 from submission.errors import UsageError
 from submission.paths import readable

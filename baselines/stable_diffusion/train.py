@@ -22,7 +22,7 @@ from transformers import CLIPTextModel
 from baselines.diffusion.schedules import SCALED_LINEAR
 from baselines.diffusion.text import encode
 from baselines.pixels import save_grid, to_pixels
-from baselines.pretrained import WEIGHTS, load_network, load_tokenizer
+from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
@@ -34,6 +34,7 @@ from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
+from baselines.weight_files import load_network, load_tokenizer
 from submission import atomic, commands
 from submission.errors import run
 from submission.hashes import file_sha256, json_sha256

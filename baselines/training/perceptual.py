@@ -18,7 +18,7 @@ import torchmetrics
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from baselines.pretrained import load_weights, read_object
+from baselines.weight_files import load_weights, read_object
 from submission import MissingPart
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "weights" / "perceptual"

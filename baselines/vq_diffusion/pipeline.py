@@ -21,9 +21,10 @@ from baselines.diffusion.text import encode_normalised
 from baselines.hardware import Hardware
 from baselines.options import Asked
 from baselines.pixels import to_arrays
-from baselines.pretrained import Pretrained, chosen, load_tokenizer
+from baselines.pretrained import Pretrained, chosen
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.transformer import load_transformer, with_time_per_image
+from baselines.weight_files import load_tokenizer
 from submission import Competition
 from submission.errors import UsageError
 

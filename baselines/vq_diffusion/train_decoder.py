@@ -20,7 +20,7 @@ from diffusers import VQModel
 from safetensors.torch import load_file
 from torch import Tensor
 
-from baselines.pretrained import WEIGHTS, load_network
+from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
@@ -33,6 +33,7 @@ from baselines.vq_diffusion.sampling import decode_values, draw_truncated
 from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode, encoders
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
+from baselines.weight_files import load_network
 from submission.errors import run
 from submission.hashes import file_sha256, json_sha256
 from submission.progress import track

@@ -27,7 +27,7 @@ from transformers import CLIPTextModel
 from baselines.diffusion.noise import seeded_generators
 from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
-from baselines.pretrained import WEIGHTS, load_network, load_tokenizer
+from baselines.pretrained import WEIGHTS
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
@@ -37,6 +37,7 @@ from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import logits, with_time_per_image
+from baselines.weight_files import load_network, load_tokenizer
 from submission.errors import run
 from submission.hashes import file_sha256, json_sha256
 from submission.progress import track

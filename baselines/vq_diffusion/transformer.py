@@ -7,7 +7,8 @@ from diffusers.models.normalization import AdaLayerNorm
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from baselines.pretrained import Pretrained, load_weights
+from baselines.pretrained import Pretrained
+from baselines.weight_files import load_weights
 
 
 class AdaLayerNormPerImage(AdaLayerNorm):  # type: ignore[misc]

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import baselines
-from baselines.pretrained import WEIGHTS, Pretrained, chosen, find, load_weights
+from baselines.pretrained import WEIGHTS, Pretrained, chosen, find
 from baselines.registry import MODELS
+from baselines.weight_files import load_weights
 from submission import Competition, MissingPart
 from submission.errors import UsageError
 
