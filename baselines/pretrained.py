@@ -1,6 +1,6 @@
 """Weights: a shipped folder, a user's, a model in the hub's cache, the parts that folders share, hashes, defaults.
 
-Nothing is downloaded unasked.
+Nothing is downloaded unasked. What a folder says is checked before it is believed.
 """
 
 from __future__ import annotations
