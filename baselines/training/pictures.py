@@ -97,6 +97,15 @@ class Pictures(Captioned):
         """About 2048 of the images at equal distances, for measuring a network, uint8 (n, 3, H, W)."""
         return self.images[:: max(1, len(self.images) // 2048)]
 
+    def and_those_of(self, folder: Path) -> Pictures:
+        """Together with those of another training set. Raises as `load_pictures`, and when they are of another size."""
+        more = load_pictures(folder)
+        if more.images.shape[1:] != self.images.shape[1:]:
+            sizes = " and of ".join(f"{pictures.images.shape[-1]}" for pictures in (self, more))
+            raise invalid(folder, [Problem("", f"two training sets with pictures of {sizes} pixels are not one")])
+        entry = torch.cat([self.entry, more.entry + len(self.captions)])
+        return Pictures(torch.cat([self.images, more.images]), entry, [*self.captions, *more.captions])
+
 
 class Frames:
     """Image files that are decoded when they are asked for, by several threads. Each is RGB, `size` pixels a side."""

@@ -21,7 +21,13 @@ from baselines import pretrained
 from baselines.pretrained import WEIGHTS
 from baselines.training.options import ModelOptions, SharedParts, command, option
 from baselines.vq_diffusion.train_decoder import DecoderOptions, train_decoder
-from baselines.vq_diffusion.train_transformer import Denoiser, TransformerOptions, noise_schedule, train_transformer
+from baselines.vq_diffusion.train_transformer import (
+    MORE,
+    Denoiser,
+    TransformerOptions,
+    noise_schedule,
+    train_transformer,
+)
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from submission import atomic
 from submission.errors import run
@@ -43,6 +49,7 @@ class VQOptions(ModelOptions, SharedParts):
     vqmodel_images: int | None = option(None, "training images of the VQModel (default: its command's)")
     transformer_images: int | None = option(None, "training images of the transformer (likewise)")
     decoder_images: int | None = option(None, "training images of the VQModel's decoder alone (likewise)")
+    more: Path | None = option(None, f"for the transformer {MORE}")
     vqmodel: VQModelOptions = field(default_factory=VQModelOptions)
     transformer: TransformerOptions = field(default_factory=TransformerOptions)
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
@@ -77,6 +84,7 @@ def train_vq(options: VQOptions) -> Path:
     first = options.for_stage(options.vqmodel, out=runs / "vqmodel")
     vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
     second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
+    second = replace(second, more=options.more)
     weights = train_transformer(replace(second, images=options.transformer_images or second.images))
     third = options.for_stage(
         options.decoder, out=runs / "decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text

@@ -44,6 +44,7 @@ from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
 PREVIEW_PROMPTS = 16
+MORE = "a second training set beside the data, such as what another model drew for captions of its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class TransformerOptions(RunOptions):
     learning_rate: float = 1.5e-3
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
     text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
+    more: Path | None = option(None, MORE)
 
 
 class Denoiser(nn.Module):
@@ -177,6 +179,8 @@ def train_transformer(options: TransformerOptions) -> Path:
     accelerator = options.accelerator()
     device = accelerator.device
     pictures = load_pictures(options.data)
+    if options.more:
+        pictures = pictures.and_those_of(options.more)
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
     by = encoders(options.vqmodel, options.text_encoder)
     codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator, *by)

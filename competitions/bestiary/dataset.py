@@ -3,11 +3,13 @@
 train/{monster}_{action}_{frame}.png   with gaps in the frames, as there
 train_info.json, train_attributes.json
 validation/                            a competition of its own: everything is tuned on it, never on the test
+captions/                              `--captions N`: captions of other monsters, for a model to draw
 test.json, attributes.json, references.zip   shipped; drawn only by `--test`
 """
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
@@ -30,6 +32,7 @@ from competitions.bestiary.artist.world import (
     action_of,
     exact_actions,
     frame_numbers,
+    invent,
     likely_actions,
     population,
 )
@@ -41,6 +44,18 @@ MONSTERS = {"test": 166, "validation": 120, "train": 8000}
 VALIDATION_PROMPTS = 256
 VERSION = 1  # of the drawn world: raise it when a picture, a caption or a split changes
 ZIP_DATE = (2026, 1, 1, 0, 0, 0)
+
+CAPTIONS_TOML = """[competition]
+name = "bestiary-captions"
+title = "The bestiary: captions of monsters that are in no split"
+prompts = "train.csv"
+references = "references.zip"          # there are none: this is drawn to be trained on, not to be scored
+image_size = 64
+
+[backbones]
+inception = "bestiary"
+clip = "bestiary"
+"""
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -107,6 +122,22 @@ def splits() -> dict[str, list[Entry]]:
     }
     chosen = Random("bestiary/validation/prompts").sample(range(len(entries["validation"])), VALIDATION_PROMPTS)
     entries["validation"] = [entries["validation"][k] for k in sorted(chosen)]
+    return entries
+
+
+def more_entries(count: int) -> list[Entry]:
+    """`count` entries, each of a monster of its own, whose combination is in no split."""
+    taken: set[tuple[object, ...]] = set()
+    for split, size in MONSTERS.items():
+        population(split, size, taken)
+    rng = Random("bestiary/drawn/monsters")
+    entries: list[Entry] = []
+    while len(entries) < count:
+        monster = invent(rng, f"drawn/{len(entries)}")
+        if monster.combination not in taken:
+            taken.add(monster.combination)
+            action_key = rng.choices(list(TRAIN_ACTIONS), list(TRAIN_ACTIONS.values()))[0]
+            entries.append(Entry(f"{len(entries)}_{action_key}", monster, action_key))
     return entries
 
 
@@ -183,6 +214,16 @@ def write_competition_data(entries: list[Entry], out: Path, workers: int, label:
     for name, content in (("attributes.json", named), ("test.json", prompts)):
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
         atomic.write_text(out / name, f"{{\n{lines}\n}}\n")
+
+
+def write_captions(entries: list[Entry], out: Path) -> None:
+    """A competition of prompts alone, one an entry; a training set as well, once a model has drawn `out`/train."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    rows = ((entry.key, entry.prompt()["text_prompt"]) for entry in entries)
+    csv.writer(text, lineterminator="\n").writerows([("id", "prompt"), *rows])
+    atomic.write_text(out / "train.csv", text.getvalue())
+    atomic.write_text(out / "competition.toml", CAPTIONS_TOML)
 
 
 def write_validation(entries: list[Entry], out: Path, workers: int, parent: Path) -> None:

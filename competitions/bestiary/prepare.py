@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from competitions.bestiary import dataset
-from submission import image_hashes, paths
+from submission import commands, image_hashes, paths
 from submission.errors import run
 
 SHIPPED = Path(__file__).resolve().parent
@@ -26,7 +26,18 @@ def main(argv: list[str] | None = None) -> int:
     add("--test", action="store_true", help="redraw the shipped test.json, attributes.json and references.zip instead")
     text = "write the shipped hashes of the training images too, once they are drawn"
     add("--hashes", action="store_true", help=text)
+    text = "write captions of N more monsters into OUT/captions instead, for a model to draw and another to learn from"
+    add("--captions", type=int, metavar="N", help=text)
     args = parser.parse_args(argv)
+    if args.captions is not None:
+        if args.captions < 1:
+            parser.error(f"--captions {args.captions} is not at least 1")
+        folder = args.out / "captions"
+        dataset.write_captions(dataset.more_entries(args.captions), folder)
+        named = commands.named(folder, "FOLDER")
+        draw = commands.module(f"baselines monster --competition {named} --out {named}/train")
+        print(f"{args.captions} captions in {folder}; this makes a training set of them:\n  {draw}")
+        return 0
     entries = dataset.splits()
     if args.test:
         dataset.write_competition_data(entries["test"], SHIPPED, args.workers, "test set")

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from baselines.__main__ import main as draw_submission
+from baselines.training.data import read_training_data
 from competitions.bestiary import dataset
 from competitions.bestiary import prepare as command
 from competitions.bestiary.artist import captions, world
@@ -309,3 +311,32 @@ def test_two_versions_of_the_world_are_never_mixed(
     with pytest.raises(UsageError, match="remove the folder"):
         command.main(["--out", str(tmp_path), "--workers", "1"])
     assert tree(tmp_path) == before
+
+
+def test_more_entries_are_of_monsters_that_no_split_has(splits: dict) -> None:
+    taken = {entry.monster.combination for entries in splits.values() for entry in entries}
+    more = dataset.more_entries(500)
+    combinations = {entry.monster.combination for entry in more}
+    assert len(combinations) == 500
+    assert not combinations & taken
+    assert dataset.more_entries(20) == more[:20]
+
+
+def test_captions_become_a_training_set_when_a_model_has_drawn_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["--out", str(tmp_path), "--captions", "12"]) == 0
+    folder = tmp_path / "captions"
+    assert f"--competition {folder} --out {folder}/train" in capsys.readouterr().out
+    prompts = Competition.load(folder).prompts
+    assert [prompt.text for prompt in prompts] == [entry.prompt()["text_prompt"] for entry in dataset.more_entries(12)]
+    assert not (tmp_path / "train").exists()
+    assert draw_submission(["noise", "--competition", str(folder), "--out", str(folder / "train")]) == 0
+    assert [entry.captions for entry in read_training_data(folder)] == [(prompt.text,) for prompt in prompts]
+
+
+@pytest.mark.parametrize("count", ["0", "-3"])
+def test_no_captions_are_none(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--captions", count])
+    assert "is not at least 1" in capsys.readouterr().err

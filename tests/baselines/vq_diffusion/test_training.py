@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from safetensors.torch import load_file
 from small_text import small_text
 
@@ -27,14 +28,29 @@ def text(tmp_path: Path) -> Path:
     return tmp_path / "text"
 
 
+def one_more(folder: Path) -> Path:
+    """A training set of one picture."""
+    folder.mkdir()
+    Image.new("RGB", (64, 64), "red").save(folder / "red.png")
+    (folder / "train.csv").write_text("id,prompt\nred,All red.\n", encoding="utf-8")
+    return folder
+
+
 def test_a_model_is_trained_resumed_assembled_and_drawn_from(training_set: Path, text: Path, tmp_path: Path):
     bestiary = Competition.load("bestiary")
     runs, out = tmp_path / "runs", tmp_path / "model"
     command = ["--data", str(training_set), "--runs", str(runs), "--out", str(out), "--text-encoder", str(text)]
+    command += ["--more", str(one_more(tmp_path / "more"))]
     images = ["--vqmodel-images", "64", "--transformer-images", "64", "--decoder-images", "128"]
     assert train.main([*command, *images]) == 0
     rows = [json.loads(line) for line in (runs / "vqmodel" / "stats.jsonl").read_text().splitlines()]
     assert {"loss", "psnr", "commitment", "restarted", "perplexity"} <= rows[-1].keys()
+
+    # The transformer has seen the second training set, the decoder has not.
+    seen = [
+        {len(load_file(file)["codes"]) for file in runs.glob(f"{of}/encoded-*")} for of in ("transformer", "decoder")
+    ]
+    assert seen == [{5, 6}, set()]
 
     # The decoder's training has left the codes as they were, for the transformer.
     first, last = (
