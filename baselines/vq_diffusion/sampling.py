@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import torch
 from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from baselines.diffusion.guidance import classifier_free
@@ -115,17 +115,26 @@ def draw_truncated(probability: Float[Tensor, "b l k"], truncation_rate: float, 
 
     As in diffusers' pipeline the code with which the sum of probabilities crosses the rate is still one of them.
     """
-    # The largest few nearly always make it up, and are found in a quarter of the time that sorting takes.
+    # The largest few often make it up, and are found in a quarter of the time that sorting takes.
     likely, order = probability.topk(min(LIKELY, probability.shape[-1]))
+    codes, enough = _draw_sorted(likely, order, truncation_rate, uniform)
+    if not enough.all():
+        likely, order = probability[~enough].sort(dim=-1, descending=True)
+        codes[~enough], _ = _draw_sorted(likely, order, truncation_rate, uniform[~enough])
+    return codes
+
+
+def _draw_sorted(
+    likely: Float[Tensor, "*p k"], order: Int[Tensor, "*p k"], truncation_rate: float, uniform: Float[Tensor, "*p"]
+) -> tuple[Int[Tensor, "*p"], Bool[Tensor, "*p"]]:
+    """As `draw_truncated`, among codes `order` that get less likely; and whether these make up `truncation_rate`."""
     cumulative = likely.cumsum(-1)
-    if (cumulative[..., -1] < truncation_rate).any():
-        likely, order = probability.sort(dim=-1, descending=True)
-        cumulative = likely.cumsum(-1)
     # The sum of what is kept: the first sum that is not below the rate.
-    last = (cumulative < truncation_rate).sum(-1, keepdim=True).clamp(max=likely.shape[-1] - 1)
-    kept = cumulative.gather(-1, last)
-    rank = (cumulative <= uniform[..., None] * kept).sum(-1, keepdim=True)
-    return order.gather(-1, torch.minimum(rank, last)).squeeze(-1)
+    last = (cumulative < truncation_rate).sum(-1, keepdim=True)
+    enough = last.squeeze(-1) < likely.shape[-1]
+    last = last.clamp(max=likely.shape[-1] - 1)
+    rank = (cumulative <= uniform[..., None] * cumulative.gather(-1, last)).sum(-1, keepdim=True)
+    return order.gather(-1, torch.minimum(rank, last)).squeeze(-1), enough
 
 
 def draw_earlier(
