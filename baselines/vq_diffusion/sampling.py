@@ -117,24 +117,24 @@ def draw_truncated(probability: Float[Tensor, "b l k"], truncation_rate: float, 
     """
     # The largest few often make it up, and are found in a quarter of the time that sorting takes.
     likely, order = probability.topk(min(LIKELY, probability.shape[-1]))
-    codes, enough = _draw_sorted(likely, order, truncation_rate, uniform)
-    if not enough.all():
-        likely, order = probability[~enough].sort(dim=-1, descending=True)
-        codes[~enough], _ = _draw_sorted(likely, order, truncation_rate, uniform[~enough])
+    codes, short = _draw_sorted(likely, order, truncation_rate, uniform)
+    if short.any():
+        likely, order = probability[short].sort(dim=-1, descending=True)
+        codes[short], _ = _draw_sorted(likely, order, truncation_rate, uniform[short])
     return codes
 
 
 def _draw_sorted(
     likely: Float[Tensor, "*p k"], order: Int[Tensor, "*p k"], truncation_rate: float, uniform: Float[Tensor, "*p"]
 ) -> tuple[Int[Tensor, "*p"], Bool[Tensor, "*p"]]:
-    """As `draw_truncated`, among codes `order` that get less likely; and whether these make up `truncation_rate`."""
+    """As `draw_truncated`, among codes `order`, the likeliest first; and where all these sum to less than the rate."""
     cumulative = likely.cumsum(-1)
     # The sum of what is kept: the first sum that is not below the rate.
     last = (cumulative < truncation_rate).sum(-1, keepdim=True)
-    enough = last.squeeze(-1) < likely.shape[-1]
+    short = last.squeeze(-1) == likely.shape[-1]
     last = last.clamp(max=likely.shape[-1] - 1)
     rank = (cumulative <= uniform[..., None] * cumulative.gather(-1, last)).sum(-1, keepdim=True)
-    return order.gather(-1, torch.minimum(rank, last)).squeeze(-1), enough
+    return order.gather(-1, torch.minimum(rank, last)).squeeze(-1), short
 
 
 def draw_earlier(

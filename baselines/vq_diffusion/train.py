@@ -83,8 +83,9 @@ def train_vq(options: VQOptions) -> Path:
     text, runs = options.text_encoder, options.runs
     first = options.for_stage(options.vqmodel, out=runs / "vqmodel")
     vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
-    second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
-    second = replace(second, more=options.more)
+    second = options.for_stage(
+        options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text, more=options.more
+    )
     weights = train_transformer(replace(second, images=options.transformer_images or second.images))
     third = options.for_stage(
         options.decoder, out=runs / "decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text

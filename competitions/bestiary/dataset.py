@@ -9,13 +9,13 @@ test.json, attributes.json, references.zip   shipped; drawn only by `--test`
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -32,11 +32,12 @@ from competitions.bestiary.artist.world import (
     action_of,
     exact_actions,
     frame_numbers,
-    invent,
     likely_actions,
+    new_monsters,
     population,
 )
 from submission import atomic, commands
+from submission.csv_text import csv_line
 from submission.errors import UsageError
 from submission.progress import track
 
@@ -103,10 +104,14 @@ class Entry:
         }
 
 
+def _monsters(taken: set[tuple[object, ...]]) -> dict[str, list[Monster]]:
+    """Those of every split, whose combinations are added to `taken`."""
+    return {split: population(split, count, taken) for split, count in MONSTERS.items()}
+
+
 def splits() -> dict[str, list[Entry]]:
     """The entries of every split; no combination of body, colours, features and item is in two of them."""
-    taken: set[tuple[object, ...]] = set()
-    monsters = {split: population(split, count, taken) for split, count in MONSTERS.items()}
+    monsters = _monsters(set())
     actions = {
         "test": exact_actions("test", MONSTERS["test"], TEST_ACTIONS),
         "validation": likely_actions("validation", MONSTERS["validation"], TRAIN_ACTIONS),
@@ -128,16 +133,12 @@ def splits() -> dict[str, list[Entry]]:
 def more_entries(count: int) -> list[Entry]:
     """`count` entries, each of a monster of its own, whose combination is in no split."""
     taken: set[tuple[object, ...]] = set()
-    for split, size in MONSTERS.items():
-        population(split, size, taken)
+    _monsters(taken)
     rng = Random("bestiary/drawn/monsters")
     entries: list[Entry] = []
-    while len(entries) < count:
-        monster = invent(rng, f"drawn/{len(entries)}")
-        if monster.combination not in taken:
-            taken.add(monster.combination)
-            action_key = rng.choices(list(TRAIN_ACTIONS), list(TRAIN_ACTIONS.values()))[0]
-            entries.append(Entry(f"{len(entries)}_{action_key}", monster, action_key))
+    for monster in islice(new_monsters("drawn", rng, taken), count):
+        action_key = rng.choices(list(TRAIN_ACTIONS), list(TRAIN_ACTIONS.values()))[0]
+        entries.append(Entry(f"{len(entries)}_{action_key}", monster, action_key))
     return entries
 
 
@@ -219,10 +220,8 @@ def write_competition_data(entries: list[Entry], out: Path, workers: int, label:
 def write_captions(entries: list[Entry], out: Path) -> None:
     """A competition of prompts alone, one an entry; a training set as well, once a model has drawn `out`/train."""
     out.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
     rows = ((entry.key, entry.prompt()["text_prompt"]) for entry in entries)
-    csv.writer(text, lineterminator="\n").writerows([("id", "prompt"), *rows])
-    atomic.write_text(out / "train.csv", text.getvalue())
+    atomic.write_bytes(out / "train.csv", b"".join(map(csv_line, [("id", "prompt"), *rows])))
     atomic.write_text(out / "competition.toml", CAPTIONS_TOML)
 
 

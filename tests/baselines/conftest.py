@@ -54,6 +54,20 @@ def model_file(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
+def one_picture(tmp_path: Path) -> Callable[..., Path]:
+    """`one_picture(size=64)`: the folder of a training set of one red picture, and its caption in a CSV."""
+
+    def make(size: int = 64) -> Path:
+        folder = tmp_path / f"one-{size}"
+        folder.mkdir()
+        Image.new("RGB", (size, size), "red").save(folder / "red.png")
+        (folder / "train.csv").write_text("id,prompt\nred,All red.\n", encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
 def command(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
     """`command(*arguments)` starts `python -m baselines` and returns the running process."""
 

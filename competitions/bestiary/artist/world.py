@@ -6,6 +6,8 @@ generators, on set order or on the machine.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -86,16 +88,18 @@ def invent(rng: Random, seed: str) -> Monster:
     return Monster(body, colours, ordered, item, rng.choice(shades), size, seed)
 
 
+def new_monsters(split: str, rng: Random, taken: set[tuple[object, ...]]) -> Iterator[Monster]:
+    """Monsters of a split without end, none of whose combinations is in `taken`; theirs are added to it."""
+    for number in itertools.count():
+        while (monster := invent(rng, f"{split}/{number}")).combination in taken:
+            pass
+        taken.add(monster.combination)
+        yield monster
+
+
 def population(split: str, count: int, taken: set[tuple[object, ...]]) -> list[Monster]:
-    """`count` monsters of a split, none of whose combinations is in `taken`; theirs are added to it."""
-    rng = Random(f"bestiary/{split}/monsters")
-    monsters: list[Monster] = []
-    while len(monsters) < count:
-        monster = invent(rng, f"{split}/{len(monsters)}")
-        if monster.combination not in taken:
-            taken.add(monster.combination)
-            monsters.append(monster)
-    return monsters
+    """`count` `new_monsters` of a split."""
+    return list(itertools.islice(new_monsters(split, Random(f"bestiary/{split}/monsters"), taken), count))
 
 
 def exact_actions(split: str, count: int, numbers: dict[str, int]) -> list[list[str]]:

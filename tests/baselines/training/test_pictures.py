@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from torch import Tensor
 
 from baselines.training.pictures import Pictures, cropped_and_flipped, encoded_once, load_pictures
@@ -39,10 +39,10 @@ def test_some_captions_are_different_ones(pictures: Pictures, count: int) -> Non
     assert len(set(some)) == len(some) == min(count, len(pictures.distinct_captions))
 
 
-def test_two_training_sets_are_one_with_the_captions_of_each(pictures: Pictures, tmp_path: Path) -> None:
-    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
-    (tmp_path / "train.csv").write_text("id,prompt\nred,All red.\n", encoding="utf-8")
-    both = pictures.and_those_of(tmp_path)
+def test_two_training_sets_are_one_with_the_captions_of_each(
+    pictures: Pictures, one_picture: Callable[..., Path]
+) -> None:
+    both = pictures.and_those_of(one_picture())
     assert torch.equal(both.images[:-1], pictures.images)
     assert both.images[-1, :, 0, 0].tolist() == [255, 0, 0]
     captions = [both.captions[entry] for entry in both.entry.tolist()]
@@ -51,11 +51,9 @@ def test_two_training_sets_are_one_with_the_captions_of_each(pictures: Pictures,
     assert both.kept["captions"] != pictures.kept["captions"]
 
 
-def test_pictures_of_two_sizes_are_no_training_set(pictures: Pictures, tmp_path: Path) -> None:
-    Image.new("RGB", (32, 32)).save(tmp_path / "small.png")
-    (tmp_path / "train.csv").write_text("id,prompt\nsmall,A small one.\n", encoding="utf-8")
+def test_pictures_of_two_sizes_are_no_training_set(pictures: Pictures, one_picture: Callable[..., Path]) -> None:
     with pytest.raises(CompetitionError, match="of 64 and of 32 pixels"):
-        pictures.and_those_of(tmp_path)
+        pictures.and_those_of(one_picture(32))
 
 
 def test_a_crop_is_a_part_of_the_images_and_half_are_mirrored() -> None:

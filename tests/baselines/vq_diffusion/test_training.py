@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from safetensors.torch import load_file
 from small_text import small_text
 
@@ -28,19 +28,13 @@ def text(tmp_path: Path) -> Path:
     return tmp_path / "text"
 
 
-def one_more(folder: Path) -> Path:
-    """A training set of one picture."""
-    folder.mkdir()
-    Image.new("RGB", (64, 64), "red").save(folder / "red.png")
-    (folder / "train.csv").write_text("id,prompt\nred,All red.\n", encoding="utf-8")
-    return folder
-
-
-def test_a_model_is_trained_resumed_assembled_and_drawn_from(training_set: Path, text: Path, tmp_path: Path):
+def test_a_model_is_trained_resumed_assembled_and_drawn_from(
+    training_set: Path, text: Path, one_picture: Callable[..., Path], tmp_path: Path
+):
     bestiary = Competition.load("bestiary")
     runs, out = tmp_path / "runs", tmp_path / "model"
     command = ["--data", str(training_set), "--runs", str(runs), "--out", str(out), "--text-encoder", str(text)]
-    command += ["--more", str(one_more(tmp_path / "more"))]
+    command += ["--more", str(one_picture())]
     images = ["--vqmodel-images", "64", "--transformer-images", "64", "--decoder-images", "128"]
     assert train.main([*command, *images]) == 0
     rows = [json.loads(line) for line in (runs / "vqmodel" / "stats.jsonl").read_text().splitlines()]
