@@ -27,7 +27,7 @@ PARTS_FILE = "parts.json"
 # Only what diffusers reads: the hub's repositories hold pickles, other frameworks' weights and second copies in fp16.
 _WANTED = ("*.json", "*.txt", "*/model.safetensors", "*/diffusion_pytorch_model.safetensors")
 # What sampling.json may say of numbers; None: what is not fixed.
-_COUNTS = ("steps", "distilled_steps", "batch_size", "fixed_batch")
+_COUNTS = ("steps", "distilled_steps", "candidates", "batch_size", "fixed_batch")
 
 
 class Pretrained:

@@ -10,9 +10,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from baselines.clip_guided.guide import GuideConfig
 from baselines.clip_guided.train_diffusion import DiffusionOptions, PictureOptions, train_diffusion
@@ -20,6 +18,7 @@ from baselines.clip_guided.train_guide import GuideOptions, train_guide
 from baselines.clip_guided.unet import PixelUNet, build
 from baselines.options import GUIDES
 from baselines.training.options import ModelOptions, command, option
+from baselines.weight_files import in_8_bits
 from submission import atomic
 from submission.errors import run
 
@@ -56,14 +55,6 @@ class ClipGuidedOptions(ModelOptions, PictureOptions):
 PRESETS = {"bestiary": ClipGuidedOptions()}
 
 
-def small(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices and kernels in 8 bits (e4m3: Micikevicius et al., arXiv 2209.05433), which draws as well; vectors in 16.
-
-    A guide is computed in float32 all the same.
-    """
-    return {k: v.to(torch.float8_e4m3fn if v.dim() > 1 else torch.float16) for k, v in weights.items()}
-
-
 def assemble(runs: Path, out: Path, sampling: dict[str, object]) -> None:
     """The runs' results as one folder, the diffusion in half precision, with the sampling defaults."""
     size = json.loads((runs / "diffusion" / "options.json").read_text(encoding="utf-8"))["size"]
@@ -76,7 +67,7 @@ def assemble(runs: Path, out: Path, sampling: dict[str, object]) -> None:
         GuideConfig.from_json(config)
         atomic.write_text(out / "guides" / f"{guide}.json", json.dumps(config) + "\n")
         weights = load_file(runs / guide / "weights.safetensors")
-        atomic.write_bytes(out / "guides" / f"{guide}.safetensors", save(small(weights)))
+        atomic.write_bytes(out / "guides" / f"{guide}.safetensors", save(in_8_bits(weights)))
     atomic.write_json(out / "sampling.json", sampling)
 
 

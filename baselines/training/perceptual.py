@@ -8,13 +8,13 @@ alike: its distance is no LPIPS and is never called so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-import torchmetrics
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
@@ -46,7 +46,7 @@ class FeatureNetwork(Protocol):
         """What each layer's channels count, (1, c, 1, 1); None: all alike."""
         ...
 
-    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float32[Tensor, "b _ _ _"]]:
+    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Of pictures in -1 … 1, from fine to coarse."""
         ...
 
@@ -91,7 +91,7 @@ class PerceptualNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(widths[-1], words) if words else None
 
-    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float32[Tensor, "b _ _ _"]]:
+    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Of pictures in -1 … 1, the last of each size."""
         found = []
         for stage in self.stages:
@@ -103,6 +103,11 @@ class PerceptualNetwork(nn.Module):
         assert self.head is not None, "made without words"
         logits: Tensor = self.head(self.features(images)[-1].mean(dim=(2, 3)))
         return logits
+
+
+def words_in(text: str) -> set[str]:
+    """The words that such a network may read, in lower case."""
+    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 def _block(before: int, after: int, stride: int) -> nn.Sequential:
@@ -121,6 +126,7 @@ class Lpips(nn.Module):
     widths: Sequence[int] = (64, 128, 256, 512, 512)
 
     def __init__(self, backbone: Path) -> None:
+        import torchmetrics
         from torchvision.models import vgg16
 
         super().__init__()
@@ -144,7 +150,7 @@ class Lpips(nn.Module):
     def channel_weights(self) -> list[Tensor]:
         return [self.get_buffer(f"weight{number}") for number in range(len(VGG_TAPS))]
 
-    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float32[Tensor, "b _ _ _"]]:
+    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         found, x = [], (images - self.get_buffer("shift")) / self.get_buffer("scale")
         for stage in self.stages:
             x = stage(x)

@@ -7,28 +7,29 @@ by it.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.processes import in_the_first
+from baselines.training.batches import to_device
 from baselines.training.log import LossAndLog
 from baselines.training.options import RunOptions, command, option
-from baselines.training.perceptual import EMBEDDED, PerceptualNetwork
+from baselines.training.perceptual import EMBEDDED, PerceptualNetwork, words_in
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
 from submission import atomic
 from submission.errors import run
 
 WIDTHS = (16, 32, 64, 96)
-RARE = 100  # a word of fewer entries' captions is not asked for
+RARE = 100  # a word of fewer entries' captions is not asked for; of few entries one in a hundred
 SHIFT = 4  # pixels at most, each way
 NOISE = 0.1  # standard deviation at most, in pictures of -1 … 1: an estimate of x_0 is never clean
 
@@ -46,9 +47,10 @@ class PerceptualOptions(RunOptions):
 
 def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
     """The words that are not rare, sorted, and the fraction of each entry's captions that have each, (N, words)."""
-    split = [[set(re.findall(r"[a-z]+", caption.lower())) for caption in some] for some in captions]
+    split = [[words_in(caption) for caption in some] for some in captions]
     counts = Counter(word for some in split for word in set().union(*some))
-    words = sorted(word for word, count in counts.items() if count >= RARE)
+    least = min(RARE, 1 + len(captions) // 100)
+    words = sorted(word for word, count in counts.items() if count >= least)
     fractions = [[sum(word in caption for caption in some) / len(some) for word in words] for some in split]
     return words, torch.tensor(fractions)
 
@@ -66,6 +68,27 @@ def word_loss(
     return loss, {"agrees": float(((logits > 0) == (fractions > 0.5)).float().mean())}
 
 
+@dataclass(frozen=True)
+class WordLoss:
+    """`word_loss` of a network that reads words.
+
+    Attributes:
+        images: uint8 (N, 3, H, W).
+        entry: of each picture, int64 (N,).
+        fractions: of each entry's captions that have each word, (M, words).
+    """
+
+    images: Tensor
+    entry: Tensor
+    fractions: Tensor
+    accelerator: Accelerator
+
+    def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
+        fractions = to_device(self.fractions[self.entry[indices]], self.accelerator.device)
+        with self.accelerator.autocast():
+            return word_loss(model, self.images[indices], fractions, generator)
+
+
 def train_perceptual(options: PerceptualOptions) -> Path:
     """Trains the network and returns its folder."""
     pictures = load_pictures(options.data)
@@ -74,12 +97,7 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     schedule = Schedule.of(options, ema_decay=0.995, seed=23)
     torch.manual_seed(schedule.seed)
     model = PerceptualNetwork(WIDTHS, len(words))
-
-    def loss(model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        wanted = fractions[pictures.entry[indices]].to(accelerator.device)
-        with accelerator.autocast():
-            return word_loss(model, pictures.images[indices], wanted, generator)
-
+    loss = WordLoss(pictures.images, pictures.entry, fractions, accelerator)
     weights = load_file(options.train(model, loss, len(pictures.images), schedule, accelerator, **pictures.kept))
 
     def finish() -> None:

@@ -22,28 +22,30 @@ from baselines.hardware import Hardware
 from baselines.options import Asked
 from baselines.pixels import to_arrays
 from baselines.pretrained import Pretrained, chosen
+from baselines.vq_diffusion.ranker import RANKER, best, load_ranker
 from baselines.vq_diffusion.sampling import decode, sample
-from baselines.vq_diffusion.transformer import load_transformer, with_time_per_image
+from baselines.vq_diffusion.transformer import EMBEDDINGS, load_transformer, with_time_per_image
 from baselines.weight_files import load_tokenizer
 from submission import Competition
 from submission.errors import UsageError
 
-EMBEDDINGS = "learned_classifier_free_sampling_embeddings"
 PARTS = ("vqvae", "text_encoder", "tokenizer", "transformer", "scheduler", EMBEDDINGS)
 # Where the folder has no sampling.json: what Tang et al. (arXiv 2205.16007) draw the hub's model with.
 # The networks are given `fixed_batch` prompts at a time, whatever the batch: codes are drawn, and a rounding that turns
 # one draw changes the picture.
 DEFAULTS = {
-    "steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "purity": 0.0, "batch_size": 8, "fixed_batch": 8
+    "steps": 100, "guidance_scale": 5.0, "truncation_rate": 0.86, "purity": 0.0,
+    "candidates": 1, "batch_size": 8, "fixed_batch": 8,
 }  # fmt: skip
 
 
 class VQDiffusion:
     """The shipped one for the bestiary, another from the folder or hub id `weights`.
 
-    `settings` and `weights` go into the manifest. The hub's own model is older than safetensors: of its pickles only
-    the weights are read (weights_only=True, as diffusers and transformers always do). diffusers' own loading of the
-    whole folder does not work.
+    Of `candidates` pictures of a prompt the one is kept that shows it most surely (`ranker`); with 1, which is the
+    default, none is needed. `settings` and `weights` go into the manifest. The hub's own model is older than
+    safetensors: of its pickles only the weights are read (weights_only=True, as diffusers and transformers always do).
+    diffusers' own loading of the whole folder does not work.
 
     Raises:
         MissingPart: the weights are not there, or lack a part.
@@ -51,7 +53,8 @@ class VQDiffusion:
     """
 
     def __init__(self, competition: Competition, hardware: Hardware, **asked: Unpack[Asked]) -> None:
-        folder = Pretrained("vq", asked.pop("weights", None), PARTS)
+        weights = asked.pop("weights", None)
+        folder = Pretrained("vq", weights, PARTS)
         self._scheduler: VQDiffusionScheduler = folder.load("scheduler", VQDiffusionScheduler)
         trained = self._scheduler.config.num_train_timesteps
         if (steps := asked.get("steps")) is not None and steps > trained:
@@ -59,6 +62,9 @@ class VQDiffusion:
         defaults = chosen(folder.sampling(DEFAULTS), **asked)
         self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale", "truncation_rate", "purity")}
         self._sampling["steps"] = min(defaults["steps"], trained)
+        self._candidates: int = defaults["candidates"] or 1
+        if self._candidates > 1:
+            folder = Pretrained("vq", weights, (*PARTS, RANKER))
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
@@ -77,7 +83,10 @@ class VQDiffusion:
             self._null = learned.embeddings.detach().to(self._device)
         else:
             self._null = encode_normalised(self._text_encoder, self._tokenizer, [""])[0]
+        self._ranker = load_ranker(folder).to(self._device) if self._candidates > 1 else None
         self.settings = {name: value for name, value in self._sampling.items() if name != "purity" or value}
+        if self._ranker:
+            self.settings["candidates"] = self._candidates
         self.weights = folder.sha256
 
     @torch.inference_mode()
@@ -88,6 +97,12 @@ class VQDiffusion:
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         text = encode_normalised(self._text_encoder, self._tokenizer, prompts)
         with self._hardware.autocast():
-            generators = seeded_generators(seeds)
-            codes = sample(self._transformer, self._scheduler, generators, text, self._null, **self._sampling)
-            return to_arrays(decode(self._vqvae, codes))
+            generators = seeded_generators(seeds)  # of which a second candidate takes the numbers after the first's
+            pictures = [
+                decode(
+                    self._vqvae,
+                    sample(self._transformer, self._scheduler, generators, text, self._null, **self._sampling),
+                )
+                for _ in range(self._candidates)
+            ]
+        return to_arrays(best(pictures, self._ranker, prompts) if self._ranker else pictures[0])

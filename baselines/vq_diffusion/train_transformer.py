@@ -10,6 +10,7 @@ guidance (Tang et al., arXiv 2205.16007).
 
 from __future__ import annotations
 
+import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from transformers import CLIPTextModel
 from baselines.diffusion.noise import seeded_generators
 from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
-from baselines.pretrained import WEIGHTS
+from baselines.pretrained import WEIGHTS, Pretrained
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
@@ -36,15 +37,18 @@ from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
-from baselines.vq_diffusion.transformer import logits, with_time_per_image
+from baselines.vq_diffusion.transformer import EMBEDDINGS, load_transformer, logits, with_time_per_image
 from baselines.weight_files import load_network, load_tokenizer
-from submission.errors import run
+from submission.errors import UsageError, run
 from submission.hashes import file_sha256, json_sha256
+from submission.paths import readable
 from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
+LAYERS = 6
 PREVIEW_PROMPTS = 16
 MORE = "a second training set beside the data, such as what another model drew for captions of its own"
+INIT = "a finished folder to start from (default: at random)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,7 @@ class TransformerOptions(RunOptions):
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
     text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
     more: Path | None = option(None, MORE)
+    init: Path | None = option(None, INIT)
 
 
 class Denoiser(nn.Module):
@@ -68,13 +73,28 @@ class Denoiser(nn.Module):
         self.transformer = build(codes, size, text_width)
         self.null = LearnedClassifierFreeSamplingEmbeddings(True, text_width, text_length)
 
+    def start_from(self, folder: Pretrained) -> None:
+        """Takes a finished folder's weights, of as many blocks or, as `deepen` has it, of fewer.
+
+        Raises:
+            MissingPart, UsageError: as `load_transformer`; its networks have another shape.
+        """
+        network = folder.network(EMBEDDINGS, LearnedClassifierFreeSamplingEmbeddings)
+        transformer = deepen(load_transformer(folder), len(self.transformer.transformer_blocks))
+        try:
+            self.transformer.load_state_dict(transformer.state_dict())
+            self.null.load_state_dict(network.state_dict())
+        except RuntimeError:
+            other = f"other codes, another text encoder or size, or more than {LAYERS} blocks"
+            raise UsageError(f"the transformer in {readable(folder.path)} is not this training's: {other}") from None
+
 
 def build(codes: int, size: int, text_width: int) -> Transformer2DModel:
-    """1.7 million parameters, for `codes` codes and the mask on size x size places."""
+    """2.3 million parameters, for `codes` codes and the mask on size x size places."""
     model = Transformer2DModel(
         num_attention_heads=4,
         attention_head_dim=32,
-        num_layers=4,
+        num_layers=LAYERS,
         num_vector_embeds=codes + 1,
         sample_size=size,
         cross_attention_dim=text_width,
@@ -88,6 +108,27 @@ def build(codes: int, size: int, text_width: int) -> Transformer2DModel:
         for projection in (block.attn2.to_k, block.attn2.to_v):
             projection.weight.data *= text_width**0.5
     return with_time_per_image(model)
+
+
+def deepen(transformer: Transformer2DModel, layers: int) -> Transformer2DModel:
+    """`transformer` itself with so many blocks; where it has fewer, new ones evenly between, which add nothing yet.
+
+    Each begins as a copy of the block before it whose last layers are zero, so that the whole computes what it did
+    (Net2Net: Chen et al., arXiv 1511.05641, section 2.4).
+    """
+    old = list(transformer.transformer_blocks)
+    new = max(0, layers - len(old))
+    blocks = []
+    for number, block in enumerate(old, 1):
+        blocks.append(block)
+        for _ in range(number * new // len(old) - (number - 1) * new // len(old)):
+            added = copy.deepcopy(block)
+            for last in (added.attn1.to_out[0], added.attn2.to_out[0], added.ff.net[2]):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+            blocks.append(added)
+    transformer.transformer_blocks = nn.ModuleList(blocks)
+    return transformer
 
 
 def noise_schedule(codes: int) -> VQDiffusionScheduler:
@@ -208,12 +249,17 @@ def train_transformer(options: TransformerOptions) -> Path:
     schedule = Schedule.of(options, ema_decay=0.999, save_minutes=2, preview_images=250_000)
     torch.manual_seed(schedule.seed)
     model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
+    kept = {**pictures.kept, "layers": LAYERS}
+    if options.init:
+        start = Pretrained("vq", str(options.init), ("transformer", EMBEDDINGS))
+        model.start_from(start)
+        kept["init"] = start.sha256
     if device.type == "cpu":
         for block in model.transformer.transformer_blocks:
             for attention in (block.attn1, block.attn2):
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
-    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, encoders=by, **pictures.kept)
+    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, encoders=by, **kept)
     accelerator.print(weights)
     return weights
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from baselines.pretrained import Pretrained
 from baselines.weight_files import load_weights
 
+EMBEDDINGS = "learned_classifier_free_sampling_embeddings"  # the folder of what stands for no caption
+
 
 class AdaLayerNormPerImage(AdaLayerNorm):  # type: ignore[misc]
     """diffusers' AdaLayerNorm for a time (B,) per picture; its own takes one for the whole batch. The same weights."""

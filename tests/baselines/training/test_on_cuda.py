@@ -20,7 +20,7 @@ from baselines.training.trainer import train
 from submission import Competition
 
 # Parts that each model's folder holds as weights.
-PARTS = {"monster": 3, "stable": 3, "vq": 4, "glide": 4, "clip-guided": 5, "backbones": 2}
+PARTS = {"monster": 3, "stable": 3, "vq": 5, "glide": 4, "clip-guided": 5, "backbones": 2}
 
 
 @pytest.fixture(scope="module")

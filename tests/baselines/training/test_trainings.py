@@ -28,6 +28,7 @@ from baselines.stable_diffusion.train import StableOptions, train_stable
 from baselines.training import trainer
 from baselines.training.options import ModelOptions, TrainingOptions, option, parsed
 from baselines.training.train_perceptual import PerceptualOptions, train_perceptual
+from baselines.vq_diffusion.train_ranker import RankerOptions, train_ranker
 from baselines.vq_diffusion.train_transformer import TransformerOptions, train_transformer
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from scorer.networks import embedded
@@ -61,6 +62,7 @@ class Asked(Exception):
         (train_stable, StableOptions(), True),
         (train_vqmodel, VQModelOptions(), False),
         (train_transformer, TransformerOptions(vqmodel=WEIGHTS / "vq" / "vqvae"), True),
+        (train_ranker, RankerOptions(vqmodel=WEIGHTS / "vq" / "vqvae"), True),
         (train_reader, ReaderOptions(), True),
         (train_base, BaseOptions(), True),
         (train_upsample, UpsampleOptions(), True),

@@ -1,0 +1,83 @@
+"""python -m baselines.vq_diffusion.train_ranker: the network that reads words in pictures, for choosing among drawings.
+
+It learns from the training pictures as the VQModel's trained decoder shows them, which is how drawn ones look.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import VQModel
+from safetensors.torch import load_file
+from torch import Tensor
+
+from baselines.processes import in_the_first
+from baselines.training.options import RunOptions, command, option
+from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.schedule import Schedule
+from baselines.training.train_perceptual import WordLoss, words_of
+from baselines.vq_diffusion.ranker import Ranker
+from baselines.vq_diffusion.sampling import decode
+from baselines.vq_diffusion.train_transformer import MORE
+from baselines.vq_diffusion.train_vqmodel import codes_of
+from baselines.weight_files import load_network
+from submission.errors import UsageError, run
+from submission.hashes import file_sha256, json_sha256
+from submission.progress import track
+
+WIDTHS = (24, 48, 96, 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankerOptions(RunOptions):
+    """The ranker's training."""
+
+    out: Path = Path("runs/vq_ranker")
+    images: int = 240_000
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
+    more: Path | None = option(None, MORE)
+
+
+@torch.inference_mode()
+def decoded(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
+    """`images`, uint8 (N, 3, H, W), as the VQModel decodes their own codes."""
+    pictures = []
+    for part in track(images.split(64), "decoding pictures (batches)"):
+        with accelerator.autocast():
+            pictures.append(decode(vqvae, codes_of(vqvae, part).flatten(1)).cpu().contiguous())
+    return torch.cat(pictures)
+
+
+def train_ranker(options: RankerOptions) -> Path:
+    """Trains the ranker and returns its folder."""
+    accelerator = options.accelerator()
+    pictures = load_pictures(options.data)
+    if options.more:
+        pictures = pictures.and_those_of(options.more)
+    vqvae = load_network(VQModel, options.vqmodel).float().to(accelerator.device).eval()
+    by = file_sha256(options.vqmodel / "diffusion_pytorch_model.safetensors")
+    file = options.out / f"decoded-{json_sha256([by, pictures.sha256])[:12]}.safetensors"
+    images = encoded_once(file, lambda: {"images": decoded(vqvae, pictures.images, accelerator)}, accelerator)["images"]
+    words, fractions = words_of(pictures.captions)
+    if not words:
+        raise UsageError(f"{options.data}: its captions have no words of a to z, which a ranker reads")
+    schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995)
+    torch.manual_seed(schedule.seed)
+    ranker = Ranker(words, WIDTHS)
+    loss = WordLoss(images, pictures.entry, fractions, accelerator)
+    weights = options.train(ranker.network, loss, len(images), schedule, accelerator, vqmodel=by, **pictures.kept)
+    ranker.network.load_state_dict(load_file(weights))
+    in_the_first(accelerator, lambda: ranker.write(options.out / "model"))
+    return options.out / "model"
+
+
+main = command(train_ranker, __doc__, RankerOptions())
+
+if __name__ == "__main__":
+    sys.exit(run(main))
