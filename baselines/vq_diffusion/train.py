@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from transformers import CLIPTextConfig
 
 from baselines import pretrained
-from baselines.pretrained import WEIGHTS, Pretrained
+from baselines.pretrained import SAMPLING_FILE, WEIGHTS, Pretrained
 from baselines.training.options import ModelOptions, SharedParts, command, option
 from baselines.vq_diffusion.pipeline import PARTS
 from baselines.vq_diffusion.ranker import RANKER
@@ -90,7 +90,7 @@ def assemble(
     denoiser.null.half().save_pretrained(out / EMBEDDINGS)
     shutil.copytree(ranker, out / RANKER, dirs_exist_ok=True)
     noise_schedule(vqvae["num_vq_embeddings"]).save_pretrained(out / "scheduler")
-    atomic.write_json(out / "sampling.json", SAMPLING)
+    atomic.write_json(out / SAMPLING_FILE, SAMPLING)
 
 
 def train_vq(options: VQOptions) -> Path:
@@ -117,8 +117,13 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
     """Trains the transformer of `start` on, for its other parts, which stay, and returns the finished folder.
 
     Raises:
-        UsageError: that folder is the one that would be written; its text encoder and tokenizer lie in two.
+        UsageError: an option is for a part that stays; that folder is the one that would be written; its text encoder
+            and tokenizer lie in two.
     """
+    others = ("text_encoder", "vqmodel_images", "decoder_images", "ranker_images")
+    if asked := [name for name in others if getattr(options, name) != getattr(PRESETS["bestiary"], name)]:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise UsageError(f"{named}: with --init the transformer alone is trained, and all else is that folder's")
     vqmodel, text = start.part("vqvae"), start.part("text_encoder").parent
     if options.out.resolve() == start.path.resolve():
         raise UsageError(f"--out {options.out} is the folder to start from: give another --out")
@@ -129,8 +134,12 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
         more=options.more, init=start.path,
     )  # fmt: skip
     weights = train_transformer(replace(stage, images=options.transformer_images or stage.images))
-    ranker = start.part(RANKER)
-    return options.finish("vq", lambda: assemble(vqmodel, text, weights, ranker, options.out, share=options.share))
+
+    def finish() -> None:
+        assemble(vqmodel, text, weights, start.part(RANKER), options.out, share=options.share)
+        atomic.write_json(options.out / SAMPLING_FILE, start.sampling(SAMPLING))
+
+    return options.finish("vq", finish)
 
 
 main = command(train_vq, __doc__, PRESETS)

@@ -96,10 +96,13 @@ def test_the_transformer_of_a_finished_folder_is_trained_on(
     images += ["--text-encoder", str(text)]
     assert train.main([*command, *images, "--runs", str(tmp_path / "runs"), "--out", str(first)]) == 0
     monkeypatch.setattr(train_transformer, "LAYERS", 2)
+    own = {**train.SAMPLING, "guidance_scale": 3.5}
+    (first / "sampling.json").write_text(json.dumps(own))
     assert train.main([*command, "--init", str(first), "--runs", str(tmp_path / "more"), "--out", str(second)]) == 0
     same = [file.relative_to(first) for file in first.rglob("*.safetensors") if file.parent.name in WHAT_STAYS]
     assert len(same) == len(WHAT_STAYS)
     assert all((first / file).read_bytes() == (second / file).read_bytes() for file in same)
+    assert json.loads((second / "sampling.json").read_text()) == own
     before, after = (
         load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors") for folder in (first, second)
     )
@@ -123,6 +126,8 @@ def test_a_transformer_of_another_size_is_not_trained_on(
     asked = ["--data", str(training_set), "--init", str(tmp_path / "other"), "--runs", str(tmp_path / "runs")]
     with pytest.raises(UsageError, match="is not this training's: other codes"):
         train.main(asked)
+    with pytest.raises(UsageError, match="--text-encoder, --ranker-images: with --init"):
+        train.main([*asked, "--ranker-images", "8", "--text-encoder", str(tmp_path)])
     with pytest.raises(UsageError, match="is the folder to start from"):
         train.main([*asked, "--out", str(tmp_path / "other")])
 
