@@ -51,7 +51,12 @@ class Pretrained:
         self.model = model
         self.path = find(weights, self._how_to_get) if weights else WEIGHTS / model
         self.sha256: dict[str, str] = {}
-        self._homes = homes(self.path, parts)
+        self._homes: dict[str, Path] = {}
+        self.require(*parts)
+
+    def require(self, *parts: str) -> None:
+        """Opens these parts too. Raises as the class."""
+        self._homes |= homes(self.path, parts)
         for part in parts:
             if part not in self._homes:
                 raise self._missing(part)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import CLIPTextModel, CLIPTokenizer
 
+COUNTER = "num_batches_tracked"  # of training steps, batch norm's: it says nothing once the training is over
+
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises UsageError when that is not what it holds."""
@@ -125,12 +127,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def in_8_bits(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Matrices and kernels in 8 bits (e4m3: Micikevicius et al., arXiv 2209.05433), vectors in 16, for a smaller file.
 
-    What `load_weights` gives a network is computed in that network's own precision all the same.
+    What `load_weights` gives a network is computed in that network's own precision all the same. Batch norm's counter
+    of training steps is left out.
     """
     import torch
 
-    small = {k: v.to(torch.float8_e4m3fn if v.dim() > 1 else torch.float16) for k, v in weights.items()}
-    return {k: v.contiguous() for k, v in small.items()}
+    return {
+        k: v.to(torch.float8_e4m3fn if v.dim() > 1 else torch.float16).contiguous()
+        for k, v in weights.items()
+        if not k.endswith(COUNTER)
+    }
 
 
 def load_weights(network: nn.Module, file: Path, part: str = "") -> None:
@@ -141,8 +147,7 @@ def load_weights(network: nn.Module, file: Path, part: str = "") -> None:
         OSError: it is not there.
     """
     tensors = {k.removeprefix(part): v for k, v in read_state(file).items() if k.startswith(part)}
-    # Batch norm's counter of training steps says nothing once the training is over.
-    own = {k: v for k, v in network.state_dict().items() if k in tensors or not k.endswith("num_batches_tracked")}
+    own = {k: v for k, v in network.state_dict().items() if k in tensors or not k.endswith(COUNTER)}
     both = own.keys() & tensors.keys()
     others = sum(own[name].shape != tensors[name].shape for name in both)
     if others or own.keys() != tensors.keys():

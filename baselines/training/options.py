@@ -29,6 +29,8 @@ M = TypeVar("M", bound="nn.Module")
 
 S = TypeVar("S", bound="TrainingOptions")
 
+MORE = "a second training set beside the data, such as what another model drew for captions of its own"
+
 
 def option(default: Any, help: str, *, choices: Sequence[str] | None = None, most: float = math.inf) -> Any:
     """A dataclass's field that is an option of the command line too; `default` may be a function that makes it."""
@@ -58,7 +60,7 @@ class TrainingOptions:
 
     def for_stage(self, stage: S, **changes: Any) -> S:
         """A stage's options with the data and the hardware of these, and `changes`."""
-        names = ("data", "device", "precision", "compile", "caption", "skip_bad")
+        names = ("data", "more", "device", "precision", "compile", "caption", "skip_bad")
         common = {name: getattr(self, name) for name in names if hasattr(self, name) and hasattr(stage, name)}
         return replace(stage, **{**common, **changes})
 
@@ -75,6 +77,20 @@ class ReadingOptions(TrainingOptions):
         from baselines.training.pictures import load_pictures
 
         return load_pictures(self.data, caption=self.caption, skip_bad=self.skip_bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreOptions(TrainingOptions):
+    """Of a training that may take in a second training set."""
+
+    more: Path | None = option(None, MORE)
+
+    def pictures(self) -> Pictures:
+        """The training set and the second one, decoded. Raises as `load_pictures` and `Pictures.and_those_of`."""
+        from baselines.training.pictures import load_pictures
+
+        pictures = load_pictures(self.data)
+        return pictures.and_those_of(self.more) if self.more else pictures
 
 
 @dataclass(frozen=True, kw_only=True)

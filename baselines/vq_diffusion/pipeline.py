@@ -22,7 +22,7 @@ from baselines.hardware import Hardware
 from baselines.options import Asked
 from baselines.pixels import to_arrays
 from baselines.pretrained import Pretrained, chosen
-from baselines.vq_diffusion.ranker import RANKER, best, load_ranker
+from baselines.vq_diffusion.ranker import best, load_ranker
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.transformer import EMBEDDINGS, load_transformer, with_time_per_image
 from baselines.weight_files import load_tokenizer
@@ -53,8 +53,7 @@ class VQDiffusion:
     """
 
     def __init__(self, competition: Competition, hardware: Hardware, **asked: Unpack[Asked]) -> None:
-        weights = asked.pop("weights", None)
-        folder = Pretrained("vq", weights, PARTS)
+        folder = Pretrained("vq", asked.pop("weights", None), PARTS)
         self._scheduler: VQDiffusionScheduler = folder.load("scheduler", VQDiffusionScheduler)
         trained = self._scheduler.config.num_train_timesteps
         if (steps := asked.get("steps")) is not None and steps > trained:
@@ -63,8 +62,6 @@ class VQDiffusion:
         self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale", "truncation_rate", "purity")}
         self._sampling["steps"] = min(defaults["steps"], trained)
         self._candidates: int = defaults["candidates"] or 1
-        if self._candidates > 1:
-            folder = Pretrained("vq", weights, (*PARTS, RANKER))
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware

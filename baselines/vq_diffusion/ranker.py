@@ -50,18 +50,17 @@ class Ranker(nn.Module):
         """As `load_ranker` reads it, matrices in 8 bits."""
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write_json(folder / "config.json", {"words": self.words, "widths": self.widths})
-        # Batch norm's counter of training steps says nothing once the training is over.
-        state = {k: v for k, v in self.network.state_dict().items() if not k.endswith("num_batches_tracked")}
-        atomic.write_bytes(folder / "model.safetensors", save(in_8_bits(state)))
+        atomic.write_bytes(folder / "model.safetensors", save(in_8_bits(self.network.state_dict())))
 
 
 def load_ranker(folder: Pretrained) -> Ranker:
-    """The part `ranker`, in float32.
+    """The part `ranker`, in float32, which the folder need not have been opened with.
 
     Raises:
-        MissingPart: it lacks a file.
+        MissingPart: it is not there, or lacks a file.
         UsageError: one is damaged, or the weights are not those of its config.json.
     """
+    folder.require(RANKER)
     (file, *_), _ = folder.weights_of(RANKER)
     config = folder.hashed(f"{RANKER}/config.json")
     described = read_object(config)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,13 +19,12 @@ from transformers import CLIPTextConfig
 
 from baselines import pretrained
 from baselines.pretrained import SAMPLING_FILE, WEIGHTS, Pretrained
-from baselines.training.options import ModelOptions, SharedParts, command, option
-from baselines.vq_diffusion.pipeline import PARTS
+from baselines.training.options import MORE, ModelOptions, SharedParts, command, option
+from baselines.vq_diffusion.pipeline import DEFAULTS, PARTS
 from baselines.vq_diffusion.ranker import RANKER
 from baselines.vq_diffusion.train_decoder import DecoderOptions, train_decoder
 from baselines.vq_diffusion.train_ranker import RankerOptions, train_ranker
 from baselines.vq_diffusion.train_transformer import (
-    MORE,
     Denoiser,
     TransformerOptions,
     noise_schedule,
@@ -69,7 +69,14 @@ PRESETS = {"bestiary": VQOptions()}
 
 
 def assemble(
-    vqmodel: Path, text: Path, transformer_weights: Path, ranker: Path, out: Path, *, share: bool = False
+    vqmodel: Path,
+    text: Path,
+    transformer_weights: Path,
+    ranker: Path,
+    out: Path,
+    sampling: Mapping[str, object] = SAMPLING,
+    *,
+    share: bool = False,
 ) -> None:
     """The parts as one folder as the hub has them, and the ranker, with the sampling defaults.
 
@@ -90,7 +97,7 @@ def assemble(
     denoiser.null.half().save_pretrained(out / EMBEDDINGS)
     shutil.copytree(ranker, out / RANKER, dirs_exist_ok=True)
     noise_schedule(vqvae["num_vq_embeddings"]).save_pretrained(out / "scheduler")
-    atomic.write_json(out / SAMPLING_FILE, SAMPLING)
+    atomic.write_json(out / SAMPLING_FILE, sampling)
 
 
 def train_vq(options: VQOptions) -> Path:
@@ -100,15 +107,13 @@ def train_vq(options: VQOptions) -> Path:
         return train_on(options, Pretrained("vq", str(options.init), (*PARTS, RANKER)))
     first = options.for_stage(options.vqmodel, out=runs / "vqmodel")
     vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
-    second = options.for_stage(
-        options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text, more=options.more
-    )
+    second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
     weights = train_transformer(replace(second, images=options.transformer_images or second.images))
     third = options.for_stage(
         options.decoder, out=runs / "decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text
     )
     shown = train_decoder(replace(third, images=options.decoder_images or third.images))
-    fourth = options.for_stage(options.ranker, out=runs / "ranker", vqmodel=shown, more=options.more)
+    fourth = options.for_stage(options.ranker, out=runs / "ranker", vqmodel=shown)
     ranker = train_ranker(replace(fourth, images=options.ranker_images or fourth.images))
     return options.finish("vq", lambda: assemble(shown, text, weights, ranker, options.out, share=options.share))
 
@@ -129,17 +134,14 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
         raise UsageError(f"--out {options.out} is the folder to start from: give another --out")
     if start.part("tokenizer").parent != text:
         raise UsageError(f"text encoder and tokenizer of {start.path} lie in two folders: bring them into one")
+    sampling = start.sampling(DEFAULTS)
     stage = options.for_stage(
         options.transformer, out=options.runs / "transformer_on", vqmodel=vqmodel, text_encoder=text,
-        more=options.more, init=start.path,
+        init=start.path,
     )  # fmt: skip
     weights = train_transformer(replace(stage, images=options.transformer_images or stage.images))
-
-    def finish() -> None:
-        assemble(vqmodel, text, weights, start.part(RANKER), options.out, share=options.share)
-        atomic.write_json(options.out / SAMPLING_FILE, start.sampling(SAMPLING))
-
-    return options.finish("vq", finish)
+    parts = vqmodel, text, weights, start.part(RANKER)
+    return options.finish("vq", lambda: assemble(*parts, options.out, sampling, share=options.share))
 
 
 main = command(train_vq, __doc__, PRESETS)

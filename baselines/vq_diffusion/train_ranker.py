@@ -16,13 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from baselines.processes import in_the_first
-from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.options import MoreOptions, RunOptions, command, option
+from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
 from baselines.training.train_perceptual import WordLoss, words_of
 from baselines.vq_diffusion.ranker import Ranker
 from baselines.vq_diffusion.sampling import decode
-from baselines.vq_diffusion.train_transformer import MORE
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.weight_files import load_network
 from submission.errors import UsageError, run
@@ -33,7 +32,7 @@ WIDTHS = (24, 48, 96, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankerOptions(RunOptions):
+class RankerOptions(RunOptions, MoreOptions):
     """The ranker's training."""
 
     out: Path = Path("runs/vq_ranker")
@@ -41,7 +40,6 @@ class RankerOptions(RunOptions):
     batch_size: int = 64
     learning_rate: float = 3e-3
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
-    more: Path | None = option(None, MORE)
 
 
 @torch.inference_mode()
@@ -57,9 +55,7 @@ def decoded(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
 def train_ranker(options: RankerOptions) -> Path:
     """Trains the ranker and returns its folder."""
     accelerator = options.accelerator()
-    pictures = load_pictures(options.data)
-    if options.more:
-        pictures = pictures.and_those_of(options.more)
+    pictures = options.pictures()
     vqvae = load_network(VQModel, options.vqmodel).float().to(accelerator.device).eval()
     by = file_sha256(options.vqmodel / "diffusion_pytorch_model.safetensors")
     file = options.out / f"decoded-{json_sha256([by, pictures.sha256])[:12]}.safetensors"

@@ -32,8 +32,8 @@ from baselines.pretrained import WEIGHTS, Pretrained
 from baselines.training.batches import Examples, to_device
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
-from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import Pictures, encoded_once, load_pictures
+from baselines.training.options import MoreOptions, RunOptions, command, option
+from baselines.training.pictures import Pictures, encoded_once
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
@@ -47,12 +47,10 @@ from submission.progress import track
 TIMESTEPS = 64  # and the most steps that it can be drawn with
 LAYERS = 6
 PREVIEW_PROMPTS = 16
-MORE = "a second training set beside the data, such as what another model drew for captions of its own"
-INIT = "a finished folder to start from (default: at random)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerOptions(RunOptions):
+class TransformerOptions(RunOptions, MoreOptions):
     """The transformer's training."""
 
     out: Path = Path("runs/vq_transformer")
@@ -61,8 +59,7 @@ class TransformerOptions(RunOptions):
     learning_rate: float = 1.5e-3
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
     text_encoder: Path = option(WEIGHTS / "monster", "folder with text_encoder/ and tokenizer/")
-    more: Path | None = option(None, MORE)
-    init: Path | None = option(None, INIT)
+    init: Path | None = option(None, "a finished folder to start from (default: at random)")
 
 
 class Denoiser(nn.Module):
@@ -219,9 +216,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     """Trains the transformer and returns the path of its averaged weights."""
     accelerator = options.accelerator()
     device = accelerator.device
-    pictures = load_pictures(options.data)
-    if options.more:
-        pictures = pictures.and_those_of(options.more)
+    pictures = options.pictures()
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
     by = encoders(options.vqmodel, options.text_encoder)
     codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator, *by)
