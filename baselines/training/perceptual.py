@@ -9,10 +9,9 @@ alike: its distance is no LPIPS and is never called so.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float32
@@ -27,28 +26,6 @@ VGG_URL = f"https://download.pytorch.org/models/{VGG_FILE}"
 VGG_TAPS = (4, 9, 16, 23, 30)  # layers of torchvision's `features` after which LPIPS reads: relu1_2 to relu5_3
 # Of pictures in -1 … 1, the mean and deviation that torchvision's networks expect in 0 … 1.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-
-
-@runtime_checkable
-class FeatureNetwork(Protocol):
-    """A frozen network whose features a distance or an alignment compares."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def widths(self) -> Sequence[int]:
-        """The channels of each layer."""
-        ...
-
-    @property
-    def channel_weights(self) -> Sequence[Tensor] | None:
-        """What each layer's channels count, (1, c, 1, 1); None: all alike."""
-        ...
-
-    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Of pictures in -1 … 1, from fine to coarse."""
-        ...
 
 
 def perceptual_distance(
@@ -78,8 +55,7 @@ class PerceptualNetwork(nn.Module):
     `widths` are the channels at each size; `words` is the size of the head, which training alone needs.
     """
 
-    name = "the embedded perceptual network (no LPIPS)"
-    channel_weights: Sequence[Tensor] | None = None
+    channel_weights = None  # all alike
 
     def __init__(self, widths: Sequence[int], words: int = 0) -> None:
         super().__init__()
@@ -92,12 +68,8 @@ class PerceptualNetwork(nn.Module):
         self.head = nn.Linear(widths[-1], words) if words else None
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Of pictures in -1 … 1, the last of each size."""
-        found = []
-        for stage in self.stages:
-            images = stage(images)
-            found.append(images)
-        return found
+        """Of pictures in -1 … 1, the last of each size, from fine to coarse."""
+        return _after_each(self.stages, images)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b words"]:
         assert self.head is not None, "made without words"
@@ -115,6 +87,10 @@ def _block(before: int, after: int, stride: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
 
 
+def _after_each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    return list(accumulate(stages, lambda value, stage: stage(value), initial=x))[1:]
+
+
 class Lpips(nn.Module):
     """The official LPIPS for optimising: torchvision's VGG-16 and the weights of the channels, which torchmetrics has.
 
@@ -122,8 +98,7 @@ class Lpips(nn.Module):
         backbone: torchvision's file.
     """
 
-    name = "LPIPS (VGG-16)"
-    widths: Sequence[int] = (64, 128, 256, 512, 512)
+    widths = (64, 128, 256, 512, 512)  # the channels of each layer
 
     def __init__(self, backbone: Path) -> None:
         import torchmetrics
@@ -148,14 +123,15 @@ class Lpips(nn.Module):
 
     @property
     def channel_weights(self) -> list[Tensor]:
+        """What each layer's channels count, (1, c, 1, 1)."""
         return [self.get_buffer(f"weight{number}") for number in range(len(VGG_TAPS))]
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        found, x = [], (images - self.get_buffer("shift")) / self.get_buffer("scale")
-        for stage in self.stages:
-            x = stage(x)
-            found.append(x)
-        return found
+        return _after_each(self.stages, (images - self.get_buffer("shift")) / self.get_buffer("scale"))
+
+
+# A frozen network whose features a distance or an alignment compares.
+FeatureNetwork = PerceptualNetwork | Lpips
 
 
 def load_perceptual(kind: str, device: torch.device, backbone: Path | None = None) -> FeatureNetwork:

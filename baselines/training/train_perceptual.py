@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
-from torch.nn import functional
 
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
@@ -25,6 +24,7 @@ from baselines.training.options import RunOptions, command, option
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork, words_in
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
+from baselines.training.words import word_loss
 from submission import atomic
 from submission.errors import run
 
@@ -55,22 +55,9 @@ def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
     return words, torch.tensor(fractions)
 
 
-def word_loss(
-    model: nn.Module, images: Tensor, fractions: Tensor, generator: torch.Generator
-) -> tuple[Tensor, dict[str, float]]:
-    """Cross-entropy of each word, of pictures uint8 (B, 3, H, W) that are mirrored, moved and noised a little."""
-    x = cropped_and_flipped(images, None, generator).float() / 127.5 - 1
-    shift = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
-    strength = NOISE * torch.rand((), generator=generator)
-    x = torch.roll(x, shift, (2, 3)) + strength * torch.randn(x.shape, generator=generator)
-    logits = model(x.to(fractions.device)).float()
-    loss = functional.binary_cross_entropy_with_logits(logits, fractions, reduction="none").sum(dim=1).mean()
-    return loss, {"agrees": float(((logits > 0) == (fractions > 0.5)).float().mean())}
-
-
 @dataclass(frozen=True)
 class WordLoss:
-    """`word_loss` of a network that reads words.
+    """Cross-entropy of each word that a network reads in pictures that are mirrored, moved and noised a little.
 
     Attributes:
         images: uint8 (N, 3, H, W).
@@ -85,8 +72,14 @@ class WordLoss:
 
     def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         fractions = to_device(self.fractions[self.entry[indices]], self.accelerator.device)
+        x = cropped_and_flipped(self.images[indices], None, generator).float() / 127.5 - 1
+        shift = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+        strength = NOISE * torch.rand((), generator=generator)
+        x = torch.roll(x, shift, (2, 3)) + strength * torch.randn(x.shape, generator=generator)
         with self.accelerator.autocast():
-            return word_loss(model, self.images[indices], fractions, generator)
+            logits = model(x.to(fractions.device)).float()
+        agrees = ((logits > 0) == (fractions > 0.5)).float().mean()
+        return word_loss(logits, fractions), {"agrees": float(agrees)}
 
 
 def train_perceptual(options: PerceptualOptions) -> Path:
