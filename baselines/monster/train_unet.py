@@ -28,7 +28,7 @@ from baselines.options import flag
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import SAMPLING_FILE
 from baselines.processes import in_the_first
-from baselines.training.dry_run import estimate, measured_batch, report
+from baselines.training.dry_run import estimate, measured_batch
 from baselines.training.latents import Encoded, encode_all
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
 from baselines.training.options import ReadingOptions, RunOptions, command, option
@@ -283,7 +283,7 @@ def dry_run(
     accelerator.print(
         f"pictures    {count:,} of {pictures.images.size} pixels, {captions:,} captions\n"
         f"images      {schedule.images:,}, {schedule.images / count:.1f} of each\n"
-        f"{report(found, schedule, accelerator)}\n"
+        f"{found}\n"
         f"encoding    about {duration(encoding)} before the first step, once, into {cache / 2**30:.2f} GB of cache"
     )
 

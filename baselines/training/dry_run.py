@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -24,32 +23,6 @@ CPU_IMAGES = 2  # a measured step on a CPU: the time of more is in proportion
 GB = 2**30
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A part of a training, as fractions, and what each of its steps takes: the networks, and the optimizer's move."""
-
-    begin: float
-    end: float
-    step_seconds: float
-    move_seconds: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What was measured, and what follows for the whole training."""
-
-    phases: Sequence[Phase]
-    parameters: int
-    state_bytes: int  # weights, gradients, the optimizer's moments, the average
-    step_bytes: int  # what a step of the whole batch needs beside
-
-    def seconds(self, schedule: Schedule, processes: int) -> float:
-        """Of all steps, by so many processes at a time."""
-        steps = max(1, schedule.images // (schedule.batch_size * processes))
-        each = [(p.end - p.begin) * (p.step_seconds + p.move_seconds / schedule.accumulation) for p in self.phases]
-        return steps * sum(each)
-
-
 def measured_batch(schedule: Schedule, device: torch.device) -> int:
     """How many images a measured step has."""
     return min(schedule.batch_size, CPU_IMAGES) if device.type == "cpu" else schedule.batch_size
@@ -62,8 +35,8 @@ def estimate(
     begins: Sequence[float],
     schedule: Schedule,
     accelerator: Accelerator,
-) -> Estimate:
-    """Trains `model` for three steps in each phase.
+) -> str:
+    """Trains `model` for three steps in each phase, and says in lines what the whole training would take.
 
     Args:
         examples: how many there are; a step takes the first ones.
@@ -76,11 +49,11 @@ def estimate(
     indices = torch.arange(size) % examples
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     parameters = sum(parameter.numel() for parameter in trained)
-    copies = 4 + (average.ema is not None)
+    per_step = schedule.batch_size * accelerator.num_processes
     before = _peak(device)
-    phases = []
+    phases, seconds = [], 0.0  # of a mean step
     for begin, end in pairwise([*sorted({0.0, *begins}), 1.0]):
-        steps, moves = [], []
+        networks, moves = [], []
         for step in range(STEPS):
             start = _now(device)
             value, _ = loss(model, indices, torch.Generator().manual_seed(step), begin)
@@ -90,33 +63,28 @@ def estimate(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             average.follow(step + 1)
-            steps.append((between - start) * schedule.batch_size / size)
+            networks.append((between - start) * schedule.batch_size / size)
             moves.append(_now(device) - between)
-        phases.append(Phase(begin, end, median(steps), median(moves)))
-    state = 4 * copies * parameters
+        each = median(networks) + median(moves) / schedule.accumulation
+        seconds += (end - begin) * each
+        phases.append(f"            {begin:4.0%} … {end:4.0%}  {per_step / each:.2f} images/s")
+    state = 4 * (4 + (average.ema is not None)) * parameters  # weights, gradients, the optimizer's moments, the average
     beside = max(0, _peak(device) - before - 3 * 4 * parameters)  # gradients and moments came
-    return Estimate(phases, parameters, state, beside * schedule.batch_size // size)
-
-
-def report(found: Estimate, schedule: Schedule, accelerator: Accelerator) -> str:
-    processes = accelerator.num_processes
-    per_step = schedule.batch_size * processes
+    beside = beside * schedule.batch_size // size  # what a step of the whole batch needs
     steps = max(1, schedule.images // per_step)
-    where = f"{accelerator.device.type}, {accelerator.mixed_precision.replace('no', 'float32')}"
-    size = measured_batch(schedule, accelerator.device)
-    moves = -(-steps // schedule.accumulation)
-    lines = [
-        f"parameters  {found.parameters:,}",
-        f"steps       {moves:,} of the optimizer, {schedule.accumulation} × {per_step} images each",
-        f"memory      about {(found.state_bytes + found.step_bytes) / GB:.1f} GB: {found.state_bytes / GB:.1f} GB for"
-        f" weights, gradients, optimizer and average, {found.step_bytes / GB:.1f} GB for a step",
-        f"time        about {duration(found.seconds(schedule, processes))}, from {STEPS} measured batches of {size}"
-        f" images in each phase of the recipe ({where}):",
-    ]
-    for phase in found.phases:
-        rate = schedule.batch_size * processes / (phase.step_seconds + phase.move_seconds / schedule.accumulation)
-        lines.append(f"            {phase.begin:4.0%} … {phase.end:4.0%}  {rate:.2f} images/s")
-    return "\n".join(lines)
+    where = f"{device.type}, {accelerator.mixed_precision.replace('no', 'float32')}"
+    return "\n".join(
+        [
+            f"parameters  {parameters:,}",
+            f"steps       {-(-steps // schedule.accumulation):,} of the optimizer,"
+            f" {schedule.accumulation} × {per_step} images each",
+            f"memory      about {(state + beside) / GB:.1f} GB: {state / GB:.1f} GB for"
+            f" weights, gradients, optimizer and average, {beside / GB:.1f} GB for a step",
+            f"time        about {duration(steps * seconds)}, from {STEPS} measured batches of {size}"
+            f" images in each phase of the recipe ({where}):",
+            *phases,
+        ]
+    )
 
 
 def _now(device: torch.device) -> float:

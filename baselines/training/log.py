@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from tensorboardX import SummaryWriter
@@ -19,8 +18,8 @@ LossAndLog = tuple[Tensor, Numbers]  # what a step gives: its loss, and what to 
 
 
 class Log:
-    """The log of one process; a context manager. What is added stays where it was computed until a row is written:
-    reading a number waits for all that a GPU has still to do.
+    """The log of one process. What is added stays where it was computed until a row is written: reading a number waits
+    for all that a GPU has still to do.
 
     Args:
         path: of the file, beside which TensorBoard's go; None for a process that writes none.
@@ -28,23 +27,16 @@ class Log:
     """
 
     def __init__(self, path: Path | None, images: int) -> None:
-        self._path, self._begun = path, images
+        self._path, self._since, self.count = path, time.monotonic(), 0
         self._added: dict[str, list[float | Tensor]] = {}
-        self._since, self.count = time.monotonic(), 0
+        if path is not None:
+            rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= images]
+            atomic.write_text(path, "".join(f"{row}\n" for row in kept))
+            self._events = SummaryWriter(str(path.parent), purge_step=images + 1)
 
-    def __enter__(self) -> Log:
+    def close(self) -> None:
         if self._path is not None:
-            if self._path.exists():
-                rows = self._path.read_text(encoding="utf-8").splitlines()
-                kept = [row for row in rows if row.endswith("}") and json.loads(row)["images"] <= self._begun]
-                atomic.write_text(self._path, "".join(f"{row}\n" for row in kept))
-            self._file = open(self._path, "a", encoding="utf-8")
-            self._events = SummaryWriter(str(self._path.parent), purge_step=self._begun + 1)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._path is not None:
-            self._file.close()
             self._events.close()
 
     def add(self, numbers: Numbers) -> None:
@@ -62,8 +54,8 @@ class Log:
             row[name] = round(sum(_read(values)) / len(values), 6)
         row |= {f"validation_{name}": round(value, 6) for name, value in (validation or {}).items()}
         if self._path is not None:
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
             for name, value in row.items():
                 if name != "images":
                     self._events.add_scalar(name, value, images)
@@ -75,6 +67,5 @@ class Log:
 def _read(values: Sequence[float | Tensor]) -> list[float]:
     """All of them at once: on a GPU each reading would wait."""
     tensors = [value for value in values if isinstance(value, Tensor)]
-    if len(tensors) == len(values):
-        return [float(value) for value in torch.stack(tensors).tolist()]
-    return [float(value) for value in values]
+    together = torch.stack(tensors).tolist() if len(tensors) == len(values) else values
+    return [float(value) for value in together]

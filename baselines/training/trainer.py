@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -23,16 +24,6 @@ from submission import atomic
 from submission.errors import UsageError
 
 M = TypeVar("M", bound=nn.Module)
-
-
-def options_of(out: Path, asked: dict[str, object]) -> dict[str, object]:
-    """What is asked of the run in `out`, as JSON has it. Raises UsageError when a run with other options is there."""
-    asked = json.loads(json.dumps(asked))
-    if (out / "options.json").exists() and json.loads((out / "options.json").read_text()) != asked:
-        raise UsageError(
-            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
-        )
-    return asked
 
 
 def train(
@@ -74,17 +65,21 @@ def train(
     """
     if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more
         raise ValueError("accumulation is the schedule's: give an Accelerator without gradient_accumulation_steps")
-    final = out / "weights.safetensors"
-    asked = options_of(out, {**asdict(schedule), **(options or {})})
+    final, kept = out / "weights.safetensors", out / "options.json"
+    asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))
+    if kept.exists() and json.loads(kept.read_text()) != asked:
+        raise UsageError(
+            f"{out} holds a run with other options (see its options.json); give another --out or remove it"
+        )
     if final.exists():
         return final
     out.mkdir(parents=True, exist_ok=True)
     if accelerator.is_main_process:
-        atomic.write_json(out / "options.json", asked)
+        atomic.write_json(kept, asked)
     set_seed(schedule.seed)
     measure = validate if schedule.validate_images > 0 else None
     run = Run(model, loss, examples, schedule, out, accelerator, measure, compiled=compiled)
-    with run.progress, run.log:
+    with run.progress, closing(run.log):
         if measure and not run.validations:
             run.validate()
         while run.steps_done < run.steps and not run.out_of_patience():
