@@ -28,7 +28,7 @@ from baselines.stable_diffusion.folder import assemble
 from baselines.stable_diffusion.sampling import denoise
 from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
-from baselines.training.latents import posterior_means
+from baselines.training.latents import in_batches
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
@@ -114,11 +114,15 @@ def train_stable(options: StableOptions) -> Path:
     text_model = load_network(CLIPTextModel, options.parts / "text_encoder").to(device).float().eval()
     tokenizer = load_tokenizer(options.parts / "tokenizer", text_model)
 
+    def means(images: Tensor) -> Tensor:
+        found: Tensor = autoencoder.encode(images.to(device).float() / 127.5 - 1).latent_dist.mean
+        return found.half()
+
     # The names say what was encoded and by what: what was made of others or by others is never taken for it.
     sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
     latents = encoded_once(
         options.out / f"latents-{json_sha256([sha256['vae'], pictures.sha256])[:12]}.safetensors",
-        lambda: {"tensor": posterior_means(autoencoder, pictures.images, accelerator.autocast)},
+        lambda: {"tensor": in_batches(means, pictures.images, accelerator.autocast)},
         accelerator,
     )["tensor"]
     hidden = encoded_once(

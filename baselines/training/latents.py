@@ -76,14 +76,15 @@ def posterior(
 
 
 @torch.no_grad()
-def posterior_means(autoencoder: AutoencoderKL, images: UInt8[Tensor, "n 3 h w"], autocast: Autocast) -> Tensor:
-    """The latents of pictures, float16 on the CPU, unscaled."""
-    latents = []
-    for part in track(images.split(BATCH), "encoding pictures (batches)"):
+def in_batches(
+    make: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n 3 h w"], autocast: Autocast, doing: str = "encoding"
+) -> Tensor:
+    """What a network makes of pictures, a batch at a time, on the CPU."""
+    made = []
+    for part in track(images.split(BATCH), f"{doing} pictures (batches)"):
         with autocast():
-            x = part.to(autoencoder.device).float() / 127.5 - 1
-            latents.append(autoencoder.encode(x).latent_dist.mean.half().cpu())
-    return torch.cat(latents)
+            made.append(make(part).cpu().contiguous())
+    return torch.cat(made)
 
 
 def encode_all(

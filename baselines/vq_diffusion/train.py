@@ -10,8 +10,9 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from diffusers import VQModel
 from safetensors.torch import load_file, save
@@ -24,12 +25,7 @@ from baselines.vq_diffusion.pipeline import DEFAULTS, PARTS
 from baselines.vq_diffusion.ranker import RANKER
 from baselines.vq_diffusion.train_decoder import DecoderOptions, train_decoder
 from baselines.vq_diffusion.train_ranker import RankerOptions, train_ranker
-from baselines.vq_diffusion.train_transformer import (
-    Denoiser,
-    TransformerOptions,
-    noise_schedule,
-    train_transformer,
-)
+from baselines.vq_diffusion.train_transformer import Denoiser, TransformerOptions, noise_schedule, train_transformer
 from baselines.vq_diffusion.train_vqmodel import VQModelOptions, train_vqmodel
 from baselines.vq_diffusion.transformer import EMBEDDINGS
 from baselines.weight_files import in_8_bits
@@ -63,6 +59,12 @@ class VQOptions(ModelOptions, SharedParts):
     transformer: TransformerOptions = field(default_factory=TransformerOptions)
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     ranker: RankerOptions = field(default_factory=RankerOptions)
+
+    def stage(self, name: str, **changes: Any) -> Any:
+        """The options of one of the trainings, as long as it is asked to be."""
+        own = getattr(self, name)
+        images = getattr(self, f"{name}_images") or own.images
+        return self.for_stage(own, **{"out": self.runs / name, "images": images, **changes})
 
 
 PRESETS = {"bestiary": VQOptions()}
@@ -102,19 +104,14 @@ def assemble(
 
 def train_vq(options: VQOptions) -> Path:
     """Trains all parts, or the transformer of a finished folder, and returns the finished folder."""
-    text, runs = options.text_encoder, options.runs
     if options.init:
         return train_on(options, Pretrained("vq", str(options.init), (*PARTS, RANKER)))
-    first = options.for_stage(options.vqmodel, out=runs / "vqmodel")
-    vqmodel = train_vqmodel(replace(first, images=options.vqmodel_images or first.images))
-    second = options.for_stage(options.transformer, out=runs / "transformer", vqmodel=vqmodel, text_encoder=text)
-    weights = train_transformer(replace(second, images=options.transformer_images or second.images))
-    third = options.for_stage(
-        options.decoder, out=runs / "decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text
-    )
-    shown = train_decoder(replace(third, images=options.decoder_images or third.images))
-    fourth = options.for_stage(options.ranker, out=runs / "ranker", vqmodel=shown)
-    ranker = train_ranker(replace(fourth, images=options.ranker_images or fourth.images))
+    text = options.text_encoder
+    vqmodel = train_vqmodel(options.stage("vqmodel"))
+    second = options.stage("transformer", vqmodel=vqmodel, text_encoder=text)
+    weights = train_transformer(second)
+    shown = train_decoder(options.stage("decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text))
+    ranker = train_ranker(options.stage("ranker", vqmodel=shown))
     return options.finish("vq", lambda: assemble(shown, text, weights, ranker, options.out, share=options.share))
 
 
@@ -135,11 +132,8 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
     if start.part("tokenizer").parent != text:
         raise UsageError(f"text encoder and tokenizer of {start.path} lie in two folders: bring them into one")
     sampling = start.sampling(DEFAULTS)
-    stage = options.for_stage(
-        options.transformer, out=options.runs / "transformer_on", vqmodel=vqmodel, text_encoder=text,
-        init=start.path,
-    )  # fmt: skip
-    weights = train_transformer(replace(stage, images=options.transformer_images or stage.images))
+    changes = {"out": options.runs / "transformer_on", "vqmodel": vqmodel, "text_encoder": text, "init": start.path}
+    weights = train_transformer(options.stage("transformer", **changes))
     parts = vqmodel, text, weights, start.part(RANKER)
     return options.finish("vq", lambda: assemble(*parts, options.out, sampling, share=options.share))
 

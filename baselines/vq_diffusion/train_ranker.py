@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from diffusers import VQModel
 from safetensors.torch import load_file
 from torch import Tensor
 
 from baselines.processes import in_the_first
+from baselines.training.latents import in_batches
 from baselines.training.options import MoreOptions, RunOptions, command, option
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
@@ -26,7 +26,6 @@ from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.weight_files import load_network
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256, json_sha256
-from submission.progress import track
 
 WIDTHS = (24, 48, 96, 128)
 
@@ -42,24 +41,21 @@ class RankerOptions(RunOptions, MoreOptions):
     vqmodel: Path = option(Path("runs/vqmodel/model"), "diffusers folder")
 
 
-@torch.inference_mode()
-def decoded(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
-    """`images`, uint8 (N, 3, H, W), as the VQModel decodes their own codes."""
-    pictures = []
-    for part in track(images.split(64), "decoding pictures (batches)"):
-        with accelerator.autocast():
-            pictures.append(decode(vqvae, codes_of(vqvae, part).flatten(1)).cpu().contiguous())
-    return torch.cat(pictures)
-
-
 def train_ranker(options: RankerOptions) -> Path:
     """Trains the ranker and returns its folder."""
     accelerator = options.accelerator()
     pictures = options.pictures()
     vqvae = load_network(VQModel, options.vqmodel).float().to(accelerator.device).eval()
     by = file_sha256(options.vqmodel / "diffusion_pytorch_model.safetensors")
+
+    def shown(images: Tensor) -> Tensor:
+        """Pictures as the VQModel decodes their own codes."""
+        return decode(vqvae, codes_of(vqvae, images).flatten(1))
+
     file = options.out / f"decoded-{json_sha256([by, pictures.sha256])[:12]}.safetensors"
-    images = encoded_once(file, lambda: {"images": decoded(vqvae, pictures.images, accelerator)}, accelerator)["images"]
+    images = encoded_once(
+        file, lambda: {"images": in_batches(shown, pictures.images, accelerator.autocast, "decoding")}, accelerator
+    )["images"]
     words, fractions = words_of(pictures.captions)
     if not words:
         raise UsageError(f"{options.data}: its captions have no words of a to z, which a ranker reads")

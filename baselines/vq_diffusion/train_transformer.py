@@ -14,7 +14,6 @@ import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -30,6 +29,7 @@ from baselines.diffusion.text import encode_normalised
 from baselines.pixels import save_grid
 from baselines.pretrained import WEIGHTS, Pretrained
 from baselines.training.batches import Examples, to_device
+from baselines.training.latents import in_batches
 from baselines.training.log import LossAndLog
 from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
 from baselines.training.options import MoreOptions, RunOptions, command, option
@@ -42,7 +42,6 @@ from baselines.weight_files import load_network, load_tokenizer
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256, json_sha256
 from submission.paths import readable
-from submission.progress import track
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
 LAYERS = 6
@@ -142,23 +141,6 @@ def q_sample(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generato
     return torch.where(which < masked[:, None], torch.full_like(codes, scheduler.mask_class), x)
 
 
-@torch.no_grad()
-def encode_pictures(vqvae: VQModel, images: Tensor, accelerator: Accelerator) -> Tensor:
-    """uint8 (N, 3, H, W) -> codes, int32 (N, L)."""
-    codes = []
-    for part in track(images.split(64), "encoding pictures (batches)"):
-        with accelerator.autocast():
-            codes.append(codes_of(vqvae, part).flatten(1).int().cpu())
-    return torch.cat(codes)
-
-
-class Encodings(NamedTuple):
-    """Of the training set."""
-
-    codes: Tensor  # of each picture, int32 (N, L)
-    hidden: Tensor  # of each distinct caption, float16 (M, n, D)
-
-
 @dataclass(frozen=True)
 class CodesLoss:
     """Of a `Denoiser`: the cross-entropy of the codes that the noise has replaced or masked, and of all others.
@@ -193,23 +175,29 @@ def encoders(vqmodel: Path, text: Path) -> list[str]:
     return [file_sha256(file) for file in files]
 
 
-def encode(run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator, *by: str) -> Encodings:
+def encode(
+    run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator, *by: str
+) -> tuple[Tensor, Tensor]:
     """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before.
 
     Args:
         by: the hashes of both, as `encoders` has them.
+
+    Returns:
+        The codes of each picture, int32 (N, L), and the states of each distinct caption, float16 (M, n, D).
     """
 
     def make() -> dict[str, Tensor]:
         text_model = load_network(CLIPTextModel, text / "text_encoder").to(accelerator.device).float()
         tokenizer = load_tokenizer(text / "tokenizer", text_model)
-        codes = encode_pictures(vqvae, pictures.images, accelerator)
+        codes = in_batches(lambda x: codes_of(vqvae, x).flatten(1).int(), pictures.images, accelerator.autocast)
         hidden = encode_normalised(text_model.eval(), tokenizer, pictures.distinct_captions, progress=True)
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
     # The name says what was encoded and by what: what was made of others or by others is never taken for it.
     name = json_sha256([by, pictures.sha256, pictures.distinct_captions])[:12]
-    return Encodings(**encoded_once(run / f"encoded-{name}.safetensors", make, accelerator))
+    made = encoded_once(run / f"encoded-{name}.safetensors", make, accelerator)
+    return made["codes"], made["hidden"]
 
 
 def train_transformer(options: TransformerOptions) -> Path:

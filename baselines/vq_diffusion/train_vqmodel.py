@@ -184,27 +184,20 @@ def perplexity(count: Tensor) -> Tensor:
     return torch.exp(-(frequency * frequency.clamp(min=1e-12).log()).sum())
 
 
+@torch.no_grad()
 def finish(model: VQModel, images: Tensor, out: Path) -> None:
     """Writes the model in half precision, and says what it makes of `images`, uint8 (N, 3, H, W)."""
-    count, quality = measure(model, images)
+    codes = [codes_of(model, part).flatten(1) for part in images.split(64)]
+    quality = torch.cat(
+        [psnr(decode(model, of), part) for of, part in zip(codes, images.split(64), strict=True)]
+    ).mean()
+    count = torch.cat(codes).flatten().bincount(minlength=model.config.num_vq_embeddings).cpu()
     copy.deepcopy(model).half().save_pretrained(out)
     print(
         f"{out}: {quality:.2f} dB on training pictures, {int((count > 0).sum())} of {len(count)} codes used,"
         f" perplexity {perplexity(count.float()):.0f}",
         flush=True,
     )
-
-
-@torch.no_grad()
-def measure(model: VQModel, images: Tensor) -> tuple[Tensor, float]:
-    """How often each code is used for `images`, int64 (K,), and the mean PSNR (dB) of what is decoded."""
-    count = torch.zeros(model.config.num_vq_embeddings, dtype=torch.int64)
-    quality = []
-    for part in images.split(64):
-        codes = codes_of(model, part)
-        count += codes.flatten().bincount(minlength=len(count)).cpu()
-        quality.append(psnr(decode(model, codes.flatten(1)), part))
-    return count, torch.cat(quality).mean().item()
 
 
 main = command(train_vqmodel, __doc__, VQModelOptions())
