@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -148,7 +149,11 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
         dry_run(options, pictures, frozen, perceptual, accelerator)
         return options.out / "weights.safetensors"
     folder, schedule = options.model or options.out / "model", options.schedule(len(pictures.images))
-    data = encoded_once(pictures, frozen, accelerator).near(accelerator.device)
+    encode_set = partial(encode_all, pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys))
+    if accelerator.is_main_process:
+        encode_set()
+    accelerator.wait_for_everyone()
+    data = encode_set().near(accelerator.device)  # from the cache
     model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
     shown = pictures.some_captions(PREVIEW_PROMPTS)
     text = encode(frozen.text_encoder, frozen.tokenizer, shown)
@@ -192,15 +197,6 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
 
     in_the_first(accelerator, finish)
     return weights
-
-
-def encoded_once(pictures: PictureFiles, frozen: Frozen, accelerator: Accelerator) -> Encoded:
-    """The training set through the frozen parts: by the first process, then from the cache by all."""
-    keys = (pictures.sha256, *frozen.keys)
-    if accelerator.is_main_process:
-        encode_all(pictures, frozen.autoencoder, frozen.text, keys)
-    accelerator.wait_for_everyone()
-    return encode_all(pictures, frozen.autoencoder, frozen.text, keys)
 
 
 def build_all(

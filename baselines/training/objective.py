@@ -7,7 +7,6 @@ the two had a gradient. Here each reaches the network through its estimate of x_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -33,6 +32,7 @@ from baselines.training.latents import Autocast, Encoded, posterior
 from baselines.training.losses import drop_mask, stratified_timesteps
 from baselines.training.options import option
 from baselines.training.perceptual import FeatureNetwork, perceptual_distance
+from baselines.training.pictures import Frames
 
 FROM = ", from this fraction of the training on (0: its start; none: never)"
 
@@ -64,13 +64,6 @@ class Objective:
     def needs_pictures(self) -> bool:
         """Whether latents and captions alone are not enough."""
         return self.augment_from is not None or self.alignment_weight > 0
-
-
-@runtime_checkable
-class Pictures(Protocol):
-    """The pictures themselves, uint8 (n, 3, h, w): a tensor, or what reads them when asked."""
-
-    def __getitem__(self, indices: Int64[Tensor, " b"]) -> Tensor: ...
 
 
 class Denoiser(nn.Module):
@@ -128,7 +121,7 @@ class DenoisingLoss:
         autocast: the context in which networks compute.
         autoencoder: frozen, in evaluation mode; needed for LPIPS and augmentation.
         perceptual: frozen; needed for LPIPS and alignment.
-        pictures: needed where the objective says so.
+        pictures: uint8 (n, 3, h, w), or what reads them when asked; needed where the objective says so.
         process: this one's number, and how many there are. Each draws the whole batch's random numbers (from the same
             generator: `SharedSchedule`) and takes its own, so that their mean gradient is that of one process.
     """
@@ -143,7 +136,7 @@ class DenoisingLoss:
         autocast: Autocast,
         autoencoder: AutoencoderKL | None = None,
         perceptual: FeatureNetwork | None = None,
-        pictures: Pictures | None = None,
+        pictures: Tensor | Frames | None = None,
         process: tuple[int, int] = (0, 1),
     ) -> None:
         self.objective = objective

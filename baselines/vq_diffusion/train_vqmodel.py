@@ -187,10 +187,9 @@ def perplexity(count: Tensor) -> Tensor:
 @torch.no_grad()
 def finish(model: VQModel, images: Tensor, out: Path) -> None:
     """Writes the model in half precision, and says what it makes of `images`, uint8 (N, 3, H, W)."""
-    codes = [codes_of(model, part).flatten(1) for part in images.split(64)]
-    quality = torch.cat(
-        [psnr(decode(model, of), part) for of, part in zip(codes, images.split(64), strict=True)]
-    ).mean()
+    parts = images.split(64)
+    codes = [codes_of(model, part).flatten(1) for part in parts]
+    quality = torch.cat([psnr(decode(model, own), part) for own, part in zip(codes, parts, strict=True)]).mean()
     count = torch.cat(codes).flatten().bincount(minlength=model.config.num_vq_embeddings).cpu()
     copy.deepcopy(model).half().save_pretrained(out)
     print(
