@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Int, UInt8
 from PIL import Image
@@ -69,17 +70,15 @@ def read(folder: Path | str, size: int, labels: Path | str | None = None) -> Lab
         items = _of_training_set(folder)
     else:
         items = _of_labels(folder, Path(labels) if labels else folder / "labels.txt")
-    names = sorted({label for _, _, label, _ in items})
-    groups = sorted({group for _, group, _, _ in items})
-    number = {name: index for index, name in enumerate(names)}
-    group_number = {name: index for index, name in enumerate(groups)}
-    images = np.stack([_picture(path, size) for path, *_ in track(items, "reading pictures")])
+    paths, groups, labels_of, captions = zip(*items, strict=True)
+    images = np.stack([_picture(path, size) for path in track(paths, "reading pictures")])
+    label, group = pd.Categorical(labels_of), pd.Categorical(groups)
     return Labelled(
         torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-        torch.tensor([number[label] for _, _, label, _ in items]),
-        names,
-        [captions for *_, captions in items],
-        torch.tensor([group_number[group] for _, group, _, _ in items]),
+        torch.tensor(label.codes, dtype=torch.int64),
+        list(label.categories),
+        list(captions),
+        torch.tensor(group.codes, dtype=torch.int64),
     )
 
 

@@ -16,7 +16,7 @@ from baselines.clip_guided.data import Labelled
 from submission.errors import CompetitionError
 
 HELD_OUT = 0.06  # fraction of the groups of pictures that say when to stop
-LABEL_FRACTION = 0.4  # how often a picture that has captions is called by its label
+LABEL_FRACTION = 0.4  # how often a picture that has captions is called by its label, where it stands for it alone
 SHIFT = 2  # pixels at most, each way
 
 
@@ -37,9 +37,7 @@ class ShapesSource:
     def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
         """A function of the generator alone. There is no end of shapes: none needs to be held out."""
         rng = random.Random(int(torch.randint(2**31, (), generator=generator)))
-        kinds = rng.sample(plain_shapes.KINDS, self.batch_size)
-        shapes = plain_shapes.draw(kinds, self.size, rng)
-        return Batch(shapes.images, shapes.captions)
+        return Batch(*plain_shapes.draw(rng.sample(plain_shapes.KINDS, self.batch_size), self.size, rng))
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,6 @@ class LabelledSource:
     Attributes:
         training, validation: label -> pictures with it, without the labels that have none.
         of_each: pictures of a label in a batch, where there are so many.
-        label_fraction: how often a picture that has captions is called by its label.
     """
 
     pictures: Labelled
@@ -60,12 +57,9 @@ class LabelledSource:
     training: dict[int, Tensor]
     validation: dict[int, Tensor]
     of_each: int = 1
-    label_fraction: float = LABEL_FRACTION
 
     @classmethod
-    def of(
-        cls, pictures: Labelled, batch_size: int, *, of_each: int = 1, label_fraction: float = LABEL_FRACTION
-    ) -> LabelledSource:
+    def of(cls, pictures: Labelled, batch_size: int, *, of_each: int = 1) -> LabelledSource:
         """Some groups of pictures, always the same, are held out. Raises CompetitionError for fewer than 2 labels."""
         groups = int(pictures.group.max()) + 1
         order = torch.randperm(groups, generator=torch.Generator().manual_seed(0))
@@ -82,7 +76,7 @@ class LabelledSource:
                 f"contrastive training needs two different labels to train on and two that are held out, there are "
                 f"{len(training)} and {len(validation)}; {groups} folders or pictures are too few"
             )
-        return cls(pictures, min(batch_size, of_each * len(training)), training, validation, of_each, label_fraction)
+        return cls(pictures, min(batch_size, of_each * len(training)), training, validation, of_each)
 
     def batch(self, generator: torch.Generator, *, held_out: bool = False) -> Batch:
         """A function of the generator alone. Pictures to train on are moved a little, held-out ones are not."""
@@ -100,7 +94,7 @@ class LabelledSource:
 
     def _text(self, index: int, rng: random.Random) -> str:
         captions = self.pictures.captions[index]
-        if not captions or rng.random() < self.label_fraction:
+        if not captions or rng.random() < (LABEL_FRACTION if self.of_each == 1 else 0.0):
             return self.pictures.labels[int(self.pictures.label[index])]
         return rng.choice(captions)
 

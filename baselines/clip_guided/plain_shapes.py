@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float32
@@ -29,17 +28,8 @@ KINDS = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 WORDS = (*COLOURS, *SHAPES, *SHADES, "a", "an", "and", "background", "in", "on")
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """`images`: float32 (n, 3, s, s) in -1 … 1; `captions`: one of each."""
-
-    images: Float32[Tensor, "n 3 s s"]
-    captions: list[str]
-
-
-def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
-    """A picture and a caption of each of `kinds` ("red circle"), everything else by `rng`."""
-    n = len(kinds)
+def draw(kinds: list[str], size: int, rng: random.Random) -> tuple[Float32[Tensor, "n 3 s s"], list[str]]:
+    """A picture in -1 … 1 and a caption of each of `kinds` ("red circle"), everything else by `rng`."""
     background, main, second, captions = [], [], [], []
     for kind in kinds:
         colour, shape = kind.split()
@@ -50,7 +40,7 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
         second.append(_shaded(two, shade, rng) if two else main[-1])
         background.append(_shaded(ground, "", rng) if ground else (255.0, 255.0, 255.0))
         captions.append(_caption(colour, two, shape, shade, ground, rng))
-    numbers = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in range(n)])
+    numbers = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in kinds])
     radius = size * (0.3 + 0.14 * numbers[:, 0])
     axis = torch.arange(size) + 0.5 - size / 2
     x = axis[None, None, :] - (numbers[:, 1] * size * 0.15)[:, None, None]
@@ -64,7 +54,7 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
     for painted, edge in ((main, distance), (second, distance + 0.28)):
         cover = (0.5 - edge * unit).clamp(0, 1)[:, None]
         images = images * (1 - cover) + _colours(painted) * cover
-    return Shapes(images / 127.5 - 1, captions)
+    return images / 127.5 - 1, captions
 
 
 def _colours(values: list[tuple[float, float, float]]) -> Float32[Tensor, "n 3 1 1"]:

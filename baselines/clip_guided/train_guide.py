@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -37,9 +36,9 @@ from submission import atomic, commands
 from submission.errors import MissingPart, UsageError, run
 from submission.hashes import file_sha256
 
-# What labels leave out (features, what is held, the action) is what the guide must know that draws best.
-BY_CAPTIONS: dict[str, Any] = {"of_each": 6, "label_fraction": 0.0}
-BATCHES: dict[str, dict[str, Any]] = {"finetuned": {}, "noised": BY_CAPTIONS, "noised-colours": BY_CAPTIONS}
+# Pictures of a label in a batch. Several are called by their captions: what labels leave out (features, what is held,
+# the action) is what the guide must know that draws best.
+OF_EACH = {"finetuned": 1, "noised": 6, "noised-colours": 6}
 BEGINS_WITH = {"finetuned": "pretrained", "noised-colours": "noised"}
 NOISED_WIDTHS = (48, 80, 112)  # its image tower has to see through noise
 CLEARER = 2  # the power that makes even times in 0 … 1 those of noised-colours: colours are seen where noise is little
@@ -156,7 +155,7 @@ def train_guide(options: GuideOptions) -> Path:
         model = Guide(GuideConfig(words=plain_shapes.WORDS, image_size=options.size))
     else:
         pictures = data.read(options.data, options.size, options.labels)
-        source = LabelledSource.of(pictures, options.batch_size, **BATCHES[options.guide])
+        source = LabelledSource.of(pictures, options.batch_size, of_each=OF_EACH[options.guide])
         texts = [*pictures.labels, *(caption for captions in pictures.captions for caption in captions)]
         kept |= pictures.kept
         if name := BEGINS_WITH.get(options.guide):
@@ -183,11 +182,8 @@ def train_guide(options: GuideOptions) -> Path:
         loss = NamingLoss(source, model, accelerator.device)
         trained = Naming(model, len(loss.colours))
 
-    def write_config() -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        atomic.write_json(out / "config.json", model.config.as_json())
-
-    in_the_first(accelerator, write_config)
+    out.mkdir(parents=True, exist_ok=True)
+    in_the_first(accelerator, lambda: atomic.write_json(out / "config.json", model.config.as_json()))
     weights = train(
         trained,
         loss,
@@ -220,15 +216,11 @@ def keep_text_mean(guide: Guide, weights: Path, texts: list[str]) -> None:
 def finished(runs: Path, name: str) -> tuple[Guide, str]:
     """The guide that a run made, and its weights' sha256. Raises MissingPart."""
     config, weights = runs / name / "config.json", runs / name / "weights.safetensors"
+    train = f"baselines.clip_guided.train_guide {name} --runs {commands.named(runs, 'FOLDER')}"
     for path in (config, weights):
         if not path.exists():
-            raise MissingPart(
-                f"the guide {name} is not trained yet",
-                looked_for=path,
-                get_it=commands.module(
-                    f"baselines.clip_guided.train_guide {name} --runs {commands.named(runs, 'FOLDER')}"
-                ),
-            )
+            what = f"the guide {name} is not trained yet"
+            raise MissingPart(what, looked_for=path, get_it=commands.module(train))
     return load(config, weights).train(), file_sha256(weights)
 
 
