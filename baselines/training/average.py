@@ -60,12 +60,8 @@ class Average(Generic[M]):
 
     def write(self, path: Path) -> None:
         """The averaged parameters and the model's buffers as safetensors, float32."""
-        shadows = list(self.model.parameters()) if self.ema is None else self.ema.shadow_params
-        named = zip((name for name, _ in self.model.named_parameters()), shadows, strict=True)
-        tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in named}
-        tensors |= {
-            name: buffer.detach().cpu().contiguous()
-            for name, buffer in self.model.named_buffers()
-            if buffer.is_floating_point()
-        }
-        atomic.write_bytes(path, save(tensors))
+        shadows = self.model.parameters() if self.ema is None else self.ema.shadow_params
+        named = zip(self.model.named_parameters(), shadows, strict=True)
+        tensors = {name: shadow.detach().float() for (name, _), shadow in named}
+        tensors |= {name: buffer.detach() for name, buffer in self.model.named_buffers() if buffer.is_floating_point()}
+        atomic.write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))

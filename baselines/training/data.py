@@ -138,17 +138,17 @@ def _find_frames(folder: Path, problems: list[Problem]) -> dict[str, dict[int, P
 
 
 def _captions(key: str, value: Any, problems: list[Problem]) -> tuple[str, ...]:
-    if not isinstance(value, dict) or set(value) != FIELDS:
-        problems.append(Problem(key, f"must have exactly the fields {', '.join(sorted(FIELDS))}"))
-        return ()
-    descriptions, action = value["given_description"], value["action_description"]
-    if not isinstance(descriptions, list) or not descriptions or not all(isinstance(d, str) for d in descriptions):
-        problems.append(Problem(key, "given_description must be a list of texts"))
-        return ()
-    if not isinstance(action, str):
-        problems.append(Problem(key, "action_description must be a text"))
-        return ()
-    if not all(description.strip() for description in descriptions):
-        problems.append(Problem(key, "given_description holds an empty text"))
-        return ()
-    return tuple(f"{description.strip()} {action.strip()}".strip() for description in descriptions)
+    fields = value if isinstance(value, dict) else {}
+    descriptions, action = fields.get("given_description"), fields.get("action_description")
+    if fields.keys() != FIELDS:
+        wrong = f"must have exactly the fields {', '.join(sorted(FIELDS))}"
+    elif not isinstance(descriptions, list) or not descriptions or not all(isinstance(d, str) for d in descriptions):
+        wrong = "given_description must be a list of texts"
+    elif not isinstance(action, str):
+        wrong = "action_description must be a text"
+    elif not all(description.strip() for description in descriptions):
+        wrong = "given_description holds an empty text"
+    else:
+        return tuple(f"{description.strip()} {action.strip()}".strip() for description in descriptions)
+    problems.append(Problem(key, wrong))
+    return ()

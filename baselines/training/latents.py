@@ -37,7 +37,7 @@ class Encoded:
         latents: (n, 2, 2, c, h, w): of each picture as it is and mirrored, the posterior's mean and standard deviation,
             scaled by the autoencoder's factor.
         hidden, pooled: (m, l, d) and (m, d) of the distinct captions.
-        empty: (1, l, d) and (1, d) of no caption, float32.
+        empty: (1, l, d) and (1, d) of no caption, float32, where they were encoded.
         captions: (n) for each picture the numbers of its captions.
     """
 
@@ -48,9 +48,8 @@ class Encoded:
     captions: Sequence[Sequence[int]]
 
     def to(self, device: torch.device) -> Encoded:
-        """All of it on a device, which must have room for it."""
-        tables = {name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")}
-        return replace(self, **tables, empty=(self.empty[0].to(device), self.empty[1].to(device)))
+        """The tables on a device, which must have room for them."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")})
 
     def near(self, device: torch.device) -> Encoded:
         """On a GPU where it fits into a part of its free memory; else where it is."""

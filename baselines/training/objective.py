@@ -6,7 +6,7 @@ the two had a gradient. Here each reaches the network through its estimate of x_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -113,11 +113,12 @@ def perceptual_loss(autoencoder: AutoencoderKL, network: FeatureNetwork, estimat
     return perceptual_distance(network, autoencoder.decode(estimate / factor).sample, target)
 
 
+@dataclass
 class DenoisingLoss:
     """`Objective` as the trainer's loss, of a `Denoiser` on an encoded training set.
 
     Args:
-        alphas_cumprod: (T) of the schedule that samples.
+        alphas_cumprod: of the schedule that samples.
         autocast: the context in which networks compute.
         autoencoder: frozen, in evaluation mode; needed for LPIPS and augmentation.
         perceptual: frozen; needed for LPIPS and alignment.
@@ -126,51 +127,46 @@ class DenoisingLoss:
             generator: `SharedSchedule`) and takes its own, so that their mean gradient is that of one process.
     """
 
-    def __init__(
-        self,
-        objective: Objective,
-        data: Encoded,
-        alphas_cumprod: Float32[Tensor, " T"],
-        *,
-        device: torch.device,
-        autocast: Autocast,
-        autoencoder: AutoencoderKL | None = None,
-        perceptual: FeatureNetwork | None = None,
-        pictures: Tensor | Frames | None = None,
-        process: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.objective = objective
-        self._process = process
-        self.data, self._device, self._autocast = data, device, autocast
-        self._alphas_cumprod = alphas_cumprod.to(device)
-        self._empty = tuple(table.to(device) for table in data.empty)
-        self._autoencoder, self._perceptual, self.pictures = autoencoder, perceptual, pictures
-        assert pictures is not None or not objective.needs_pictures()
+    objective: Objective
+    data: Encoded
+    alphas_cumprod: Float32[Tensor, " T"]
+    _: KW_ONLY
+    device: torch.device
+    autocast: Autocast
+    autoencoder: AutoencoderKL | None = None
+    perceptual: FeatureNetwork | None = None
+    pictures: Tensor | Frames | None = None
+    process: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        self.alphas_cumprod = self.alphas_cumprod.to(self.device)
+        self.empty = tuple(table.to(self.device) for table in self.data.empty)
+        assert self.pictures is not None or not self.objective.needs_pictures()
 
     def __call__(
         self, model: nn.Module, indices: Int64[Tensor, " b"], generator: torch.Generator, done: float
     ) -> tuple[Float32[Tensor, ""], dict[str, Tensor]]:
         """The loss of these examples at the fraction `done` of the training, and each of its terms unweighted."""
         asked = self.objective
-        first, count = self._process
+        first, count = self.process
         own, total = slice(first, None, count), len(indices) * count
         flip = (torch.rand(total, generator=generator) < 0.5)[own] & asked.flips
         images = None
         if _begun(asked.augment_from, done):
             images = augmented(self._pixels(indices, flip), draw_changes(total, generator)[:, own])
-            with torch.no_grad(), self._autocast():
-                x0, std = posterior(self._autoencoder, images)
+            with torch.no_grad(), self.autocast():
+                x0, std = posterior(self.autoencoder, images)
         else:
             where = self.data.latents.device
-            mean_and_std = self.data.latents[indices.to(where), flip.long().to(where)].to(self._device).float()
+            mean_and_std = self.data.latents[indices.to(where), flip.long().to(where)].to(self.device).float()
             x0, std = mean_and_std.unbind(1)
         hidden, pooled = self._text(indices, generator)
-        times = to_device(stratified_timesteps(total, len(self._alphas_cumprod), generator), self._device)
-        noise = to_device(torch.randn(total, *x0.shape[1:], generator=generator)[own], self._device)
-        every_a = self._alphas_cumprod[times]  # of the whole batch
+        times = to_device(stratified_timesteps(total, len(self.alphas_cumprod), generator), self.device)
+        noise = to_device(torch.randn(total, *x0.shape[1:], generator=generator)[own], self.device)
+        every_a = self.alphas_cumprod[times]  # of the whole batch
         t, a = times[own], every_a[own]
         x_t = q_sample(x0, noise, a)
-        with self._autocast():
+        with self.autocast():
             output, middle = model(x_t, t, hidden, pooled)
         output = output.float()
         weight = None
@@ -183,11 +179,11 @@ class DenoisingLoss:
         if _begun(asked.perceptual_from, done):
             every_picked = least_noised(every_a, asked.perceptual_fraction)
             picked = every_picked[every_picked % count == first] // count
-            distance = torch.zeros((), device=self._device)  # where none of them is this process's
+            distance = torch.zeros((), device=self.device)  # where none of them is this process's
             if len(picked):
-                assert self._perceptual is not None
-                with self._autocast():
-                    distance = perceptual_loss(self._autoencoder, self._perceptual, estimate[picked], x0[picked]).sum()
+                assert self.perceptual is not None
+                with self.autocast():
+                    distance = perceptual_loss(self.autoencoder, self.perceptual, estimate[picked], x0[picked]).sum()
             terms["perceptual"] = distance * (count / len(every_picked))
             loss = loss + asked.perceptual_weight * terms["perceptual"]
         if _begun(asked.kl_from, done):
@@ -198,31 +194,31 @@ class DenoisingLoss:
         if asked.alignment_weight:
             if images is None:
                 images = self._pixels(indices, flip).float() / 127.5 - 1
-            assert self._perceptual is not None
-            with torch.no_grad(), self._autocast():
-                features = self._perceptual.features(images)[-1]
+            assert self.perceptual is not None
+            with torch.no_grad(), self.autocast():
+                features = self.perceptual.features(images)[-1]
             terms["alignment"] = alignment_loss(middle, features)
             loss = loss + asked.alignment_weight * terms["alignment"]
         return loss, {name: term.detach() for name, term in terms.items()}
 
     def _pixels(self, indices: Tensor, flip: Tensor) -> Tensor:
         assert self.pictures is not None
-        images = self.pictures[indices].to(self._device)
-        return torch.where(flip.to(self._device)[:, None, None, None], images.flip(3), images)
+        images = self.pictures[indices].to(self.device)
+        return torch.where(flip.to(self.device)[:, None, None, None], images.flip(3), images)
 
     def _text(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The text states of a caption of each picture; those of no caption for some, by the objective's fractions."""
         asked, where = self.objective, self.data.hidden.device
-        first, count = self._process
+        first, count = self.process
         chosen = torch.rand(len(indices) * count, generator=generator)[first::count]
         picked = self.data.pick(indices, chosen if asked.random_caption else None).to(where)
-        hidden, pooled = (table[picked].to(self._device).float() for table in (self.data.hidden, self.data.pooled))
+        hidden, pooled = (table[picked].to(self.device).float() for table in (self.data.hidden, self.data.pooled))
         fractions = asked.caption_dropout, asked.pooled_dropout
         no_caption, no_pooled = (
-            drop_mask(len(indices) * count, f, generator)[first::count].to(self._device) for f in fractions
+            drop_mask(len(indices) * count, f, generator)[first::count].to(self.device) for f in fractions
         )
-        hidden = torch.where(no_caption[:, None, None], self._empty[0], hidden)
-        return hidden, torch.where((no_caption | no_pooled)[:, None], self._empty[1], pooled)
+        hidden = torch.where(no_caption[:, None, None], self.empty[0], hidden)
+        return hidden, torch.where((no_caption | no_pooled)[:, None], self.empty[1], pooled)
 
 
 def _begun(since: float | None, done: float) -> bool:
