@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -47,11 +47,8 @@ class Loss(Protocol[M_contra]):
     def __call__(self, model: M_contra, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog: ...
 
 
-@runtime_checkable
-class Preview(Protocol[M_contra]):
-    """A picture at `path` of what the averaged model draws."""
-
-    def __call__(self, model: M_contra, path: Path) -> None: ...
+# A picture at a path of what the averaged model draws.
+Preview = Callable[[M, Path], None]
 
 
 def train_only(model: nn.Module, *parts: str) -> None:
@@ -86,6 +83,7 @@ def compile_in_place(model: nn.Module) -> None:
         module.compile()
 
 
+@dataclass(eq=False)
 class Run(Generic[M]):
     """A training in its folder: what is trained and how far it is, begun or resumed.
 
@@ -99,28 +97,25 @@ class Run(Generic[M]):
         note: news for the progress.
     """
 
-    def __init__(
-        self,
-        model: M,
-        loss: Loss[M],
-        examples: int,
-        schedule: Schedule,
-        out: Path,
-        accelerator: Accelerator,
-        measure: Callable[[M], dict[str, float]] | None,
-        *,
-        compiled: bool,
-    ) -> None:
-        self.loss, self.examples, self.measure = loss, examples, measure
-        self.schedule, self.out, self.accelerator = schedule, out, accelerator
+    model: M
+    loss: Loss[M]
+    examples: int
+    schedule: Schedule
+    out: Path
+    accelerator: Accelerator
+    measure: Callable[[M], dict[str, float]] | None
+    compiled: bool
+
+    def __post_init__(self) -> None:
+        accelerator, schedule = self.accelerator, self.schedule
         self.is_main = accelerator.is_main_process
         # In its layout before its device: accelerate moves a model without changing the layout.
-        model = model.to(memory_format=training_memory_format(accelerator.device.type)).to(accelerator.device)
+        model = self.model.to(memory_format=training_memory_format(accelerator.device.type)).to(accelerator.device)
         fused = accelerator.device.type == "cuda" and accelerator.scaler is None  # float16's gradients are scaled
         model, self.optimizer = accelerator.prepare(model, optimizer_of(model, schedule, fused=fused))
         model.train()
-        self.model: M = accelerator.unwrap_model(model)
-        if compiled:
+        self.model = accelerator.unwrap_model(model)
+        if self.compiled:
             compile_in_place(self.model)
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.average = Average(self.model, schedule, accelerator)
@@ -129,9 +124,9 @@ class Run(Generic[M]):
         self.steps_done, self.validations = 0, list[float]()
         self._resume()
         logged_until = self.images if self.steps_done or self.validations else -1
-        self.log = Log(out / "stats.jsonl" if self.is_main else None, logged_until)
+        self.log = Log(self.out / "stats.jsonl" if self.is_main else None, logged_until)
         in_all = self.steps * self.images_per_step
-        self.progress = Progress(f"training {out.name}", in_all, done=self.images, show=self.is_main)
+        self.progress = Progress(f"training {self.out.name}", in_all, done=self.images, show=self.is_main)
         self.saved_at, self.note = time.monotonic(), ""
 
     def _resume(self) -> None:
@@ -224,7 +219,8 @@ class Run(Generic[M]):
                 self.average.write(self.out / f"weights-{fraction:g}.safetensors")
         if preview and self.passed(self.schedule.preview_images):
             (self.out / "previews").mkdir(exist_ok=True)
-            self.average.used(partial(preview, path=self.out / "previews" / f"{self.images:09d}.png"))
+            path = self.out / "previews" / f"{self.images:09d}.png"
+            self.average.used(lambda model: preview(model, path))
         if checkpoint and self.due(self.schedule.save_images):
             self.average.used(checkpoint)
 

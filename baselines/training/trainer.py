@@ -78,7 +78,7 @@ def train(
         atomic.write_json(kept, asked)
     set_seed(schedule.seed)
     measure = validate if schedule.validate_images > 0 else None
-    run = Run(model, loss, examples, schedule, out, accelerator, measure, compiled=compiled)
+    run = Run(model, loss, examples, schedule, out, accelerator, measure, compiled)
     with run.progress, closing(run.log):
         if measure and not run.validations:
             run.validate()
