@@ -22,8 +22,7 @@ from torch.nn import functional
 
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import contrastive_loss
+from baselines.training.losses import LossAndLog, contrastive_loss
 from baselines.training.options import TrainingOptions, command_parser, option, parsed
 from baselines.training.schedule import ContrastiveSchedule
 from baselines.training.trainer import train

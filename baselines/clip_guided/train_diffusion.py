@@ -24,8 +24,7 @@ from baselines.diffusion.process import Diffusion
 from baselines.diffusion.samplers import ancestral, with_posterior_variance
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import stratified_timesteps
+from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, TrainingOptions, command, option
 from baselines.training.schedule import Schedule
 from submission import paths

@@ -27,8 +27,7 @@ from baselines.clip_guided.words import FIRST_WORD, UNKNOWN, WordTokenizer
 from baselines.options import GUIDES
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import contrastive_loss, stratified_timesteps
+from baselines.training.losses import LossAndLog, contrastive_loss, stratified_timesteps
 from baselines.training.options import command_parser, option, parsed
 from baselines.training.schedule import ContrastiveSchedule
 from baselines.training.trainer import train

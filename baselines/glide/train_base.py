@@ -25,8 +25,7 @@ from baselines.glide.pipeline import diffusion_of, draw
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import CAPTION_DROPOUT, stratified_timesteps
+from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule

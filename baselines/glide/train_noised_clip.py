@@ -23,8 +23,7 @@ from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
 from baselines.glide.training_set import TrainingSet
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import contrastive_loss, stratified_timesteps
+from baselines.training.losses import LossAndLog, contrastive_loss, stratified_timesteps
 from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
 from submission.errors import run

@@ -22,7 +22,7 @@ from baselines.glide.blocks import TextTransformer
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
-from baselines.training.log import LossAndLog
+from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
 from baselines.training.words import Words, word_loss

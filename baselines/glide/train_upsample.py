@@ -23,8 +23,7 @@ from baselines.glide.pipeline import diffusion_of, draw, rounded
 from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import stratified_timesteps
+from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command
 from baselines.training.schedule import Schedule
 from submission.errors import run

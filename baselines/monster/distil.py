@@ -35,8 +35,7 @@ from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
 from baselines.training.denoising import Latents, PerExample
-from baselines.training.log import LossAndLog
-from baselines.training.losses import stratified_timesteps
+from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule

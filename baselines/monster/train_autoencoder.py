@@ -22,8 +22,7 @@ from torch import Tensor
 from baselines.pixels import psnr, to_pixels
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import picture_error
+from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
 from baselines.training.run import train_only

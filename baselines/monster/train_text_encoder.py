@@ -26,8 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from baselines.monster.tokenizer import fitted
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import contrastive_loss
+from baselines.training.losses import LossAndLog, contrastive_loss
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import Pictures
 from baselines.training.schedule import Schedule

@@ -29,8 +29,7 @@ from baselines.stable_diffusion.sampling import denoise
 from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
 from baselines.training.latents import in_batches
-from baselines.training.log import LossAndLog
-from baselines.training.losses import CAPTION_DROPOUT, drop_mask
+from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
 from baselines.training.pictures import Pictures, encoded_once, load_pictures
 from baselines.training.schedule import Schedule

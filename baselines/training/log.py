@@ -11,10 +11,8 @@ import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor
 
+from baselines.training.losses import Numbers
 from submission import atomic
-
-Numbers = Mapping[str, float | Tensor]  # tensors of one value, without gradients
-LossAndLog = tuple[Tensor, Numbers]  # what a step gives: its loss, and what to log beside it
 
 
 class Log:

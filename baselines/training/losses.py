@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+Numbers = Mapping[str, float | Tensor]  # tensors of one value, without gradients
+LossAndLog = tuple[Tensor, Numbers]  # what a step gives: its loss, and what to log beside it
 # Squared error alone spends everything on outlines and lets a patch of colour run into its neighbour.
 EDGE_WEIGHT, COLOUR_WEIGHT = 0.25, 2.5
 CAPTION_DROPOUT = 0.1  # for classifier-free guidance (Ho & Salimans, arXiv 2207.12598, algorithm 1)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
 from baselines.training.average import Average
-from baselines.training.log import Log, LossAndLog
+from baselines.training.log import Log
+from baselines.training.losses import LossAndLog
 from baselines.training.muon import Muon
 from baselines.training.schedule import Schedule, indices
 from submission import atomic

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from baselines.processes import in_the_first
 from baselines.training.batches import to_device
-from baselines.training.log import LossAndLog
+from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command, option
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork, words_in
 from baselines.training.pictures import cropped_and_flipped, load_pictures

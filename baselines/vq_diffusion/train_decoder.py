@@ -23,8 +23,7 @@ from torch import Tensor
 from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
-from baselines.training.log import LossAndLog
-from baselines.training.losses import picture_error
+from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once, load_pictures
 from baselines.training.run import train_only

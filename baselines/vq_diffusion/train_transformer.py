@@ -30,8 +30,7 @@ from baselines.pixels import save_grid
 from baselines.pretrained import WEIGHTS, Pretrained
 from baselines.training.batches import Examples, to_device
 from baselines.training.latents import in_batches
-from baselines.training.log import LossAndLog
-from baselines.training.losses import CAPTION_DROPOUT, drop_mask, stratified_timesteps
+from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, drop_mask, stratified_timesteps
 from baselines.training.options import MoreOptions, RunOptions, command, option
 from baselines.training.pictures import Pictures, encoded_once
 from baselines.training.schedule import Schedule

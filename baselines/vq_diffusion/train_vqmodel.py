@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from baselines.pixels import psnr
 from baselines.processes import in_the_first
 from baselines.training.batches import Examples
-from baselines.training.log import LossAndLog
-from baselines.training.losses import picture_error
+from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped, load_pictures
 from baselines.training.schedule import Schedule
