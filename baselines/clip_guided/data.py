@@ -116,10 +116,8 @@ def _of_labels(folder: Path, labels: Path) -> list[Item]:
                 looked_for=part,
                 get_it="see the lines that baselines/clip_guided/data.py reads; --labels names another file",
             )
-    named = sorted(
-        (path for path in folder.iterdir() if not path.name.startswith(".") and _holds_pictures(path)),
-        key=lambda path: path.name,
-    )
+    holding = (path for path in folder.iterdir() if not path.name.startswith(".") and _holds_pictures(path))
+    named = sorted(holding, key=lambda path: path.name)
     lines = [line for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
     by_name = _by_name(labels, lines, [path.name for path in named])
     return [

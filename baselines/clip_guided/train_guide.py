@@ -137,10 +137,8 @@ def forgetting(tokens: Tensor, generator: torch.Generator) -> Tensor:
 def train_guide(options: GuideOptions) -> Path:
     """Trains one guide and returns the path of the weights that did best on what is held out.
 
-    Raises:
-        UsageError: an odd size.
-        MissingPart: the guide that it begins with is not trained yet.
-        CompetitionError: the pictures or their labels are not as they must be.
+    Raises UsageError for an odd size, MissingPart where the guide that it begins with is not trained yet, and what
+    `data.read` and `LabelledSource.of` raise.
     """
     if options.size < 8 or options.size % 8:
         raise UsageError(f"--size {options.size}: must be a multiple of 8")

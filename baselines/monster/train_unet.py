@@ -135,8 +135,7 @@ class UNetOptions(RunOptions, ReadingOptions, Objective):
 def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Path:
     """Trains and returns the path of the averaged weights; the folder of the model draws from the first epoch on.
 
-    Args:
-        pictures: those of the options, where they were opened before.
+    `pictures` are those of the options, where they were opened before.
     """
     pictures = options.visited(pictures or options.open_pictures())
     accelerator = options.accelerator()

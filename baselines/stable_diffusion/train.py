@@ -76,17 +76,12 @@ def build(latent_channels: int, size: int, text_width: int) -> UNet2DConditionMo
 
 @dataclass(frozen=True)
 class NoiseLoss:
-    """Squared error of the noise (Ho et al., arXiv 2006.11239, equation 14), on what frozen networks have encoded.
-
-    Attributes:
-        latents, hidden: of each picture, scaled; of each caption, (L, D).
-        empty: hidden states of no caption, on the device.
-    """
+    """Squared error of the noise (Ho et al., arXiv 2006.11239, equation 14), on what frozen networks have encoded."""
 
     pictures: Pictures
-    latents: Examples
-    hidden: Examples
-    empty: Tensor
+    latents: Examples  # of each picture, scaled
+    hidden: Examples  # of each caption, (L, D)
+    empty: Tensor  # hidden states of no caption, on the device
     schedule: DDPMScheduler
     accelerator: Accelerator
 

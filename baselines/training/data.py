@@ -62,17 +62,13 @@ def captions_file(folder: Path) -> Path:
 def find_training_data(folder: Path, caption: str | None = None) -> tuple[list[TrainingEntry], list[Problem]]:
     """What of the training set in `folder` is as described, and everything that is not.
 
-    Args:
-        caption: how a CSV's captions are made of its columns (`baselines.training.csv_data`).
-
-    Raises:
-        MissingPart: as `read_training_data`.
+    `caption` makes a CSV's captions of its columns (`baselines.training.csv_data`). Raises MissingPart as
+    `read_training_data`.
     """
     info_path, frames_path = captions_file(folder), folder / "train"
     if info_path.name != "train_info.json":
         captions, images, problems = csv_data.read(info_path, caption)
-        entries = [TrainingEntry(name, tuple(texts), (images[name],)) for name, texts in captions.items()]
-        return entries, problems
+        return [TrainingEntry(name, tuple(texts), (images[name],)) for name, texts in captions.items()], problems
     for part, there in ((info_path, info_path.is_file()), (frames_path, frames_path.is_dir())):
         if not there:
             raise MissingPart(

@@ -95,8 +95,7 @@ def encode_all(
 ) -> Encoded:
     """A training set through frozen networks, on their devices; what is kept in `home` (the cache) is not computed.
 
-    Args:
-        keys: what the pictures are, what the autoencoder is, what the text encoder is; hashes of their contents.
+    `keys` are hashes of the contents of the pictures, the autoencoder and the text encoder.
     """
     tokenizer, text_encoder = text
     device = next(autoencoder.parameters()).device

@@ -42,15 +42,10 @@ def picture_error(
     error = y - x
     mse = error.square().mean()
     edges = (error.diff(dim=2).square().mean() + error.diff(dim=3).square().mean()) / 2
-    colour = colour_error(error)
+    hue = error - error.mean(dim=1, keepdim=True)  # the colours less brightness, of pixels and of patches of 4 x 4
+    colour = hue.square().mean() + 4 * functional.avg_pool2d(hue, 4, 2).square().mean()
     numbers = {"psnr": -10 * torch.log10(mse.detach() / 4), "colour": colour.detach()}
     return mse + EDGE_WEIGHT * edges + colour_weight * colour, numbers
-
-
-def colour_error(error: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
-    """Squared error of the colours less brightness, of pixels and of patches of 4 x 4."""
-    hue = error - error.mean(dim=1, keepdim=True)
-    return hue.square().mean() + 4 * functional.avg_pool2d(hue, 4, 2).square().mean()
 
 
 def contrastive_loss(

@@ -160,25 +160,22 @@ def parsed(
     for each in fields(kind):
         if (found := _described(kind, each.name)) is None:
             continue
-        value = getattr(table[default], each.name)
-        several = get_origin(hints[each.name]) is tuple
-        text = " ".join(map(str, value)) if several else value
+        value, hint, choices = getattr(table[default], each.name), hints[each.name], found.metadata["choices"]
+        origin, parts = get_origin(hint), [part for part in get_args(hint) if part is not type(None)]
+        text = " ".join(map(str, value)) if origin is tuple else value
         shown = "" if value is None or value is False else f" (default: {text})".replace("%", "%%")
         more: dict[str, Any] = {"help": found.metadata["help"] + shown, "default": argparse.SUPPRESS}
-        hint = hints[each.name]
         if hint is bool:
             always = not any(getattr(row, each.name) for row in table.values())
             more["action"] = "store_true" if always else argparse.BooleanOptionalAction
-        elif several:
-            more |= {"type": get_args(hint)[0], "choices": found.metadata["choices"], "nargs": "+"}
-            more["metavar"] = each.name.upper()
-        elif get_origin(hint) is Literal:
-            more["choices"] = get_args(hint)
-        else:
-            types = [part for part in get_args(hint) if part is not type(None)]
-            kind_of = types[0] if types else hint
-            read = partial(_number, found.metadata["most"], bool(types)) if kind_of is float else kind_of
-            more |= {"type": read, "choices": found.metadata["choices"]}
+        elif origin is tuple:
+            more |= {"type": parts[0], "choices": choices, "nargs": "+", "metavar": each.name.upper()}
+        elif origin is Literal:
+            more["choices"] = parts
+        else:  # of one kind, or None
+            kind_of = parts[0] if parts else hint
+            read = partial(_number, found.metadata["most"], bool(parts)) if kind_of is float else kind_of
+            more |= {"type": read, "choices": choices}
         parser.add_argument(flag(each.name), **more)
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value

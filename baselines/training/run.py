@@ -169,10 +169,10 @@ class Run(Generic[M]):
 
     def out_of_patience(self) -> bool:
         """Whether too many validations passed since the best one."""
-        if self.measure is None:
-            return False
         losses = self.validations
-        since_best = len(losses) - 1 - losses.index(min(losses)) if losses else 0
+        if not losses:
+            return False
+        since_best = len(losses) - 1 - losses.index(min(losses))
         return _in_all(0 < self.schedule.patience <= since_best)
 
     def step(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float32, Int64, UInt8
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -57,17 +58,11 @@ def words_of(captions: list[list[str]]) -> tuple[list[str], Tensor]:
 
 @dataclass(frozen=True)
 class WordLoss:
-    """Cross-entropy of each word that a network reads in pictures that are mirrored, moved and noised a little.
+    """Cross-entropy of each word that a network reads in pictures that are mirrored, moved and noised a little."""
 
-    Attributes:
-        images: uint8 (N, 3, H, W).
-        entry: of each picture, int64 (N,).
-        fractions: of each entry's captions that have each word, (M, words).
-    """
-
-    images: Tensor
-    entry: Tensor
-    fractions: Tensor
+    images: UInt8[Tensor, "n 3 h w"]
+    entry: Int64[Tensor, " n"]
+    fractions: Float32[Tensor, "m words"]  # of each entry's captions that have each word
     accelerator: Accelerator
 
     def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:

@@ -45,8 +45,7 @@ def train(
 
     Args:
         model: its trainable parameters are those with requires_grad.
-        loss: called once a step with numbers below `examples`.
-        examples: how many training examples there are.
+        loss, examples: called once a step with numbers below `examples`, how many there are.
         out: the run's folder. A folder with a state of the same options is resumed, with others refused.
         accelerator: decides device, precision and processes (`accelerate launch` for several); each run needs its own.
             Gradients are accumulated here, so it must accumulate none itself.

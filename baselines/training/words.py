@@ -18,11 +18,7 @@ RARE = 50  # a word or pair in fewer captions is not asked for
 
 
 class Words:
-    """The words and pairs of neighbours of a training set's captions that are not rare, numbered.
-
-    Args:
-        captions: each as token ids.
-    """
+    """The words and pairs of neighbours of a training set's captions, as token ids, that are not rare, numbered."""
 
     def __init__(self, captions: Iterable[Sequence[int]]) -> None:
         counts = Counter(part for ids in captions for part in parts_of(ids))

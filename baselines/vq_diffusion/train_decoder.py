@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers import VQModel
+from jaxtyping import Int32
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -29,7 +30,7 @@ from baselines.training.pictures import encoded_once, load_pictures
 from baselines.training.run import train_only
 from baselines.training.schedule import Schedule
 from baselines.vq_diffusion.sampling import decode_values, draw_truncated
-from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode, encoders
+from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
 from baselines.weight_files import load_network
@@ -61,8 +62,7 @@ def redraw(
 ) -> Tensor:
     """Codes, int64 (B, L), many of whose places are masked and drawn again in two steps, half of them in each.
 
-    Args:
-        text: every token's state of each caption, (B, n, D).
+    `text` is every token's state of each caption, (B, n, D).
     """
     low, high = REDRAWN
     fraction = low + (high - low) * torch.rand(len(x0), 1, generator=generator)
@@ -80,15 +80,11 @@ def redraw(
 
 @dataclass(frozen=True)
 class RedrawnLoss:
-    """Of a VQModel whose decoder alone is trained: the error of whole pictures, from their own and from redrawn codes.
-
-    Attributes:
-        codes, redrawn: of each picture, int32 (L,), on the CPU.
-    """
+    """Of a VQModel whose decoder alone is trained: the error of whole pictures from their own and redrawn codes."""
 
     images: Examples
-    codes: Tensor
-    redrawn: Tensor
+    codes: Int32[Tensor, "n l"]  # on the CPU, as are the next
+    redrawn: Int32[Tensor, "n l"]
     accelerator: Accelerator
 
     def __call__(self, model: VQModel, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
@@ -107,9 +103,8 @@ def train_decoder(options: DecoderOptions) -> Path:
     pictures = load_pictures(options.data)
     model = load_network(VQModel, options.vqmodel).float().to(device).eval()
     transformer = options.transformer / "weights.safetensors"
-    by = encoders(options.vqmodel, options.text_encoder)
-    codes, hidden = encode(options.transformer, pictures, model, options.text_encoder, accelerator, *by)
-    by = [*by, file_sha256(transformer)]
+    codes, hidden, by = encode(options.transformer, pictures, model, options.vqmodel, options.text_encoder, accelerator)
+    by.append(file_sha256(transformer))
 
     @torch.inference_mode()
     def redraw_all() -> dict[str, Tensor]:

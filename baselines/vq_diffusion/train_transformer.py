@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from diffusers import Transformer2DModel, VQDiffusionScheduler, VQModel
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.pipelines.deprecated.vq_diffusion import LearnedClassifierFreeSamplingEmbeddings
+from jaxtyping import Float16, Int32
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel
@@ -142,16 +143,11 @@ def q_sample(codes: Tensor, t: Tensor, scheduler: VQDiffusionScheduler, generato
 
 @dataclass(frozen=True)
 class CodesLoss:
-    """Of a `Denoiser`: the cross-entropy of the codes that the noise has replaced or masked, and of all others.
-
-    Attributes:
-        codes: of each picture, int32 (L,), on the CPU.
-        hidden: of each caption, (L, D).
-    """
+    """Of a `Denoiser`: the cross-entropy of the codes that the noise has replaced or masked, and of all others."""
 
     pictures: Pictures
-    codes: Tensor
-    hidden: Examples
+    codes: Int32[Tensor, "n l"]  # of each picture, on the CPU
+    hidden: Examples  # of each caption, (L, D)
     scheduler: VQDiffusionScheduler
     accelerator: Accelerator
 
@@ -168,22 +164,13 @@ class CodesLoss:
         return functional.cross_entropy(output.float().flatten(0, 1), to_device(x0.flatten(), device)), {}
 
 
-def encoders(vqmodel: Path, text: Path) -> list[str]:
-    """The hashes of the weights in the folders of VQModel and text encoder."""
-    files = (vqmodel / "diffusion_pytorch_model.safetensors", text / "text_encoder" / "model.safetensors")
-    return [file_sha256(file) for file in files]
-
-
 def encode(
-    run: Path, pictures: Pictures, vqvae: VQModel, text: Path, accelerator: Accelerator, *by: str
-) -> tuple[Tensor, Tensor]:
+    run: Path, pictures: Pictures, vqvae: VQModel, vqmodel: Path, text: Path, accelerator: Accelerator
+) -> tuple[Int32[Tensor, "n l"], Float16[Tensor, "m t d"], list[str]]:
     """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before.
 
-    Args:
-        by: the hashes of both, as `encoders` has them.
-
     Returns:
-        The codes of each picture, int32 (N, L), and the states of each distinct caption, float16 (M, n, D).
+        The codes of each picture, the states of each distinct caption, and the hashes of the weights in both folders.
     """
 
     def make() -> dict[str, Tensor]:
@@ -193,10 +180,12 @@ def encode(
         hidden = encode_normalised(text_model.eval(), tokenizer, pictures.distinct_captions, progress=True)
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
+    files = (vqmodel / "diffusion_pytorch_model.safetensors", text / "text_encoder" / "model.safetensors")
+    by = [file_sha256(file) for file in files]
     # The name says what was encoded and by what: what was made of others or by others is never taken for it.
     name = json_sha256([by, pictures.sha256, pictures.distinct_captions])[:12]
     made = encoded_once(run / f"encoded-{name}.safetensors", make, accelerator)
-    return made["codes"], made["hidden"]
+    return made["codes"], made["hidden"], by
 
 
 def train_transformer(options: TransformerOptions) -> Path:
@@ -205,8 +194,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     device = accelerator.device
     pictures = options.pictures()
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
-    by = encoders(options.vqmodel, options.text_encoder)
-    codes, hidden = encode(options.out, pictures, vqvae, options.text_encoder, accelerator, *by)
+    codes, hidden, by = encode(options.out, pictures, vqvae, options.vqmodel, options.text_encoder, accelerator)
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
