@@ -67,12 +67,10 @@ class GuideLoss:
         self.process, self.device = diffusion(), device
 
     def __call__(self, model: nn.Module, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        value, right = self.of_a_batch(model, generator)
+        value, right = self.of_a_batch(model, generator, held_out=False)
         return value, {"top1": right}
 
-    def of_a_batch(
-        self, model: nn.Module, generator: torch.Generator, *, held_out: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def of_a_batch(self, model: nn.Module, generator: torch.Generator, held_out: bool) -> tuple[Tensor, Tensor]:
         """A function of model and generator alone."""
         batch = self.source.batch(generator, held_out=held_out)
         images, tokens = to_device(batch.images, self.device), self.tokenizer(batch.texts)
@@ -112,9 +110,7 @@ class NamingLoss(GuideLoss):
         steps = len(self.process)
         return ((super().timesteps(count, generator) / steps) ** CLEARER * steps).long()
 
-    def of_a_batch(
-        self, model: nn.Module, generator: torch.Generator, *, held_out: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def of_a_batch(self, model: nn.Module, generator: torch.Generator, held_out: bool) -> tuple[Tensor, Tensor]:
         batch = self.source.batch(generator, held_out=held_out)
         x, timesteps = self.noise(to_device(batch.images, self.device), generator)
         tokens = self.tokenizer(batch.texts)

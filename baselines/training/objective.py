@@ -14,20 +14,10 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.training import denoising
 from baselines.training.augmentation import augmented, draw_changes
 from baselines.training.batches import to_device
-from baselines.training.denoising import (
-    Latents,
-    PerExample,
-    Prediction,
-    denoising_loss,
-    least_noised,
-    min_snr_weight,
-    posterior_kl,
-    q_sample,
-    target_of,
-    x0_of,
-)
+from baselines.training.denoising import Latents, PerExample, Prediction
 from baselines.training.latents import Autocast, Encoded, posterior
 from baselines.training.losses import drop_mask, stratified_timesteps
 from baselines.training.options import option
@@ -165,19 +155,20 @@ class DenoisingLoss:
         noise = to_device(torch.randn(total, *x0.shape[1:], generator=generator)[own], self.device)
         every_a = self.alphas_cumprod[times]  # of the whole batch
         t, a = times[own], every_a[own]
-        x_t = q_sample(x0, noise, a)
+        x_t = denoising.q_sample(x0, noise, a)
         with self.autocast():
             output, middle = model(x_t, t, hidden, pooled)
         output = output.float()
         weight = None
         if asked.min_snr_gamma is not None:
-            weights = min_snr_weight(asked.prediction, every_a, asked.min_snr_gamma).clamp(min=asked.least_weight)
+            weights = denoising.min_snr_weight(asked.prediction, every_a, asked.min_snr_gamma)
+            weights = weights.clamp(min=asked.least_weight)
             weight = weights[own] / weights.mean()
-        loss = mse = denoising_loss(output, target_of(asked.prediction, x0, noise, a), weight)
+        loss = mse = denoising.denoising_loss(output, denoising.target_of(asked.prediction, x0, noise, a), weight)
         terms = {"mse": mse}
-        estimate = x0_of(asked.prediction, output, x_t, a)
+        estimate = denoising.x0_of(asked.prediction, output, x_t, a)
         if _begun(asked.perceptual_from, done):
-            every_picked = least_noised(every_a, asked.perceptual_fraction)
+            every_picked = denoising.least_noised(every_a, asked.perceptual_fraction)
             picked = every_picked[every_picked % count == first] // count
             distance = torch.zeros((), device=self.device)  # where none of them is this process's
             if len(picked):
@@ -189,7 +180,7 @@ class DenoisingLoss:
         if _begun(asked.kl_from, done):
             # An estimate by the noise errs with 1/√ᾱ: unscaled, the noisiest times would drown all others.
             scale = a.sqrt().view(-1, 1, 1, 1) if asked.prediction == "epsilon" else 1.0
-            terms["kl"] = posterior_kl(scale * estimate, scale * x0, std)
+            terms["kl"] = denoising.posterior_kl(scale * estimate, scale * x0, std)
             loss = loss + asked.kl_weight * terms["kl"]
         if asked.alignment_weight:
             if images is None:

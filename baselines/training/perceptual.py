@@ -92,7 +92,7 @@ def _after_each(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
 
 
 class Lpips(nn.Module):
-    """The official LPIPS for optimising: torchvision's VGG-16, its file `backbone`, and torchmetrics' channel weights."""
+    """The official LPIPS for optimising: torchvision's VGG-16 (its file: `backbone`), torchmetrics' channel weights."""
 
     widths = (64, 128, 256, 512, 512)  # the channels of each layer
 
