@@ -114,13 +114,8 @@ class Lpips(nn.Module):
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
         file = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models" / "vgg.pth"
         linear = torch.load(file, map_location="cpu", weights_only=True)
-        for number in range(len(VGG_TAPS)):
-            self.register_buffer(f"weight{number}", linear[f"lin{number}.model.1.weight"])
-
-    @property
-    def channel_weights(self) -> list[Tensor]:
-        """What each layer's channels count, (1, c, 1, 1)."""
-        return [self.get_buffer(f"weight{number}") for number in range(len(VGG_TAPS))]
+        # What each layer's channels count, (1, c, 1, 1).
+        self.channel_weights = nn.ParameterList(linear[f"lin{k}.model.1.weight"] for k in range(len(VGG_TAPS)))
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         return _after_each(self.stages, (images - self.get_buffer("shift")) / self.get_buffer("scale"))
