@@ -13,22 +13,25 @@ from __future__ import annotations
 import random
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
+from baselines.diffusion.text import encode
+from baselines.hardware import training_memory_format
 from baselines.monster import adapter
 from baselines.monster.pipeline import DISTILLED, PARTS
 from baselines.monster.sampling import alphas_cumprod, sample, solver, timesteps
-from baselines.monster.trajectories import draw_trajectories, nodes
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import SAMPLING_FILE, Pretrained
 from baselines.processes import in_the_first
@@ -39,11 +42,14 @@ from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import encoded_once
 from baselines.training.schedule import Schedule
+from baselines.weight_files import load_tokenizer
 from submission import atomic, commands
 from submission.errors import UsageError, run
 from submission.hashes import file_sha256, json_sha256
+from submission.progress import Progress
 
 PREVIEW_PROMPTS = 16
+TEACHER_BATCH = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,21 +121,72 @@ def check(steps: Sequence[int], teacher_steps: int) -> None:
             raise UsageError(f"--steps {own}: they are rounded to other times than --teacher-steps {teacher_steps}")
 
 
+def nodes(teacher_steps: int, students: Sequence[int]) -> list[int]:
+    """Which of a teacher's states, 0 (the noise) … teacher_steps (the image), some student's step begins or ends at.
+
+    A step of a student stands for several whole ones of its teacher: the students' numbers divide the teacher's.
+    """
+    return sorted({k * (teacher_steps // steps) for steps in students for k in range(steps + 1)})
+
+
+def states(
+    unet: Callable[..., Any],
+    noise: Float32[Tensor, "b c h w"],
+    text: tuple[Float32[Tensor, "b l d"], Float32[Tensor, "b d"]],
+    empty: tuple[Float32[Tensor, "1 l d"], Float32[Tensor, "1 d"]],
+    *,
+    steps: int,
+    guidance_scale: float,
+) -> list[Float32[Tensor, "b c h w"]]:
+    """What each of the steps of `sampling.sample` begins with, and what it returns."""
+    visited: list[Tensor] = []
+
+    def recording(x: Tensor, *args: Tensor, **kwargs: Tensor) -> Any:
+        visited.append(x[: len(noise)])  # guidance calls with the same again
+        return unet(x, *args, **kwargs)
+
+    image = sample(recording, solver(), noise, text, empty, steps=steps, guidance_scale=guidance_scale)
+    return [*visited, image]
+
+
 def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: float) -> dict[str, Tensor]:
-    """What `draw_trajectories` draws for captions of the training set, each as often as any other; kept in a file."""
+    """What the teacher's UNet draws for captions of the training set, each as often as any other; kept in a file.
+
+    Returns:
+        `latents`, (N, K, C, H, W), the states that any student needs, and what the network was given: `hidden`,
+        (N, L, D), and `pooled`, (N, D), of the captions; all float16, on the CPU.
+    """
     captions = [caption for entry in read_training_data(options.data) for caption in entry.captions]
     rng = random.Random(0)
     rounds = -(-options.trajectories // len(captions))
     chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: options.trajectories]
-    keep = nodes(options.teacher_steps, options.steps)
-    made_of = [chosen, keep, options.teacher_steps, guidance_scale, sha256_of(teacher)]
-    name = json_sha256(made_of)[:12]
+    keep, steps = nodes(options.teacher_steps, options.steps), options.teacher_steps
+    name = json_sha256([chosen, keep, steps, guidance_scale, sha256_of(teacher)])[:12]
     accelerator = options.accelerator()
-    make = partial(
-        draw_trajectories, teacher, chosen, keep,
-        steps=options.teacher_steps, guidance_scale=guidance_scale, accelerator=accelerator,
-    )  # fmt: skip
-    return encoded_once(options.out / f"trajectories-{name}.safetensors", make, accelerator)
+    device = accelerator.device
+
+    @torch.no_grad()
+    def draw() -> dict[str, Tensor]:
+        unet = teacher.network("unet", UNet2DConditionModel).float()
+        unet = unet.to(device, memory_format=training_memory_format(device.type))
+        text_model = teacher.network("text_encoder", CLIPTextModel).float().to(device)
+        tokenizer = load_tokenizer(teacher.part("tokenizer"), text_model)
+        empty = encode(text_model, tokenizer, [""])
+        shape = unet.config.in_channels, unet.config.sample_size, unet.config.sample_size
+        drawn: dict[str, list[Tensor]] = {"latents": [], "hidden": [], "pooled": []}
+        with Progress("drawing with the teacher", len(chosen)) as progress:
+            for start in range(0, len(chosen), TEACHER_BATCH):
+                text = encode(text_model, tokenizer, chosen[start : start + TEACHER_BATCH])
+                generator = torch.Generator().manual_seed(start)
+                noise = torch.randn(len(text[0]), *shape, generator=generator).to(device)
+                with accelerator.autocast():
+                    visited = states(unet, noise, text, empty, steps=steps, guidance_scale=guidance_scale)
+                for kind, tensor in zip(drawn, (torch.stack([visited[k] for k in keep], 1), *text), strict=True):
+                    drawn[kind].append(tensor.half().cpu())
+                progress.advance(len(noise))
+        return {kind: torch.cat(parts) for kind, parts in drawn.items()}
+
+    return encoded_once(options.out / f"trajectories-{name}.safetensors", draw, accelerator)
 
 
 def sha256_of(teacher: Pretrained) -> list[str]:

@@ -143,7 +143,12 @@ class PictureFiles(Captioned):
 
 
 def open_pictures(
-    folder: Path, size: int | None = None, *, caption: str | None = None, skip_bad: bool = False
+    folder: Path,
+    size: int | None = None,
+    *,
+    caption: str | None = None,
+    skip_bad: bool = False,
+    pixels: dict[Path, np.ndarray] | None = None,
 ) -> PictureFiles:
     """All training pictures of a data folder, in the course's layout or a CSV's, each decoded once to check it.
 
@@ -151,26 +156,12 @@ def open_pictures(
         size: pixels a side; None: the first picture's.
         caption: how a CSV's captions are made of its columns.
         skip_bad: leave out what is wrong, and say how much on stderr.
+        pixels: gets what was decoded.
 
     Raises:
         MissingPart: there is no training set.
         CompetitionError: anything is not as described, all of it at once; with `skip_bad` when nothing is left.
     """
-    return _checked(folder, size, caption, skip_bad, None)
-
-
-def load_pictures(folder: Path, *, caption: str | None = None, skip_bad: bool = False) -> Pictures:
-    """As `open_pictures`, decoded."""
-    pixels: dict[Path, np.ndarray] = {}
-    files = _checked(folder, None, caption, skip_bad, pixels)
-    images = torch.from_numpy(np.stack([pixels[path] for path in files.images.paths]))
-    return Pictures(images.permute(0, 3, 1, 2).contiguous(), files.entry, files.captions)
-
-
-def _checked(
-    folder: Path, size: int | None, caption: str | None, skip_bad: bool, pixels: dict[Path, np.ndarray] | None
-) -> PictureFiles:
-    """`open_pictures`; `pixels` gets what was decoded, where it is given."""
     entries, problems = find_training_data(folder, caption)
     paths = [path for entry in entries for path in entry.frames]
     digests: dict[Path, bytes] = {}
@@ -209,6 +200,14 @@ def _checked(
     sha256 = hashlib.sha256(b"".join([str(size).encode(), *(digests[path] for path in left)])).hexdigest()
     captions = [list(entry.captions) for entry, _ in good]
     return PictureFiles(Frames(left, size), torch.tensor(numbers), captions, sha256)
+
+
+def load_pictures(folder: Path, *, caption: str | None = None, skip_bad: bool = False) -> Pictures:
+    """As `open_pictures`, decoded."""
+    pixels: dict[Path, np.ndarray] = {}
+    files = open_pictures(folder, caption=caption, skip_bad=skip_bad, pixels=pixels)
+    images = torch.from_numpy(np.stack([pixels[path] for path in files.images.paths]))
+    return Pictures(images.permute(0, 3, 1, 2).contiguous(), files.entry, files.captions)
 
 
 def cropped_and_flipped(

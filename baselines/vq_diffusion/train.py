@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,28 +70,26 @@ PRESETS = {"bestiary": VQOptions()}
 
 
 def assemble(
+    options: VQOptions,
     vqmodel: Path,
     text: Path,
-    transformer_weights: Path,
+    weights: Path,
     ranker: Path,
-    out: Path,
-    sampling: Mapping[str, object] = SAMPLING,
-    *,
-    share: bool = False,
+    sampling: dict[str, Any] = SAMPLING,
 ) -> None:
     """The parts as one folder as the hub has them, and the ranker, with the sampling defaults.
 
-    The transformer's matrices are in 8 bits, the rest is in half precision. With `share` it says where text
-    encoder and tokenizer are, instead of holding copies.
+    The transformer's matrices are in 8 bits, the rest is in half precision.
     """
+    out = options.out
     out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
-    pretrained.bring(("text_encoder", "tokenizer"), text, out, share=share)
+    pretrained.bring(("text_encoder", "tokenizer"), text, out, share=options.share)
     vqvae = VQModel.load_config(out / "vqvae")
     width = CLIPTextConfig.from_pretrained(text / "text_encoder")
     size = vqvae["sample_size"] // 2 ** (len(vqvae["block_out_channels"]) - 1)
     denoiser = Denoiser(vqvae["num_vq_embeddings"], size, width.hidden_size, width.max_position_embeddings)
-    denoiser.load_state_dict(load_file(transformer_weights))
+    denoiser.load_state_dict(load_file(weights))
     denoiser.transformer.save_config(out / "transformer")
     small = in_8_bits(denoiser.transformer.state_dict())
     atomic.write_bytes(out / "transformer" / "diffusion_pytorch_model.safetensors", save(small, {"format": "pt"}))
@@ -112,7 +109,7 @@ def train_vq(options: VQOptions) -> Path:
     weights = train_transformer(second)
     shown = train_decoder(options.stage("decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text))
     ranker = train_ranker(options.stage("ranker", vqmodel=shown))
-    return options.finish("vq", lambda: assemble(shown, text, weights, ranker, options.out, share=options.share))
+    return options.finish("vq", lambda: assemble(options, shown, text, weights, ranker))
 
 
 def train_on(options: VQOptions, start: Pretrained) -> Path:
@@ -134,8 +131,7 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
     sampling = start.sampling(DEFAULTS)
     changes = {"out": options.runs / "transformer_on", "vqmodel": vqmodel, "text_encoder": text, "init": start.path}
     weights = train_transformer(options.stage("transformer", **changes))
-    parts = vqmodel, text, weights, start.part(RANKER)
-    return options.finish("vq", lambda: assemble(*parts, options.out, sampling, share=options.share))
+    return options.finish("vq", lambda: assemble(options, vqmodel, text, weights, start.part(RANKER), sampling))
 
 
 main = command(train_vq, __doc__, PRESETS)

@@ -16,10 +16,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 import baselines
 from baselines.monster import adapter
-from baselines.monster.distil import StepLoss, check, main, velocity_between
+from baselines.monster.distil import StepLoss, check, main, nodes, states, velocity_between
 from baselines.monster.sampling import alphas_cumprod, solver, timesteps
 from baselines.monster.tokenizer import fitted
-from baselines.monster.trajectories import nodes, states
 from baselines.monster.unets import build
 from submission import Competition, MissingPart
 from submission.errors import UsageError
