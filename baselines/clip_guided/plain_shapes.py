@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float32
@@ -28,8 +29,15 @@ KINDS = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 WORDS = (*COLOURS, *SHAPES, *SHADES, "a", "an", "and", "background", "in", "on")
 
 
-def draw(kinds: list[str], size: int, rng: random.Random) -> tuple[Float32[Tensor, "n 3 s s"], list[str]]:
-    """A picture in -1 … 1 and a caption of each of `kinds` ("red circle"), everything else by `rng`."""
+class Shapes(NamedTuple):
+    """`images` in -1 … 1; `captions`: one of each."""
+
+    images: Float32[Tensor, "n 3 s s"]
+    captions: list[str]
+
+
+def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
+    """A picture and a caption of each of `kinds` ("red circle"), everything else by `rng`."""
     background, main, second, captions = [], [], [], []
     for kind in kinds:
         colour, shape = kind.split()
@@ -54,7 +62,7 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> tuple[Float32[Tenso
     for painted, edge in ((main, distance), (second, distance + 0.28)):
         cover = (0.5 - edge * unit).clamp(0, 1)[:, None]
         images = images * (1 - cover) + _colours(painted) * cover
-    return images / 127.5 - 1, captions
+    return Shapes(images / 127.5 - 1, captions)
 
 
 def _colours(values: list[tuple[float, float, float]]) -> Float32[Tensor, "n 3 1 1"]:

@@ -65,7 +65,7 @@ def train(
     if accelerator.gradient_accumulation_steps != 1:  # its backward() would divide by the number of steps once more
         raise ValueError("accumulation is the schedule's: give an Accelerator without gradient_accumulation_steps")
     final, kept = out / "weights.safetensors", out / "options.json"
-    asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))
+    asked = json.loads(json.dumps({**asdict(schedule), **(options or {})}))  # as the file has it
     if kept.exists() and json.loads(kept.read_text()) != asked:
         raise UsageError(
             f"{out} holds a run with other options (see its options.json); give another --out or remove it"
