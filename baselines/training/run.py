@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from baselines.hardware import training_memory_format
@@ -165,7 +164,7 @@ class Run(Generic[M]):
 
     def long_unsaved(self) -> bool:
         """Whether the state is older than the schedule allows."""
-        return _in_all(time.monotonic() - self.saved_at > self.schedule.save_minutes * 60)
+        return _in_all(self.accelerator, time.monotonic() - self.saved_at > self.schedule.save_minutes * 60)
 
     def out_of_patience(self) -> bool:
         """Whether too many validations passed since the best one."""
@@ -173,7 +172,7 @@ class Run(Generic[M]):
         if not losses:
             return False
         since_best = len(losses) - 1 - losses.index(min(losses))
-        return _in_all(0 < self.schedule.patience <= since_best)
+        return _in_all(self.accelerator, 0 < self.schedule.patience <= since_best)
 
     def step(self) -> None:
         """Adds the gradients of a batch, moves the optimizer where they are enough, and logs."""
@@ -265,6 +264,10 @@ class Run(Generic[M]):
         self.accelerator.wait_for_everyone()
 
 
-def _in_all(decided: bool) -> bool:
+def _in_all(accelerator: Accelerator, decided: bool) -> bool:
     """What the first process has decided, by its clock or its numbers, in every process."""
-    return bool(broadcast_object_list([decided])[0])
+    if accelerator.num_processes == 1:
+        return decided
+    if accelerator.is_main_process and decided:
+        accelerator.set_trigger()
+    return bool(accelerator.check_trigger())
