@@ -6,8 +6,11 @@ Pillow would take most of what is refused here, and each time silently change th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import re
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -51,10 +54,10 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
     """
     if len(data) > max_file_bytes(size):
         raise ImageProblem(f"is a file of {len(data):,} bytes, more than {max_file_bytes(size):,}")
-    if not data:
-        raise ImageProblem("is empty", _SAVE_AGAIN)
     is_jpeg = data.startswith(jpeg.SIGNATURE)
-    try:
+    unknown = ("is neither PNG nor JPEG, whatever its name says", _SAVE_RGB)
+    too_large = ("has far too many pixels", _size_hint(size))
+    with decoding(data, again=_SAVE_AGAIN, still=_SAVE_STILL, unknown=unknown, too_large=too_large):
         if data.startswith(png.SIGNATURE):
             data = _checked_png(data, size)
         elif is_jpeg:
@@ -73,25 +76,35 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             raise ImageProblem(
                 "is rotated by an EXIF tag", "turn it with PIL.ImageOps.exif_transpose and save it again"
             )
-        if is_jpeg and not all(_same_pixels(image, probe) for probe in jpeg.probes(data)):
-            raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)
         array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-        # A row that is black may be one that is missing; interlaced, one of the last two is of the last pass.
-        if not is_jpeg and not array[-2:].any(axis=(1, 2)).all() and not png.holds_all_pixels(data):
+        if is_jpeg:
+            whole = all(_same_pixels(image, probe) for probe in jpeg.probes(data))
+        else:  # a row that is black may be one that is missing; interlaced, one of the last two is of the last pass
+            whole = bool(array[-2:].any(axis=(1, 2)).all()) or png.holds_all_pixels(data)
+        if not whole:
             raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)
         return array
+
+
+@contextlib.contextmanager
+def decoding(
+    data: bytes, *, again: str, still: str, unknown: tuple[str, str], too_large: tuple[str, str]
+) -> Iterator[None]:
+    """Raises ImageProblem for whatever is raised while `data` is decoded. `again` and `still` say what to do with a
+    damaged file and with more than one still image, the other two what is wrong as well."""
+    try:
+        yield
     except ImageProblem:
         raise
-    except (png.BadPng, jpeg.BadJpeg) as error:
-        hint = _SAVE_AGAIN if "damaged" in str(error) or "cut short" in str(error) else _SAVE_STILL
-        raise ImageProblem(str(error), hint) from None
+    except NotReadable as error:
+        broken = "damaged" in error.what or "cut short" in error.what
+        raise ImageProblem(error.what, again if broken else still) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageProblem("has far too many pixels", _size_hint(size)) from None
+        raise ImageProblem(*too_large) from None
     except UnidentifiedImageError:
-        neither = ("is neither PNG nor JPEG, whatever its name says", _SAVE_RGB)
-        raise ImageProblem(*(other_kind(data) or neither)) from None
+        raise ImageProblem(*(other_kind(data) or unknown)) from None
     except Exception as error:  # a decoder fed with foreign bytes raises nearly anything
-        raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _SAVE_AGAIN) from None
+        raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", again) from None
 
 
 def image_bytes(image: np.ndarray, name: str) -> bytes:
@@ -123,7 +136,7 @@ def _check_size(found: tuple[int, int], size: int | None) -> None:
 
 
 def _checked_png(data: bytes, size: int | None) -> bytes:
-    """What of a PNG decides its pixels. Pillow would hide 16 bits a channel. Raises BadPng, ImageProblem."""
+    """What of a PNG decides its pixels. Pillow would hide 16 bits a channel. Raises NotReadable."""
     if data[12:16] == b"CgBI":
         raise ImageProblem("is a PNG as Apple packs it into apps (CgBI), which nothing else reads", _SAVE_RGB)
     header = png.header(data)
@@ -138,26 +151,21 @@ def _same_pixels(image: Image.Image, data: bytes) -> bool:
         return image.tobytes() == other.tobytes()
 
 
-_PICTURES = (
-    (b"GIF8", 0, "GIF"),
-    (b"WEBP", 8, "WebP"),
-    (b"BM", 0, "BMP"),
-    (b"II*\0", 0, "TIFF"),
-    (b"MM\0*", 0, "TIFF"),
-    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
-    (b"ftypavif", 4, "AVIF"),
-    (b"ftypheic", 4, "HEIC"),
-    (b"ftypheix", 4, "HEIC"),
-    (b"ftypmif1", 4, "HEIC"),
-    (b"\xff\x0a", 0, "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
-    (b"8BPS", 0, "Photoshop's own format"),
-    (b"qoif", 0, "QOI"),
-    (b"v/1\x01", 0, "OpenEXR"),
-    (b"DDS ", 0, "DDS"),
-    *((f"P{digit}{blank}".encode(), 0, "PPM") for digit in range(1, 8) for blank in "\n\r\t "),
-)
+_PICTURES = {  # how their files begin
+    "GIF": rb"GIF8",
+    "WebP": rb".{8}WEBP",
+    "BMP": rb"BM",
+    "TIFF": rb"II\*\0|MM\0\*",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "AVIF": rb".{4}ftypavif",
+    "HEIC": rb".{4}ftyp(heic|heix|mif1)",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "Photoshop's own format": rb"8BPS",
+    "QOI": rb"qoif",
+    "OpenEXR": rb"v/1\x01",
+    "DDS": rb"DDS ",
+    "PPM": rb"P[1-7][\n\r\t ]",
+}
 _OTHERS = (
     (b"\x93NUMPY", "a numpy array"),
     (b"PK\x03\x04", "a zip"),
@@ -177,14 +185,14 @@ _AGAIN = "download it again, signed in where that is asked for; a page that says
 
 def other_kind(data: bytes) -> tuple[str, str] | None:
     """What `data`, no PNG and no JPEG, is, as the end of a sentence, and what to do; None when that is not known."""
-    for magic, place, name in _PICTURES:
-        if data[place : place + len(magic)] == magic:
+    for name, beginning in _PICTURES.items():
+        if re.match(beginning, data, re.DOTALL):
             return f"is neither PNG nor JPEG but {name}, whatever its name says", _SAVE
     for magic, name in _OTHERS:
         if data.startswith(magic):
             return f"is {name}, not an image", "put the image itself there"
     if not data:
-        return "is empty", "write it again; a copy that was cut short is the usual cause"
+        return "is empty", _SAVE_AGAIN
     if not data.strip(b"\0"):
         return "holds nothing but zero bytes", "write it again; a full disk or a crash is the usual cause"
     return _text_kind(data)
@@ -209,17 +217,11 @@ def _text_kind(data: bytes) -> tuple[str, str] | None:
         return "is a web page, not an image", _AGAIN
     if start.startswith("<?xml"):
         return "is an XML document, not an image", _AGAIN
-    if start.startswith(("{", "[")) and _is_json(data):
-        return "is JSON, not an image", _AGAIN
+    if start.startswith(("{", "[")):
+        with contextlib.suppress(ValueError, RecursionError):
+            json.loads(data[: 2**16])
+            return "is JSON, not an image", _AGAIN
     if text and all(char.isprintable() or char in "\n\r\t" for char in text):
         begins = shown(text.splitlines()[0], 60)
         return f"is neither PNG nor JPEG but text that begins {begins!r}", "put the image itself there"
     return None
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        json.loads(data[: 2**16])
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -7,17 +7,16 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from submission import jpeg, png
-from submission.images import MAX_RATIO, MAX_SIDE, MIN_SIDE, ImageProblem, image_bytes, other_kind, read_image
+from submission.images import MAX_RATIO, MAX_SIDE, MIN_SIDE, ImageProblem, decoding, image_bytes, read_image
+from submission.tiff_tags import ORIENTATION
 
 MAX_BYTES = 2**28
 MAX_PIXELS = 2**26
 FITS = ("crop", "stretch")
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-_ORIENTATION = 0x0112  # EXIF
-_AGAIN = "write or download it again"
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,15 @@ def import_picture(data: bytes, name: str, size: tuple[int, int] | None, fit: st
         return Imported(data, ())
     image, kind = _opened(data)
     changes = []
-    if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
+    if image.getexif().get(ORIENTATION, 1) not in (0, 1):
         image = ImageOps.exif_transpose(image)
         changes.append("turned as its EXIF tag says")
     if has_profile := "icc_profile" in image.info:
         image.info.pop("icc_profile")
+    if image.mode.startswith("I;16") or (kind == "PNG" and png.header(data).depth == 16):
+        changes.append("16 bits a channel made 8")
     image, change = _rgb(image)
-    deep = kind == "PNG" and png.header(data).depth == 16
-    changes += ["16 bits a channel made 8"] if deep or "16 bits" in change else []
-    changes += [change.removeprefix("16 bits, ")] if change else []
+    changes += [change] if change else []
     image, change = _sized(image, size, fit)
     changes += [change] if change else []
     if kind != (wanted := "PNG" if lossless else "JPEG"):
@@ -71,7 +70,14 @@ def _is_valid(data: bytes, size: tuple[int, int] | None) -> bool:
 
 def _opened(data: bytes) -> tuple[Image.Image, str]:
     """The decoded picture and its format. Raises ImageProblem."""
-    try:
+    too_large = (f"has more than {MAX_PIXELS:,} pixels", "")
+    with decoding(
+        data,
+        again="write or download it again",
+        still="save it as one still image, with another tool",
+        unknown=("is no picture that can be read", ""),
+        too_large=too_large,
+    ):
         if data.startswith(png.SIGNATURE):
             data = png.pixels_only(data)
         elif data.startswith(jpeg.SIGNATURE):
@@ -79,29 +85,18 @@ def _opened(data: bytes) -> tuple[Image.Image, str]:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         if image.width * image.height > MAX_PIXELS:
-            raise ImageProblem(f"has more than {MAX_PIXELS:,} pixels")
+            raise ImageProblem(*too_large)
         if (frames := getattr(image, "n_frames", 1)) > 1:
             raise ImageProblem(f"has {frames} frames", "save the one that counts as a still image")
         image.load()
         return image, str(image.format)
-    except ImageProblem:
-        raise
-    except (png.BadPng, jpeg.BadJpeg) as error:
-        broken = "damaged" in str(error) or "cut short" in str(error)
-        raise ImageProblem(str(error), _AGAIN if broken else "save it as one still image, with another tool") from None
-    except Image.DecompressionBombError:
-        raise ImageProblem(f"has more than {MAX_PIXELS:,} pixels") from None
-    except UnidentifiedImageError:
-        raise ImageProblem(*(other_kind(data) or ("is no picture that can be read", ""))) from None
-    except Exception as error:  # a decoder fed with foreign bytes raises nearly anything
-        raise ImageProblem(f"cannot be decoded, it is damaged or cut short ({error})", _AGAIN) from None
 
 
 def _rgb(image: Image.Image) -> tuple[Image.Image, str]:
     """The picture as 8-bit RGB, and what that changed."""
     if image.mode.startswith("I;16"):
         eight = (np.asarray(image, np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(eight).convert("RGB"), "16 bits, greyscale made RGB"
+        return Image.fromarray(eight).convert("RGB"), "greyscale made RGB"
     if image.mode in ("I", "F"):
         raise ImageProblem("has values of 32 bits, whose black and white nobody knows", "save it with 8 bits a channel")
     if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
@@ -137,8 +132,5 @@ def _sized(image: Image.Image, size: tuple[int, int] | None, fit: str | None) ->
         )
     if fit == "stretch":
         return image.resize(size, Image.Resampling.LANCZOS), f"stretched from {width}×{height} to {to}"
-    scale = min(width / size[0], height / size[1])
-    left, top = (width - scale * size[0]) / 2, (height - scale * size[1]) / 2
-    box = (left, top, left + scale * size[0], top + scale * size[1])
-    cropped = image.resize(size, Image.Resampling.LANCZOS, box=box)
+    cropped = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     return cropped, f"cropped to its middle and resized from {width}×{height} to {to}"

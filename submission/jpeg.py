@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
 
 from submission import tiff_tags
+from submission.safe_read import NotReadable
 
 SIGNATURE = b"\xff\xd8\xff"
 # Progressive files have about ten scans. Each one takes a pass over all pixels, whatever it holds: ten bytes of file
@@ -32,18 +34,62 @@ _ENDS_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
 _FILLINGS = (bytes((37 * place + 129) % 255 for place in range(64)), b"\x9d\x3a\xe7\x5c\xd2\x69\xb4\x4e" * 3)
 
 
-class BadJpeg(ValueError):
-    """What is wrong with a JPEG file, as the end of a sentence."""
-
-
 def pixels_only(data: bytes) -> tuple[bytes, int]:
     """The file with nothing but what decides the pixels: no filling, no profiles, nothing after its end; and the
     orientation that its EXIF names, 1 where there is none.
 
-    The file begins with SIGNATURE. Raises BadJpeg.
+    The file begins with SIGNATURE. Raises NotReadable.
     """
-    turned: list[int] = []
-    return b"".join(_parts(data, turned)), next(iter(turned), 1)
+    parts = [data[:2]]
+    orientations: list[int] = []
+    place, frames, scans, left = 2, 0, 0, 0
+    for segments in count(1):
+        match = _MARKER.search(data, place)  # some cameras write zeros between segments
+        if match is None:
+            raise NotReadable("is damaged or cut short: it has no end")
+        kind, place = match[1][0], match.end()
+        if kind == _EOI:
+            break
+        if kind in _OTHER_FRAMES:
+            raise NotReadable("is a JPEG of a rare kind (arithmetic, lossless or hierarchical)")
+        if kind in (_SOI, _DNL, _TEM) or kind in _RESTARTS:
+            raise NotReadable("is damaged: a marker is out of place")
+        if segments > MAX_SEGMENTS:
+            raise NotReadable(f"has more than {MAX_SEGMENTS:,} segments")
+        length = int.from_bytes(data[place : place + 2], "big")
+        if length < 2 or place + length > len(data):
+            raise NotReadable("is damaged or cut short")
+        segment = data[place : place + length]
+        place += length
+        if kind == _APP1 and segment.startswith(b"Exif\0\0", 2):
+            orientations.append(tiff_tags.number(segment[8:], tiff_tags.ORIENTATION, 1))
+        if kind == _APP2 and segment.startswith(b"MPF\0", 2) and tiff_tags.number(segment[6:], tiff_tags.FRAMES, 1) > 1:
+            raise NotReadable("has more than one frame")
+        if kind in _PASSED_ON or segment[2:].startswith(_PASSED_ON_OF.get(kind, b"\0none")):
+            parts.append(bytes((0xFF, kind)) + segment)
+        if kind in _FRAMES:
+            frames += 1
+            if frames > 1:
+                raise NotReadable("is damaged: it has two headers")
+            height, width = int.from_bytes(segment[3:5], "big"), int.from_bytes(segment[5:7], "big")
+            blocks = -(-height // 8) * -(-width // 8)
+            left = _BYTES_A_BLOCK * blocks + 2**16
+        if kind == _SOS:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise NotReadable(f"has more than {MAX_SCANS} scans")
+            ends = _ENDS_SCAN.search(data, place)
+            if ends is None:
+                raise NotReadable("is damaged or cut short")
+            left -= ends.start() - place
+            restarts = sum(data.count(bytes((0xFF, number)), place, ends.start()) for number in _RESTARTS)
+            if not frames or left < 0 or restarts > 4 * blocks:
+                raise NotReadable("is damaged: it has more compressed data than pixels")
+            parts.append(data[place : ends.start()])
+            place = ends.start()
+    if not scans:
+        raise NotReadable("is damaged: there are no pixels in it")
+    return b"".join([*parts, b"\xff\xd9"]), next(iter(orientations), 1)
 
 
 def probes(data: bytes) -> list[bytes]:
@@ -78,58 +124,4 @@ def _scans(data: bytes) -> Iterator[tuple[int, int]]:
             ends = _ENDS_SCAN.search(data, place)
             assert ends is not None
             yield place, ends.start()
-            place = ends.start()
-
-
-def _parts(data: bytes, turned: list[int]) -> Iterator[bytes]:
-    """What of the file is passed on, piece by piece; the orientation in each EXIF is put into `turned`."""
-    place, frames, scans, segments, left = 2, 0, 0, 0, 0
-    yield data[:2]
-    while True:
-        match = _MARKER.search(data, place)  # some cameras write zeros between segments
-        if match is None:
-            raise BadJpeg("is damaged or cut short: it has no end")
-        kind, place = match[1][0], match.end()
-        if kind == _EOI:
-            if not scans:
-                raise BadJpeg("is damaged: there are no pixels in it")
-            yield b"\xff\xd9"
-            return
-        if kind in _OTHER_FRAMES:
-            raise BadJpeg("is a JPEG of a rare kind (arithmetic, lossless or hierarchical)")
-        if kind in (_SOI, _DNL, _TEM) or kind in _RESTARTS:
-            raise BadJpeg("is damaged: a marker is out of place")
-        segments += 1
-        if segments > MAX_SEGMENTS:
-            raise BadJpeg(f"has more than {MAX_SEGMENTS:,} segments")
-        length = int.from_bytes(data[place : place + 2], "big")
-        if length < 2 or place + length > len(data):
-            raise BadJpeg("is damaged or cut short")
-        segment = data[place : place + length]
-        place += length
-        if kind == _APP1 and segment.startswith(b"Exif\0\0", 2):
-            turned.append(tiff_tags.number(segment[8:], tiff_tags.ORIENTATION, 1))
-        if kind == _APP2 and segment.startswith(b"MPF\0", 2) and tiff_tags.number(segment[6:], tiff_tags.FRAMES, 1) > 1:
-            raise BadJpeg("has more than one frame")
-        if kind in _PASSED_ON or segment[2:].startswith(_PASSED_ON_OF.get(kind, b"\0none")):
-            yield bytes((0xFF, kind)) + segment
-        if kind in _FRAMES:
-            frames += 1
-            if frames > 1:
-                raise BadJpeg("is damaged: it has two headers")
-            height, width = int.from_bytes(segment[3:5], "big"), int.from_bytes(segment[5:7], "big")
-            blocks = -(-height // 8) * -(-width // 8)
-            left = _BYTES_A_BLOCK * blocks + 2**16
-        if kind == _SOS:
-            scans += 1
-            if scans > MAX_SCANS:
-                raise BadJpeg(f"has more than {MAX_SCANS} scans")
-            ends = _ENDS_SCAN.search(data, place)
-            if ends is None:
-                raise BadJpeg("is damaged or cut short")
-            left -= ends.start() - place
-            restarts = sum(data.count(bytes((0xFF, number)), place, ends.start()) for number in _RESTARTS)
-            if not frames or left < 0 or restarts > 4 * blocks:
-                raise BadJpeg("is damaged: it has more compressed data than pixels")
-            yield data[place : ends.start()]
             place = ends.start()
