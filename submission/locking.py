@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from submission.errors import MissingPart
 
@@ -25,50 +25,33 @@ def exclusive(path: Path, what: str, seconds: float, *, keep: bool = False) -> I
     Raises:
         MissingPart: another process holds it still.
     """
-    lock = _native(path, what, seconds)
-    if lock is None:
-        with _made(path, what, seconds):
-            yield
-        return
+    lock: BaseFileLock = FileLock(path, timeout=seconds, fallback_to_soft=False)
+    instead: Path | None = None
     try:
-        yield
-    finally:
-        if not keep:
-            _remove(path)  # before the lock: filelock sees when a file that it waited for is gone
-        lock.release()
-
-
-def _native(path: Path, what: str, seconds: float) -> FileLock | None:
-    """The system's lock, None where the file system has none."""
-    lock = FileLock(path, timeout=seconds, fallback_to_soft=False)
-    try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _remove(path)
+            instead = path.with_name(f"{path.name}.part")  # as every reader ignores it
+            seconds = seconds if seconds >= 0 else 60
+            lock = SoftFileLock(instead, timeout=seconds)
+            lock.acquire()
     except Timeout:
-        raise MissingPart(f"another process has held {what} for {seconds:g} s", get_it="try again") from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        _remove(path)
-        return None
-    return lock
-
-
-@contextlib.contextmanager
-def _made(path: Path, what: str, seconds: float) -> Iterator[None]:
-    file = path.with_name(f"{path.name}.part")  # as every reader ignores it
-    seconds = seconds if seconds >= 0 else 60
-    lock = SoftFileLock(file, timeout=seconds)
-    try:
-        lock.acquire()
-    except Timeout:
+        said = f"another process has held {what} for {seconds:g} s"
+        if instead is None:
+            raise MissingPart(said, get_it="try again") from None
         raise MissingPart(
-            f"another process has held {what} for {seconds:g} s, as far as can be told: this file system has no locks",
-            looked_for=file,
+            f"{said}, as far as can be told: this file system has no locks",
+            looked_for=instead,
             get_it="try again, or remove that file when nothing else writes there",
         ) from None
     try:
         yield
     finally:
+        if instead is None and not keep:
+            _remove(path)  # before the lock: filelock sees when a file that it waited for is gone
         lock.release()
 
 
