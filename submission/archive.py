@@ -24,6 +24,7 @@ from submission.safe_read import NotReadable, open_regular
 _MAX_RATIO = 100
 _RATIO_FROM = 2**20
 _ENCRYPTED = 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_ENTRIES = 200_000
 _BYTES_AN_ENTRY = 512  # on average: 46, and a name of 200 bytes with what tools add to it
 _END = struct.Struct("<4s4H2LH")
@@ -57,18 +58,16 @@ class ZipFiles:
         except NotReadable:
             raise
         except Exception as error:  # the directory of a hostile zip makes zipfile raise nearly anything
-            raise NotReadable(f"is not a zip file that can be read: {error}") from None
+            raise NotReadable(f"{_NOT_A_ZIP}: {error}") from None
         self._lock = threading.Lock()
         self.notes: list[str] = []
-        self._entries, ignored = self._listed()
+        self._entries = self._listed()
         self.names = sorted(self._entries)
-        self.notes += ignored_note(ignored)
 
-    def _listed(self) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
-        infos = self._zip.infolist()
+    def _listed(self) -> dict[str, zipfile.ZipInfo]:
         safe: list[tuple[str, zipfile.ZipInfo]] = []
         ignored: list[str] = []
-        for info in infos:
+        for info in self._zip.infolist():
             name = info.orig_filename  # `filename` is cut at the first NUL
             parts = [part for part in name.split("/") if part not in ("", ".")]
             if what := _why_refused(info):
@@ -99,7 +98,8 @@ class ZipFiles:
             else:
                 entries[name] = info
                 seen[clash_key(name)] = name
-        return entries, ignored
+        self.notes += ignored_note(ignored)
+        return entries
 
     def size(self, name: str) -> int:
         """How many bytes the file `name` has, if the zip says the truth."""
@@ -113,9 +113,8 @@ class ZipFiles:
             with self._lock, self._zip.open(info) as member:
                 data = member.read(min(limit, unpacked) + 1)
         except Exception as error:  # zlib.error, BadZipFile, EOFError, struct.error …: all mean a damaged entry
-            reason = (
-                "its bytes are damaged" if isinstance(error, zlib.error | zipfile.BadZipFile | EOFError) else str(error)
-            )
+            damaged = isinstance(error, zlib.error | zipfile.BadZipFile | EOFError)
+            reason = "its bytes are damaged" if damaged else str(error)
             raise NotReadable(f"cannot be read from the zip: {reason}") from None
         if unpacked < min(len(data), limit):
             raise NotReadable(f"unpacks to more than {_MAX_RATIO} times its size")
@@ -135,21 +134,16 @@ def _folder_of_images(names: Sequence[str]) -> str:
 def _why_refused(info: zipfile.ZipInfo) -> str:
     name = info.orig_filename
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if name.startswith(("/", "\\")) or name[1:2] == ":":
-        return "has an absolute path"
-    if "\\" in name or "\0" in name:
-        return "has a backslash or a NUL in its name"
-    if ".." in name.split("/"):
-        return "leads out of the zip's folder"
-    if kind == stat.S_IFLNK:
-        return "is a symbolic link"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is not a regular file"
-    if info.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is compressed with a method other than deflate"
-    return ""
+    refusals = {
+        "has an absolute path": name.startswith(("/", "\\")) or name[1:2] == ":",
+        "has a backslash or a NUL in its name": "\\" in name or "\0" in name,
+        "leads out of the zip's folder": ".." in name.split("/"),
+        "is a symbolic link": kind == stat.S_IFLNK,
+        "is not a regular file": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "is encrypted": info.flag_bits & _ENCRYPTED,
+        "is compressed with a method other than deflate": info.compress_type not in _METHODS,
+    }
+    return next((what for what, refused in refusals.items() if refused), "")
 
 
 def open_files(
@@ -164,9 +158,9 @@ def open_files(
             raise NotReadable("is not there")
         if path.resolve() == path.resolve().parent:
             raise NotReadable("is the root of the file system, which is no submission")
-        return (
-            FolderFiles(path, max_entries, follow=follow) if path.is_dir() else ZipFiles(path, max_bytes, max_entries)
-        )
+        if path.is_dir():
+            return FolderFiles(path, max_entries, follow=follow)
+        return ZipFiles(path, max_bytes, max_entries)
     except OSError as error:
         raise NotReadable(f"cannot be read: {error.strerror or error}") from None
 

@@ -58,14 +58,14 @@ def how_to_make(protocol: str = "PROTOCOL") -> str:
 
 def problem_of_names(names: Sequence[str]) -> str:
     """What is wrong with the file names that a competition gives, or nothing."""
-    kinds = [Path(name).suffix.lower() for name in names]
-    if kinds in ([".npz"], [".npy", ".npy"]):
-        return ""
-    if kinds == [".npz", ".npz"]:
-        return "an .npz holds both mean and covariance: name one file"
-    if kinds == [".npy"]:
-        return "an .npy holds one array: name two, the mean's and the covariance's"
-    return "name one .npz (with mu and sigma), or two .npy: the mean's and the covariance's"
+    said = {
+        (".npz",): "",
+        (".npy", ".npy"): "",
+        (".npz", ".npz"): "an .npz holds both mean and covariance: name one file",
+        (".npy",): "an .npy holds one array: name two, the mean's and the covariance's",
+    }
+    kinds = tuple(Path(name).suffix.lower() for name in names)
+    return said.get(kinds, "name one .npz (with mu and sigma), or two .npy: the mean's and the covariance's")
 
 
 def read_statistics(files: Sequence[Path]) -> Statistics:
@@ -73,13 +73,14 @@ def read_statistics(files: Sequence[Path]) -> Statistics:
     if problem := problem_of_names([str(file) for file in files]):
         raise CompetitionError(f"statistics {', '.join(file.name for file in files)}: {problem}")
     if len(files) == 2:
-        mean_place, covariance_place = (str(file) for file in files)
-        found = Statistics(_read_npy(files[0]), _read_npy(files[1]))
+        mean_place, covariance_place = map(str, files)
+        mean, covariance = map(_read_npy, files)
+        facts: dict[str, Any] = {}
     else:
         mean_place, covariance_place = f"{files[0]}: mu", f"{files[0]}: sigma"
-        found = _read_npz(files[0])
-    mean = found.mean.reshape(-1) if found.mean.ndim == 2 and found.mean.shape[0] == 1 else found.mean
-    covariance = found.covariance
+        mean, covariance, facts = _read_npz(files[0])
+    if mean.ndim == 2 and len(mean) == 1:
+        mean = mean[0]
     if mean.ndim == 2 and covariance.ndim == 1:
         raise CompetitionError(f"{mean_place}: is a matrix, and the second file a vector: name the mean first")
     if mean.ndim != 1 or not 1 <= len(mean) <= MAX_FEATURES:
@@ -94,7 +95,7 @@ def read_statistics(files: Sequence[Path]) -> Statistics:
         if not np.isfinite(array).all():
             raise CompetitionError(f"{place}: has values that are not finite")
     _check_covariance(covariance_place, covariance)
-    return Statistics(mean, covariance, found.n, found.inception, found.inception_sha256)
+    return Statistics(mean, covariance, **facts)
 
 
 def write_statistics(file: Path, statistics: Statistics) -> None:
@@ -140,7 +141,8 @@ def _read_npy(file: Path) -> np.ndarray:
         raise CompetitionError(f"{file}: is not a .npy file of plain numbers: {error}") from None
 
 
-def _read_npz(file: Path) -> Statistics:
+def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Mean, covariance, and what the file says about itself."""
     try:
         with os.fdopen(open_regular(file, follow=True), "rb") as stream:
             check_directory(stream, _MAX_ENTRIES)
@@ -150,19 +152,19 @@ def _read_npz(file: Path) -> Statistics:
                     there = ", ".join(shown(name, 40) for name in sorted(members)[:10]) or "nothing"
                     what = f"has no {' and no '.join(missing)} (it has: {there})"
                     raise CompetitionError(f"{file}: {what}\n  {how_to_make()}")
-                both = [_numbers(_member(archive, members[name], _MAX_BYTES)) for name in ("mu", "sigma")]
-                facts = {
-                    name: _fact(_member(archive, members[name], _MAX_HEADER), name)
-                    for name in ("n", "inception", "inception_sha256")
-                    if name in members
-                }
+                mean, covariance = (_numbers(_member(archive, members[name], _MAX_BYTES)) for name in ("mu", "sigma"))
+                known = [name for name in ("n", "inception", "inception_sha256") if name in members]
+                return (
+                    mean,
+                    covariance,
+                    {name: _fact(_member(archive, members[name], _MAX_HEADER), name) for name in known},
+                )
     except (NotReadable, OSError) as error:
         raise CompetitionError(f"{file}: {error}") from None
     except (ValueError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         if isinstance(error, CompetitionError):
             raise
         raise CompetitionError(f"{file}: is not an .npz file of plain numbers: {shown(str(error))}") from None
-    return Statistics(*both, **facts)  # type: ignore[arg-type]
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
@@ -177,11 +179,10 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
 
 def _read_array(stream: IO[bytes], size: int) -> np.ndarray:
     """One array in NumPy's format. Its size is known before memory is taken. Raises ValueError."""
-    version = npy.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
+    header_readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if (version := npy.read_magic(stream)) not in header_readers:
         raise ValueError(f"format version {version}")
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(stream, max_header_size=_MAX_HEADER)
+    shape, fortran, dtype = header_readers[version](stream, max_header_size=_MAX_HEADER)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are not read")
     count = math.prod(shape)  # of Python's integers, which do not overflow
@@ -206,7 +207,6 @@ def _numbers(array: np.ndarray) -> np.ndarray:
 
 
 def _fact(array: np.ndarray, name: str) -> int | str:
-    """What the file says about itself."""
     if array.ndim == 0 and name == "n" and array.dtype.kind in "iu" and int(array) >= 1:
         return int(array)
     if array.ndim == 0 and name != "n" and array.dtype.kind == "U" and array.dtype.itemsize <= 4 * _MAX_TEXT:
