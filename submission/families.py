@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from submission.errors import CompetitionError, Problem
 from submission.prompts import Prompt
@@ -52,11 +52,24 @@ def families(prompts: Sequence[Prompt], group: str | None = None) -> tuple[int, 
     Raises:
         CompetitionError: a `group` that is neither a column nor a proper expression, or that some entries do not have.
     """
-    keys: list[list[tuple[str, str]]] = [[("text", _plain(prompt.text))] for prompt in prompts]
+    names = [[_plain(prompt.text) for prompt in prompts]]
     if group is not None:
-        for of_prompt, name in zip(keys, _groups(prompts, group), strict=True):
-            of_prompt.append(("group", name))
-    return _joined(keys)
+        names.append(_groups(prompts, group))
+    # Prompts of equal names are joined, by union and find.
+    parent = list(range(len(prompts)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    for of_prompts in names:
+        first: dict[str, int] = {}
+        for place, name in enumerate(of_prompts):
+            parent[root(place)] = root(first.setdefault(name, place))
+    numbers: dict[int, int] = {}
+    return tuple(numbers.setdefault(root(place), len(numbers)) for place in range(len(prompts)))
 
 
 def _plain(text: str) -> str:
@@ -83,23 +96,3 @@ def _groups(prompts: Sequence[Prompt], group: str) -> list[str]:
     if problems := [Problem(p.key, what, hint) for p, name in zip(prompts, found, strict=True) if not name]:
         raise CompetitionError(_INVALID, problems)
     return [name or "" for name in found]
-
-
-def _joined(keys: Iterable[Sequence[tuple[str, str]]]) -> tuple[int, ...]:
-    """The connected parts of entries that share a key, by union and find."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(key: tuple[str, str]) -> tuple[str, str]:
-        parent.setdefault(key, key)
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    firsts = []
-    for first, *others in keys:
-        firsts.append(first)
-        for other in others:
-            parent[root(other)] = root(first)
-    numbers: dict[tuple[str, str], int] = {}
-    return tuple(numbers.setdefault(root(first), len(numbers)) for first in firsts)

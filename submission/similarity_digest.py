@@ -45,27 +45,20 @@ def similarities(look: str, others: Sequence[str]) -> np.ndarray:
     """How alike the submissions are whose digests these are, (K,) float64: the cosine, 1 for equal ones, about 0 for
     any two; 0 for what cannot be compared. A mirrored copy is as alike as a copy."""
     found = np.zeros(len(others))
-    ours = _bits(look)
     places = [place for place, other in enumerate(others) if len(other) == len(look) and other.startswith(VERSION)]
-    if ours is None or not places:
-        return found
+    looks = [look, *(others[place] for place in places)]
     try:
-        joined = base64.b64decode("".join(others[place][1:] for place in places), validate=True)
+        data = base64.b64decode("".join(text[1:] for text in looks), validate=True)
     except binascii.Error:
         return found
-    apart = np.frombuffer(joined, np.uint8).reshape(len(places), -1) ^ ours
+    if not places or not look.startswith(VERSION) or len(data) * 8 != BITS * len(looks):
+        return found
+    bits = np.frombuffer(data, np.uint8).reshape(len(looks), -1)
+    apart = bits[1:] ^ bits[0]
     same, turning = np.split(np.bitwise_count(apart).reshape(len(places), 2, -1).sum(axis=2, dtype=np.int64), 2, axis=1)
     least = np.minimum(same + turning, same + BITS // 2 - turning)[:, 0]
     found[places] = np.cos(np.pi * least / BITS)
     return found
-
-
-def _bits(look: str) -> np.ndarray | None:
-    try:
-        data = base64.b64decode(look[1:], validate=True)
-    except binascii.Error:
-        return None
-    return np.frombuffer(data, np.uint8) if look.startswith(VERSION) and len(data) * 8 == BITS else None
 
 
 def _sums(bits: np.ndarray, start: int) -> np.ndarray:
