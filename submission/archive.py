@@ -123,6 +123,9 @@ class ZipFiles:
         return data
 
 
+Files = FolderFiles | ZipFiles
+
+
 def _folder_of_images(names: Sequence[str]) -> str:
     """The folder of the zip in which all images are; else the only one at its top, or "" for the top itself."""
     folders = {name.rpartition("/")[0] for name in names if name.lower().endswith(PICTURE_SUFFIXES)}
@@ -148,7 +151,7 @@ def _why_refused(info: zipfile.ZipInfo) -> str:
 
 def open_files(
     path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES, *, follow: bool = False
-) -> FolderFiles | ZipFiles:
+) -> Files:
     """The files of the folder or zip `path`. `follow`: symbolic links in a folder are followed.
 
     Raises NotReadable when it is neither, or has more than `max_entries`.
@@ -165,9 +168,7 @@ def open_files(
         raise NotReadable(f"cannot be read: {error.strerror or error}") from None
 
 
-def write_zip(
-    files: FolderFiles | ZipFiles, names: Iterable[str], out: Path, limit: int, *, overwrite: bool = False
-) -> None:
+def write_zip(files: Files, names: Iterable[str], out: Path, limit: int, *, overwrite: bool = False) -> None:
     """Write the files `names` to the zip `out`, sorted, without times or owners: equal content gives equal bytes.
 
     Images do not shrink any further, so entries are stored; that also keeps the bytes independent of zlib's version.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 from submission.csv_text import Table, from_cell, read_table
@@ -131,11 +132,8 @@ def match_by_table(path: Path, files: Sequence[str], prompts: Sequence[Prompt]) 
             problems.append(Problem(f"line {line}", f"the picture {file!r} is line {used[file]}'s"))
         else:
             matched[image], used[file] = file, line
-    problems += [
-        Problem(prompt.image_name, f"has no line in {path.name}")
-        for prompt in prompts
-        if prompt.image_name not in matched
-    ]
+    missing = [prompt.image_name for prompt in prompts if prompt.image_name not in matched]
+    problems += [Problem(name, f"has no line in {path.name}") for name in missing]
     return Matched(matched, path.name, [file for file in files if file not in used]), problems
 
 
@@ -150,13 +148,11 @@ def _columns(
         return files[0], targets[0], table.rows[1:]
     for rows in (table.rows, table.rows[1:]):  # without a header, or under one that says nothing
         fits = [
-            [all(_find(lookup, cells[column]) is not None for _, cells in rows) for column in range(len(header))]
+            [column for column in range(len(header)) if all(_find(lookup, cells[column]) for _, cells in rows)]
             for lookup in (to_file, to_prompt)
         ]
-        ways = [
-            (a, b) for a, yes in enumerate(fits[0]) for b, too in enumerate(fits[1]) if rows and yes and too and a != b
-        ]
-        if len(ways) == 1:
+        ways = [(file, prompt) for file, prompt in product(*fits) if file != prompt]
+        if rows and len(ways) == 1:
             return *ways[0], rows
     raise UsageError(
         f"{path}: which column is which? Call that of the pictures file, and that of the prompts image_name"

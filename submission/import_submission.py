@@ -6,17 +6,16 @@ Nothing is guessed: what could be meant in two ways is refused, with every probl
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from submission import atomic
-from submission.archive import ZipFiles, open_files
+from submission.archive import Files, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError, UsageError, some
 from submission.files import FolderFiles
-from submission.import_names import Matched, match, match_by_table
+from submission.import_names import match, match_by_table
 from submission.import_picture import MAX_BYTES, import_picture
 from submission.manifest import MANIFEST_NAME
 from submission.progress import track
@@ -86,25 +85,35 @@ def import_submission(
     else:
         matched, wrong = match(pictures, competition.prompts, in_order=in_order)
     problems += wrong
-    target = out.absolute().parent / f".{secrets.token_hex(8)}.part"
-    target.mkdir()
-    try:
-        changes, kept = _write(files, matched, competition, target, fit, problems, progress)
+    changes: dict[str, list[str]] = {}
+    kept = 0
+    todo = track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files))
+    with tempfile.TemporaryDirectory(".part", ".", out.absolute().parent, ignore_cleanup_errors=True) as beside:
+        target = Path(beside) / "submission"
+        target.mkdir()
+        for image, file in todo:
+            try:
+                imported = import_picture(files.read(file, MAX_BYTES), image, competition.size_of(image), fit)
+            except NotReadable as error:
+                problems.append(error.problem(file))
+                continue
+            for change in imported.changes:
+                changes.setdefault(change, []).append(image)
+            kept += not imported.changes
+            if not problems:
+                atomic.write_bytes(target / image, imported.data)
         if problems:
             raise SubmissionError(problems, str(source))
         Submission.open(target, competition)  # what is promised, once more and from the disk
         if os.path.lexists(out):
             raise UsageError(f"{out} is there by now; choose another --out")
         target.rename(out)
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
     order = [prompt.image_name for prompt in competition.prompts]
     matches = {image: matched.files[image] for image in order}
     return ImportSummary(len(order), kept, matched.how, matches, changes, sorted(left_out + matched.left_out), notes)
 
 
-def _open(source: Path) -> tuple[FolderFiles | ZipFiles, list[str]]:
+def _open(source: Path) -> tuple[Files, list[str]]:
     """The files of the folder in which the pictures are, at any depth when there is one only; and what to note."""
     inner = source
     try:
@@ -121,29 +130,3 @@ def _open(source: Path) -> tuple[FolderFiles | ZipFiles, list[str]]:
         ) from None
     notes = [] if inner == source else [f"the pictures lie in {inner}"]
     return files, notes + files.notes
-
-
-def _write(
-    files: FolderFiles | ZipFiles,
-    matched: Matched,
-    competition: Competition,
-    target: Path,
-    fit: str | None,
-    problems: list[Problem],
-    progress: bool,
-) -> tuple[dict[str, list[str]], int]:
-    """Write each matched picture as its image; what is wrong is added to `problems`. Returns change -> images, kept."""
-    changes: dict[str, list[str]] = {}
-    kept = 0
-    for image, file in track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files)):
-        try:
-            imported = import_picture(files.read(file, MAX_BYTES), image, competition.size_of(image), fit)
-        except NotReadable as error:
-            problems.append(error.problem(file))
-            continue
-        for change in imported.changes:
-            changes.setdefault(change, []).append(image)
-        kept += not imported.changes
-        if not problems:
-            atomic.write_bytes(target / image, imported.data)
-    return changes, kept

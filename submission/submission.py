@@ -14,10 +14,9 @@ from types import MappingProxyType
 import numpy as np
 
 from submission import commands, jpeg
-from submission.archive import ZipFiles, max_entries, open_files
+from submission.archive import Files, max_entries, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError
-from submission.files import FolderFiles
 from submission.hashes import content_sha256, pixel_sha256
 from submission.image_names import clash_key
 from submission.images import ImageProblem, max_file_bytes, read_image
@@ -34,7 +33,8 @@ class Submission:
     """A submission to `competition`. Made by `Submission.open`.
 
     `names` are the images that are there, in prompt order; `problems` what is wrong so far; `notes` what was tolerated;
-    `manifest` is None for a bare folder of images.
+    `manifest` is None for a bare folder of images; `hashes` and `pixels` the sha256 of the bytes and of the pixels of
+    each image that was read.
     """
 
     def __init__(self, path: str | os.PathLike[str], competition: Competition) -> None:
@@ -55,9 +55,11 @@ class Submission:
         self.notes = list(self.files.notes)
         present = set(self.files.names)
         self.names = tuple(name for name in self.expected if name in present)
-        self._hashes: dict[str, str] = {}
         self._jpegs: set[str] = set()  # images that are JPEG files, whatever their names end in
+        self._hashes: dict[str, str] = {}
         self._pixels: dict[str, str] = {}
+        # Views, because a copy for each image takes N² time.
+        self.hashes, self.pixels = MappingProxyType(self._hashes), MappingProxyType(self._pixels)
 
     @classmethod
     def open(
@@ -66,9 +68,9 @@ class Submission:
         """Open a folder or zip.
 
         `verify=True` decodes every image, compares sizes with the references' where the competition names none, and
-        raises SubmissionError with all problems at once. `verify=False` looks at
-        names, links and the manifest only, keeps what it finds in `problems`, and leaves the images to `read`, so that
-        a scorer decodes them once; it must end with `raise_if`.
+        raises SubmissionError with all problems at once. `verify=False` looks at names, links and the manifest only,
+        keeps what it finds in `problems`, and leaves the images to `read`, so that a scorer decodes them once; it must
+        end with `raise_if`.
         """
         submission = cls(path, competition)
         if verify:
@@ -112,16 +114,6 @@ class Submission:
             return []
         of = f"{len(self.disguised)} of {len(self.expected)} images, such as {self.disguised[0]},"
         return [f"{of} are JPEG files under names in .png: what JPEG lost is measured too; save them as PNG"]
-
-    @property
-    def hashes(self) -> Mapping[str, str]:
-        """The sha256 of the bytes of each image that was read: a view, because a copy for each image takes N² time."""
-        return MappingProxyType(self._hashes)
-
-    @property
-    def pixels(self) -> Mapping[str, str]:
-        """The sha256 of the pixels of each image that was read, as `hashes`."""
-        return MappingProxyType(self._pixels)
 
     def take_hashes(self, hashes: Mapping[str, str], pixels: Mapping[str, str], disguised: Iterable[str] = ()) -> None:
         """What other processes have read: the hashes, so that `sha256` need not read them again, and `disguised`."""
@@ -174,9 +166,7 @@ def check_names(found: Sequence[str], expected: Sequence[str], known: Iterable[P
     return [Problem(name, "is missing", "every prompt needs its image") for name in missing] + problems
 
 
-def read_manifest(
-    files: FolderFiles | ZipFiles, competition: str, expected: Sequence[str]
-) -> tuple[Manifest | None, list[Problem]]:
+def read_manifest(files: Files, competition: str, expected: Sequence[str]) -> tuple[Manifest | None, list[Problem]]:
     """The manifest, None when there is none or it cannot be trusted, and what is wrong with it."""
     if MANIFEST_NAME not in files.names:
         return None, []
@@ -195,9 +185,7 @@ def read_manifest(
     return manifest, problems
 
 
-def read_checked(
-    files: FolderFiles | ZipFiles, name: str, size: int | None, listed_sha256: str | None
-) -> tuple[bytes, np.ndarray, str]:
+def read_checked(files: Files, name: str, size: int | None, listed_sha256: str | None) -> tuple[bytes, np.ndarray, str]:
     """One image: the file's bytes, the decoded array, the sha256 of the bytes. Raises ImageProblem."""
     try:
         data = files.read(name, max_file_bytes(size))
