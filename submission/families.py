@@ -52,7 +52,7 @@ def families(prompts: Sequence[Prompt], group: str | None = None) -> tuple[int, 
     Raises:
         CompetitionError: a `group` that is neither a column nor a proper expression, or that some entries do not have.
     """
-    names = [[_plain(prompt.text) for prompt in prompts]]
+    names = [[" ".join(unicodedata.normalize("NFC", prompt.text).casefold().split()) for prompt in prompts]]
     if group is not None:
         names.append(_groups(prompts, group))
     # Prompts of equal names are joined, by union and find.
@@ -70,10 +70,6 @@ def families(prompts: Sequence[Prompt], group: str | None = None) -> tuple[int, 
             parent[root(place)] = root(first.setdefault(name, place))
     numbers: dict[int, int] = {}
     return tuple(numbers.setdefault(root(place), len(numbers)) for place in range(len(prompts)))
-
-
-def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def _groups(prompts: Sequence[Prompt], group: str) -> list[str]:

@@ -91,9 +91,7 @@ class FolderFiles:
                     self.names.append(entry.name)
         self.notes = ignored_note(ignored)
         hint = "put all images directly into the submission's folder"
-        if len(folders) == 1 and not set(self.names) - {
-            MANIFEST_NAME
-        }:  # the usual mistake: the folder around the images
+        if len(folders) == 1 and set(self.names) <= {MANIFEST_NAME}:  # the usual mistake: the folder around the images
             hint = f"the images may be in it: give {path / folders[0]} instead"
         self.problems += [Problem(name, "is a folder", hint) for name in folders]
 

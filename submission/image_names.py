@@ -5,12 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-# What names a picture of another kind: no id that only has a dot in it, such as img_v1.5.
-_OTHER_SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pgm", ".ppm", ".svg", ".tif",
-    ".tiff", ".webp",
+# What names a picture of any kind: no id that only has a dot in it, such as img_v1.5.
+PICTURE_SUFFIXES = (
+    *SUFFIXES, ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".pgm", ".ppm", ".svg",
+    ".tif", ".tiff", ".webp",
 )  # fmt: skip
-PICTURE_SUFFIXES = SUFFIXES + _OTHER_SUFFIXES
 MAX_BYTES = 200  # most file systems allow 255; room is left for a suffix
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 

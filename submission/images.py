@@ -61,7 +61,7 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
         if data.startswith(png.SIGNATURE):
             data = _checked_png(data, size)
         elif is_jpeg:
-            data, turned = jpeg.pixels_only(data)
+            data, scans, turned = jpeg.pixels_only(data)
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         _check_size(image.size, size)  # before any pixel is decoded
         if image.mode != "RGB" and not (grey and image.mode == "L"):
@@ -78,7 +78,8 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             )
         array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
         if is_jpeg:
-            whole = all(_same_pixels(image, probe) for probe in jpeg.probes(data))
+            others = (Image.open(io.BytesIO(probe), formats=("JPEG",)) for probe in jpeg.probes(data, scans))
+            whole = all(other.tobytes() == image.tobytes() for other in others)
         else:  # a row that is black may be one that is missing; interlaced, one of the last two is of the last pass
             whole = bool(array[-2:].any(axis=(1, 2)).all()) or png.holds_all_pixels(data)
         if not whole:
@@ -144,11 +145,6 @@ def _checked_png(data: bytes, size: int | None) -> bytes:
     if header.depth == 16:
         raise ImageProblem("has 16 bits per channel", "save it with 8 bits per channel")
     return png.pixels_only(data)
-
-
-def _same_pixels(image: Image.Image, data: bytes) -> bool:
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as other:
-        return image.tobytes() == other.tobytes()
 
 
 _PICTURES = {  # how their files begin

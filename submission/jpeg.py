@@ -7,7 +7,7 @@ annex B.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import count
 
 from submission import tiff_tags
@@ -34,15 +34,16 @@ _ENDS_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
 _FILLINGS = (bytes((37 * place + 129) % 255 for place in range(64)), b"\x9d\x3a\xe7\x5c\xd2\x69\xb4\x4e" * 3)
 
 
-def pixels_only(data: bytes) -> tuple[bytes, int]:
-    """The file with nothing but what decides the pixels: no filling, no profiles, nothing after its end; and the
-    orientation that its EXIF names, 1 where there is none.
+def pixels_only(data: bytes) -> tuple[bytes, list[tuple[int, int]], int]:
+    """The file with nothing but what decides the pixels: no filling, no profiles, nothing after its end; where in this
+    the compressed data of each scan begins and ends; the orientation that its EXIF names, 1 where there is none.
 
     The file begins with SIGNATURE. Raises NotReadable.
     """
     parts = [data[:2]]
+    scans: list[tuple[int, int]] = []
     orientations: list[int] = []
-    place, frames, scans, left = 2, 0, 0, 0
+    place, frames, left = 2, 0, 0
     for segments in count(1):
         match = _MARKER.search(data, place)  # some cameras write zeros between segments
         if match is None:
@@ -75,35 +76,37 @@ def pixels_only(data: bytes) -> tuple[bytes, int]:
             blocks = -(-height // 8) * -(-width // 8)
             left = _BYTES_A_BLOCK * blocks + 2**16
         if kind == _SOS:
-            scans += 1
-            if scans > MAX_SCANS:
+            if len(scans) == MAX_SCANS:
                 raise NotReadable(f"has more than {MAX_SCANS} scans")
             ends = _ENDS_SCAN.search(data, place)
             if ends is None:
                 raise NotReadable("is damaged or cut short")
-            left -= ends.start() - place
+            length = ends.start() - place
+            left -= length
             restarts = sum(data.count(bytes((0xFF, number)), place, ends.start()) for number in _RESTARTS)
             if not frames or left < 0 or restarts > 4 * blocks:
                 raise NotReadable("is damaged: it has more compressed data than pixels")
-            parts.append(data[place : ends.start()])
-            place = ends.start()
+            start = sum(map(len, parts))
+            scans.append((start, start + length))
+            parts.append(data[place : place + length])
+            place += length
     if not scans:
         raise NotReadable("is damaged: there are no pixels in it")
-    return b"".join([*parts, b"\xff\xd9"]), next(iter(orientations), 1)
+    return b"".join([*parts, b"\xff\xd9"]), scans, next(iter(orientations), 1)
 
 
-def probes(data: bytes) -> list[bytes]:
-    """The file with more compressed data in front of each marker that ends some, in several ways.
+def probes(data: bytes, scans: Sequence[tuple[int, int]]) -> list[bytes]:
+    """What `pixels_only` returned with more compressed data in front of each marker that ends some, in several ways.
 
     A decoder that had all it needed passes over them: the pixels are equal exactly when nothing was missing.
     """
-    return [_filled(data, filling) for filling in _FILLINGS]
+    return [_filled(data, scans, filling) for filling in _FILLINGS]
 
 
-def _filled(data: bytes, filling: bytes) -> bytes:
+def _filled(data: bytes, scans: Sequence[tuple[int, int]], filling: bytes) -> bytes:
     parts: list[bytes] = []
     done = 0
-    for start, end in _scans(data):
+    for start, end in scans:
         restarts = 0
         for match in _MARKER.finditer(data, start, end + 2):
             parts += [data[done : match.start()], filling]
@@ -112,16 +115,3 @@ def _filled(data: bytes, filling: bytes) -> bytes:
         for number in range(restarts, restarts + 2):  # for parts between restarts that are missing as a whole
             parts += [bytes((0xFF, _RESTARTS[number % 8])), filling]
     return b"".join([*parts, data[done:]])
-
-
-def _scans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the compressed data of each scan is in what `pixels_only` has returned: its first byte, and its end."""
-    place = 2
-    while data[place + 1] != _EOI:
-        kind = data[place + 1]
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        if kind == _SOS:
-            ends = _ENDS_SCAN.search(data, place)
-            assert ends is not None
-            yield place, ends.start()
-            place = ends.start()

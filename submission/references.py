@@ -57,22 +57,16 @@ class References:
             if file.lower().endswith(SUFFIXES):
                 alike.setdefault(clash_key(PurePath(file).stem), []).append(file)
         for name in self.names:
-            candidates = alike.get(clash_key(PurePath(name).stem), [])
-            if name in present:
-                self._file_of[name] = name
-            elif name in broken:
-                yield broken[name]
-            elif len(candidates) > 1:
+            is_there = name in present or name in broken
+            candidates = [name] if is_there else alike.get(clash_key(PurePath(name).stem), [])
+            if len(candidates) > 1:
                 yield Problem(name, f"has several that could be its reference: {', '.join(candidates)}", "keep one")
             elif not candidates:
                 yield Problem(name, "has no reference")
-            elif candidates[0] in broken:
-                yield broken[candidates[0]]
-            else:
+            elif candidates[0] in present:
                 self._file_of[name] = candidates[0]
-
-    def __len__(self) -> int:
-        return len(self.names)
+            else:
+                yield broken[candidates[0]]
 
     def read_bytes(self, name: str) -> bytes:
         """The file of one reference. Raises CompetitionError."""
@@ -105,7 +99,7 @@ class References:
                 return error.problem(name)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow's decoders release the interpreter's lock
-            done = track(pool.map(shape, self.names), "checking references", total=len(self), show=progress)
+            done = track(pool.map(shape, self.names), "checking references", total=len(self.names), show=progress)
             found = dict(zip(self.names, done, strict=True))
         if problems := [problem for problem in found.values() if isinstance(problem, Problem)]:
             count = "1 reference is" if len(problems) == 1 else f"{len(problems)} references are"

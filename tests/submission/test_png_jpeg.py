@@ -108,7 +108,7 @@ def test_a_whole_jpeg_is_read_and_a_cut_one_with_an_end_is_not(options, size):
     data = _jpeg(size, **options)
     assert np.array_equal(read_image(data, size), np.asarray(Image.open(io.BytesIO(data))))
     assert np.array_equal(read_image(data + b"trailing" * 10, size), np.asarray(Image.open(io.BytesIO(data))))
-    start, end = list(jpeg._scans(data))[-1]
+    start, end = jpeg.pixels_only(data)[1][-1]
     for part in (0.2, 0.5, 0.8):
         cut = data[: start + int((end - start) * part)].rstrip(b"\xff") + b"\xff\xd9"
         assert np.asarray(Image.open(io.BytesIO(cut))).shape == (size, size, 3)  # Pillow says nothing
