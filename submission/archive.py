@@ -44,17 +44,15 @@ class ZipFiles:
     """
 
     def __init__(self, path: Path, max_bytes: int | None = None, max_entries: int = MAX_ENTRIES) -> None:
-        self.path = path
         self.problems: list[Problem] = []
-        descriptor = open_regular(path, follow=True)
-        if max_bytes is not None and os.fstat(descriptor).st_size > max_bytes:
-            os.close(descriptor)
+        self.folders: list[str] = []  # none that is not looked into
+        file = open_regular(path, follow=True)
+        weakref.finalize(self, file.close)
+        if max_bytes is not None and os.fstat(file.fileno()).st_size > max_bytes:
             raise NotReadable(f"is larger than {max_bytes:,} bytes")
-        self._file = os.fdopen(descriptor, "rb")
-        weakref.finalize(self, self._file.close)
         try:
-            check_directory(self._file, max_entries)
-            self._zip = zipfile.ZipFile(self._file)
+            check_directory(file, max_entries)
+            self._zip = zipfile.ZipFile(file)
         except NotReadable:
             raise
         except Exception as error:  # the directory of a hostile zip makes zipfile raise nearly anything
@@ -92,12 +90,10 @@ class ZipFiles:
                 self.problems.append(Problem(full, "is in a subfolder", _REPACK))
             elif name in entries:
                 self.problems.append(Problem(full, "is in the zip twice", _REPACK))
-            elif clash_key(name) in seen:
-                other = seen[clash_key(name)]
+            elif (other := seen.setdefault(clash_key(name), name)) != name:
                 self.problems.append(Problem(full, f"differs only in case from {other!r}", "keep one of the two"))
             else:
                 entries[name] = info
-                seen[clash_key(name)] = name
         self.notes += ignored_note(ignored)
         return entries
 
@@ -221,22 +217,18 @@ def check_directory(file: BinaryIO, limit: int) -> None:
 def _end(file: BinaryIO) -> tuple[int, int, int]:
     """Where the directory ends, and the entries and bytes that it is said to have."""
     length = file.seek(0, os.SEEK_END)
-    start = max(0, length - _MAX_COMMENT - _END.size)
-    file.seek(start)
+    start = file.seek(max(0, length - _MAX_COMMENT - _END.size - _END64.size - _LOCATOR64.size))
     tail = file.read()
     if tail[-_END.size :].startswith(b"PK\5\6") and tail.endswith(b"\0\0"):
         at = len(tail) - _END.size
     else:
-        at = tail.rfind(b"PK\5\6")
+        at = tail.rfind(b"PK\5\6", max(0, len(tail) - _MAX_COMMENT - _END.size))
     if at < 0 or len(tail) - at < _END.size:
         raise NotReadable(f"{_NOT_A_ZIP}: it has no directory")
     _, _, _, _, count, size, _, _ = _END.unpack_from(tail, at)
-    place = start + at
-    before = place - _LOCATOR64.size - _END64.size
-    if before >= 0:
-        file.seek(before)
-        records = file.read(_END64.size + _LOCATOR64.size)
-        if records.startswith(b"PK\6\6") and records[_END64.size :].startswith(b"PK\6\7"):
-            _, _, _, _, _, _, _, count, size, _ = _END64.unpack_from(records)
-            place = before
-    return place, count, size
+    locator = at - _LOCATOR64.size
+    before = locator - _END64.size
+    if before >= 0 and tail.startswith(b"PK\6\6", before) and tail.startswith(b"PK\6\7", locator):
+        _, _, _, _, _, _, _, count, size, _ = _END64.unpack_from(tail, before)
+        at = before
+    return start + at, count, size

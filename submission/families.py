@@ -43,14 +43,8 @@ def problems_of_group(group: str | None) -> list[Problem]:
 def families(prompts: Sequence[Prompt], group: str | None = None) -> tuple[int, ...]:
     """The family of each prompt: numbers from 0, in the order in which the families appear.
 
-    Prompts are equal when they differ in capitals and blanks at most.
-
-    Args:
-        prompts: the prompt list.
-        group: as in competition.toml; None where only equal prompts belong together.
-
-    Raises:
-        CompetitionError: a `group` that is neither a column nor a proper expression, or that some entries do not have.
+    Prompts are equal when they differ in capitals and blanks at most; only these belong together when `group` is None.
+    Raises CompetitionError for a `group` that is neither a column nor a proper expression, or that some entries lack.
     """
     names = [[" ".join(unicodedata.normalize("NFC", prompt.text).casefold().split()) for prompt in prompts]]
     if group is not None:

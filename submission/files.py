@@ -58,7 +58,8 @@ def ignored_note(names: Iterable[str]) -> list[str]:
 
 
 class FolderFiles:
-    """A folder's files: `names` the readable ones, `problems` what else was found, `notes` what was ignored.
+    """A folder's files: `names` the readable ones, `problems` what else was found, of which `folders` are the folders,
+    `notes` what was ignored.
 
     Symbolic links are problems, unless the folder is the host's own and they are to be followed (`follow`). Raises
     NotReadable for a folder of more than `max_entries`.
@@ -69,8 +70,8 @@ class FolderFiles:
         self._follow = follow
         self.names: list[str] = []
         self.problems: list[Problem] = []
+        self.folders: list[str] = []
         ignored: list[str] = []
-        folders: list[str] = []
         with os.scandir(path) as entries:
             listed = list(islice(entries, None if max_entries is None else max_entries + 1))
             if max_entries is not None and len(listed) > max_entries:
@@ -81,7 +82,7 @@ class FolderFiles:
                 elif entry.is_symlink() and not follow:
                     self.problems.append(Problem(entry.name, "is a symbolic link", "put the file itself there"))
                 elif entry.is_dir(follow_symlinks=follow):
-                    folders.append(entry.name)
+                    self.folders.append(entry.name)
                 elif follow and not os.path.exists(entry.path):
                     hint = "bring the file itself here: git annex get, dvc pull, or download it again"
                     self.problems.append(Problem(entry.name, "is a symbolic link to a file that is not here", hint))
@@ -91,9 +92,11 @@ class FolderFiles:
                     self.names.append(entry.name)
         self.notes = ignored_note(ignored)
         hint = "put all images directly into the submission's folder"
-        if len(folders) == 1 and set(self.names) <= {MANIFEST_NAME}:  # the usual mistake: the folder around the images
-            hint = f"the images may be in it: give {path / folders[0]} instead"
-        self.problems += [Problem(name, "is a folder", hint) for name in folders]
+        if len(self.folders) == 1 and set(self.names) <= {
+            MANIFEST_NAME
+        }:  # the usual mistake: the folder around the images
+            hint = f"the images may be in it: give {path / self.folders[0]} instead"
+        self.problems += [Problem(name, "is a folder", hint) for name in self.folders]
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of the file `name`, at most `limit`. Raises NotReadable."""

@@ -26,15 +26,14 @@ MAX_RATIO = 16  # of the sides: networks look at a square
 _SAVE_RGB = "save it with Pillow: image.convert('RGB').save(name)"
 _SAVE_AGAIN = "write it again; a copy that was cut short is the usual cause"
 _SAVE_STILL = "save one still image with Pillow: image.convert('RGB').save(name)"
+_TURN = "turn it with PIL.ImageOps.exif_transpose and save it again"
 _MODES = {
     "L": "is greyscale",
     "LA": "is greyscale with an alpha channel",
     "1": "is black and white (1 bit)",
     "P": "has a palette",
-    "PA": "has a palette",
     "RGBA": "has an alpha channel (RGBA)",
     "CMYK": "is CMYK",
-    "YCCK": "is CMYK",
 }
 
 
@@ -73,9 +72,7 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
             turned = tiff_tags.number(exif, tiff_tags.ORIENTATION, 1)
         if turned not in (0, 1):
-            raise ImageProblem(
-                "is rotated by an EXIF tag", "turn it with PIL.ImageOps.exif_transpose and save it again"
-            )
+            raise ImageProblem("is rotated by an EXIF tag", _TURN)
         array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
         if is_jpeg:
             others = (Image.open(io.BytesIO(probe), formats=("JPEG",)) for probe in jpeg.probes(data, scans))

@@ -14,7 +14,6 @@ from submission import atomic
 from submission.archive import Files, open_files
 from submission.competition import Competition
 from submission.errors import Problem, SubmissionError, UsageError, some
-from submission.files import FolderFiles
 from submission.import_names import match, match_by_table
 from submission.import_picture import MAX_BYTES, import_picture
 from submission.manifest import MANIFEST_NAME
@@ -76,7 +75,7 @@ def import_submission(
     files, notes = _open(source)
     pictures = [name for name in files.names if name != MANIFEST_NAME and not name.lower().endswith(_NO_PICTURES)]
     left_out = [name for name in files.names if name not in set(pictures)]
-    left_out += [f"{problem.name}/" for problem in files.problems if problem.what == "is a folder"]
+    left_out += [f"{name}/" for name in files.folders]
     problems = [problem for problem in files.problems if problem.what != "is a folder"]
     if not pictures and not problems:
         raise SubmissionError([Problem("", "there are no pictures in it")], str(source))
@@ -118,15 +117,11 @@ def _open(source: Path) -> tuple[Files, list[str]]:
     inner = source
     try:
         files = open_files(source)
-        while isinstance(files, FolderFiles):
-            folders = [problem.name for problem in files.problems if problem.what == "is a folder"]
-            if len(folders) != 1 or any(not name.lower().endswith(_NO_PICTURES) for name in files.names):
-                break
-            inner = inner / folders[0]
+        while len(files.folders) == 1 and all(name.lower().endswith(_NO_PICTURES) for name in files.names):
+            inner = inner / files.folders[0]
             files = open_files(inner)
     except NotReadable as error:
-        raise SubmissionError(
-            [Problem("", str(error), "name a folder of pictures, or a zip of them")], str(source)
-        ) from None
+        problem = Problem("", str(error), "name a folder of pictures, or a zip of them")
+        raise SubmissionError([problem], str(source)) from None
     notes = [] if inner == source else [f"the pictures lie in {inner}"]
     return files, notes + files.notes

@@ -7,7 +7,7 @@ annex B.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from submission import tiff_tags
@@ -95,23 +95,20 @@ def pixels_only(data: bytes) -> tuple[bytes, list[tuple[int, int]], int]:
     return b"".join([*parts, b"\xff\xd9"]), scans, next(iter(orientations), 1)
 
 
-def probes(data: bytes, scans: Sequence[tuple[int, int]]) -> list[bytes]:
+def probes(data: bytes, scans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
     """What `pixels_only` returned with more compressed data in front of each marker that ends some, in several ways.
 
     A decoder that had all it needed passes over them: the pixels are equal exactly when nothing was missing.
     """
-    return [_filled(data, scans, filling) for filling in _FILLINGS]
-
-
-def _filled(data: bytes, scans: Sequence[tuple[int, int]], filling: bytes) -> bytes:
-    parts: list[bytes] = []
-    done = 0
-    for start, end in scans:
-        restarts = 0
-        for match in _MARKER.finditer(data, start, end + 2):
-            parts += [data[done : match.start()], filling]
-            done = match.start()
-            restarts += match[1][0] in _RESTARTS
-        for number in range(restarts, restarts + 2):  # for parts between restarts that are missing as a whole
-            parts += [bytes((0xFF, _RESTARTS[number % 8])), filling]
-    return b"".join([*parts, data[done:]])
+    for filling in _FILLINGS:
+        parts: list[bytes] = []
+        done = 0
+        for start, end in scans:
+            restarts = 0
+            for match in _MARKER.finditer(data, start, end + 2):
+                parts += [data[done : match.start()], filling]
+                done = match.start()
+                restarts += match[1][0] in _RESTARTS
+            for number in range(restarts, restarts + 2):  # for parts between restarts that are missing as a whole
+                parts += [bytes((0xFF, _RESTARTS[number % 8])), filling]
+        yield b"".join([*parts, data[done:]])

@@ -20,10 +20,8 @@ def exclusive(path: Path, what: str, seconds: float, *, keep: bool = False) -> I
     """Hold the lock whose file is `path`; `what` says what it protects, `keep` leaves the file there afterwards.
 
     Where there are no locks, a file beside it that only one process can make takes their place. `seconds` is how long
-    to wait; below 0 without end, but for such a file, which may be left of a process that was killed elsewhere.
-
-    Raises:
-        MissingPart: another process holds it still.
+    to wait; below 0 without end, but for such a file, which may be left of a process that was killed elsewhere. Raises
+    MissingPart when another process holds it still.
     """
     lock: BaseFileLock = FileLock(path, timeout=seconds, fallback_to_soft=False)
     instead: Path | None = None

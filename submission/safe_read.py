@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from submission.errors import CompetitionError, Problem
 
@@ -25,8 +26,8 @@ class NotReadable(ValueError):
         return Problem(name, self.what, self.hint)
 
 
-def open_regular(path: str | os.PathLike[str], *, follow: bool = False) -> int:
-    """A descriptor of the regular file `path`. Raises NotReadable for anything else.
+def open_regular(path: str | os.PathLike[str], *, follow: bool = False) -> BinaryIO:
+    """The regular file `path`, opened to be read. Raises NotReadable for anything else.
 
     `follow=False` refuses a symbolic link at the last component. O_NONBLOCK keeps a FIFO from hanging the open.
     """
@@ -39,12 +40,12 @@ def open_regular(path: str | os.PathLike[str], *, follow: bool = False) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotReadable("is not a regular file")
-    return descriptor
+    return os.fdopen(descriptor, "rb")
 
 
 def read_regular(path: str | os.PathLike[str], limit: int, *, follow: bool = False) -> bytes:
     """The bytes of the regular file `path`, at most `limit`. Raises NotReadable."""
-    with os.fdopen(open_regular(path, follow=follow), "rb") as file:
+    with open_regular(path, follow=follow) as file:
         try:
             # Not `limit + 1` at once: as much memory is taken as may be read.
             data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)

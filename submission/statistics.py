@@ -27,6 +27,7 @@ MAX_FEATURES = 8192
 _MAX_ENTRIES = 1000  # of an .npz
 _MAX_HEADER = 10_000  # bytes, NumPy's own limit
 _MAX_TEXT = 200
+_FACTS = ("n", "inception", "inception_sha256")  # what a file may say about itself
 _MAX_BYTES = 8 * MAX_FEATURES**2 + _MAX_HEADER
 # Of the largest variance. Float32 statistics are off by 1e-7; a matrix of correlations with a sign lost, by tenths.
 _ASYMMETRY, _NEGATIVE = 1e-5, 1e-4
@@ -101,7 +102,7 @@ def read_statistics(files: Sequence[Path]) -> Statistics:
 def write_statistics(file: Path, statistics: Statistics) -> None:
     """An `.npz` that pytorch-fid and clean-fid read too; equal statistics give equal bytes."""
     buffer = io.BytesIO()
-    facts = {"n": statistics.n, "inception": statistics.inception, "inception_sha256": statistics.inception_sha256}
+    facts = {name: getattr(statistics, name) for name in _FACTS}
     known: dict[str, Any] = {name: np.array(value) for name, value in facts.items() if value is not None}
     np.savez(buffer, mu=statistics.mean, sigma=statistics.covariance, **known)
     atomic.write_bytes(file, buffer.getvalue())
@@ -133,7 +134,7 @@ def _wrong_shape(place: str, array: np.ndarray, expected: str) -> str:
 
 def _read_npy(file: Path) -> np.ndarray:
     try:
-        with os.fdopen(open_regular(file, follow=True), "rb") as stream:
+        with open_regular(file, follow=True) as stream:
             return _numbers(_read_array(stream, min(os.fstat(stream.fileno()).st_size, _MAX_BYTES)))
     except (NotReadable, OSError) as error:
         raise CompetitionError(f"{file}: {error}") from None
@@ -144,7 +145,7 @@ def _read_npy(file: Path) -> np.ndarray:
 def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Mean, covariance, and what the file says about itself."""
     try:
-        with os.fdopen(open_regular(file, follow=True), "rb") as stream:
+        with open_regular(file, follow=True) as stream:
             check_directory(stream, _MAX_ENTRIES)
             with zipfile.ZipFile(stream) as archive:
                 members = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -153,12 +154,9 @@ def _read_npz(file: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
                     what = f"has no {' and no '.join(missing)} (it has: {there})"
                     raise CompetitionError(f"{file}: {what}\n  {how_to_make()}")
                 mean, covariance = (_numbers(_member(archive, members[name], _MAX_BYTES)) for name in ("mu", "sigma"))
-                known = [name for name in ("n", "inception", "inception_sha256") if name in members]
-                return (
-                    mean,
-                    covariance,
-                    {name: _fact(_member(archive, members[name], _MAX_HEADER), name) for name in known},
-                )
+                known = [name for name in _FACTS if name in members]
+                facts = {name: _fact(_member(archive, members[name], _MAX_HEADER), name) for name in known}
+                return mean, covariance, facts
     except (NotReadable, OSError) as error:
         raise CompetitionError(f"{file}: {error}") from None
     except (ValueError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
