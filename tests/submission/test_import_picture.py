@@ -99,6 +99,12 @@ def test_other_shapes_as_they_are_asked_for():
     assert import_picture(data, "a.png", None, None).data == data  # any size is allowed
 
 
+@pytest.mark.parametrize(("size", "wanted"), [((42, 31), (40, 30)), ((197, 175), (299, 299)), ((683, 623), (30, 77))])
+def test_a_crop_that_rounding_would_begin_before_the_picture(size, wanted):
+    cropped = import_picture(saved(_picture(size=size)), "a.png", wanted, "crop")
+    assert read_image(cropped.data, None).shape == (wanted[1], wanted[0], 3)
+
+
 def test_names_in_jpg_get_jpeg():
     kept = saved(RGB, "JPEG", quality=80)
     assert import_picture(kept, "a.jpg", (64, 64), None).data == kept
