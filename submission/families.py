@@ -32,12 +32,11 @@ def problems_of_group(group: str | None) -> list[Problem]:
     if group is None or not _PATTERN.search(group):
         return []
     try:
-        pattern = re.compile(group)
+        groups = re.compile(group).groups
+        why = "" if groups == 1 else f"has {groups} groups in (…), not one"
     except (re.error, OverflowError, RecursionError) as error:
-        return [Problem("competition.group", f"{group!r} is not a regular expression: {error}", _HELP)]
-    if pattern.groups != 1:
-        return [Problem("competition.group", f"{group!r} has {pattern.groups} groups in (…), not one", _HELP)]
-    return []
+        why = f"is not a regular expression: {error}"
+    return [Problem("competition.group", f"{group!r} {why}", _HELP)] if why else []
 
 
 def families(prompts: Sequence[Prompt], group: str | None = None) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -114,7 +114,8 @@ def match_by_table(path: Path, files: Sequence[str], prompts: Sequence[Prompt]) 
     table = read_table(data, lambda header: len(header) > 1, problems, has_header=False)
     if table is None or problems or not table.rows:
         raise UsageError(f"{path}: is not a mapping of pictures to prompts\n{listing(problems) or '  it is empty'}")
-    to_file, to_prompt = _lookup_of_files(files), _lookup_of_prompts(prompts)
+    to_file = _one_each((without_suffix(file), file) for file in files) | {file: file for file in files}
+    to_prompt = _lookup_of_prompts(prompts)
     file_column, prompt_column, rows = _columns(path, table, to_file, to_prompt)
     matched: dict[str, str] = {}
     used: dict[str, int] = {}
@@ -159,19 +160,17 @@ def _columns(
     )
 
 
-def _lookup_of_files(files: Sequence[str]) -> dict[str, str | None]:
+def _one_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    """The value of each key; None for a key that several have."""
     lookup: dict[str, str | None] = {}
-    for file in files:
-        stem = without_suffix(file)
-        lookup[stem] = None if stem in lookup and stem not in files else file
-    return lookup | {file: file for file in files}
+    for key, value in pairs:
+        lookup[key] = None if key in lookup else value
+    return lookup
 
 
 def _lookup_of_prompts(prompts: Sequence[Prompt]) -> dict[str, str | None]:
     """Image names, ids, stems and texts -> image name; None for a text that several have."""
-    texts: dict[str, str | None] = {}
-    for prompt in prompts:
-        texts[prompt.text] = None if prompt.text in texts else prompt.image_name
+    texts = _one_each((prompt.text, prompt.image_name) for prompt in prompts)
     stems = {without_suffix(prompt.image_name): prompt.image_name for prompt in prompts}
     keys = {prompt.key: prompt.image_name for prompt in prompts}
     return texts | stems | keys | {prompt.image_name: prompt.image_name for prompt in prompts}

@@ -74,8 +74,7 @@ def import_submission(
         raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
     files, notes = _open(source)
     pictures = [name for name in files.names if name != MANIFEST_NAME and not name.lower().endswith(_NO_PICTURES)]
-    left_out = [name for name in files.names if name not in set(pictures)]
-    left_out += [f"{name}/" for name in files.folders]
+    left_out = [*(set(files.names) - set(pictures)), *(f"{name}/" for name in files.folders)]
     problems = [problem for problem in files.problems if problem.what != "is a folder"]
     if not pictures and not problems:
         raise SubmissionError([Problem("", "there are no pictures in it")], str(source))
@@ -107,9 +106,9 @@ def import_submission(
         if os.path.lexists(out):
             raise UsageError(f"{out} is there by now; choose another --out")
         target.rename(out)
-    order = [prompt.image_name for prompt in competition.prompts]
-    matches = {image: matched.files[image] for image in order}
-    return ImportSummary(len(order), kept, matched.how, matches, changes, sorted(left_out + matched.left_out), notes)
+    left_out += matched.left_out
+    matches = {prompt.image_name: matched.files[prompt.image_name] for prompt in competition.prompts}
+    return ImportSummary(len(matches), kept, matched.how, matches, changes, sorted(left_out), notes)
 
 
 def _open(source: Path) -> tuple[Files, list[str]]:

@@ -43,7 +43,7 @@ def pixels_only(data: bytes) -> tuple[bytes, list[tuple[int, int]], int]:
     parts = [data[:2]]
     scans: list[tuple[int, int]] = []
     orientations: list[int] = []
-    place, frames, left = 2, 0, 0
+    place, blocks, left = 2, None, 0
     for segments in count(1):
         match = _MARKER.search(data, place)  # some cameras write zeros between segments
         if match is None:
@@ -69,8 +69,7 @@ def pixels_only(data: bytes) -> tuple[bytes, list[tuple[int, int]], int]:
         if kind in _PASSED_ON or segment[2:].startswith(_PASSED_ON_OF.get(kind, b"\0none")):
             parts.append(bytes((0xFF, kind)) + segment)
         if kind in _FRAMES:
-            frames += 1
-            if frames > 1:
+            if blocks is not None:
                 raise NotReadable("is damaged: it has two headers")
             height, width = int.from_bytes(segment[3:5], "big"), int.from_bytes(segment[5:7], "big")
             blocks = -(-height // 8) * -(-width // 8)
@@ -84,7 +83,7 @@ def pixels_only(data: bytes) -> tuple[bytes, list[tuple[int, int]], int]:
             length = ends.start() - place
             left -= length
             restarts = sum(data.count(bytes((0xFF, number)), place, ends.start()) for number in _RESTARTS)
-            if not frames or left < 0 or restarts > 4 * blocks:
+            if blocks is None or left < 0 or restarts > 4 * blocks:
                 raise NotReadable("is damaged: it has more compressed data than pixels")
             start = sum(map(len, parts))
             scans.append((start, start + length))
