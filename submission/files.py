@@ -92,9 +92,8 @@ class FolderFiles:
                     self.names.append(entry.name)
         self.notes = ignored_note(ignored)
         hint = "put all images directly into the submission's folder"
-        if len(self.folders) == 1 and set(self.names) <= {
-            MANIFEST_NAME
-        }:  # the usual mistake: the folder around the images
+        # The usual mistake: the folder around the images.
+        if len(self.folders) == 1 and set(self.names) <= {MANIFEST_NAME}:
             hint = f"the images may be in it: give {path / self.folders[0]} instead"
         self.problems += [Problem(name, "is a folder", hint) for name in self.folders]
 
