@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from competitions.bestiary.artist.shapes import Frame, mix
+from competitions.bestiary.artist.shapes import mix
 from competitions.bestiary.artist.sketch import BONE, INK, WHITE, Anchors, Layer, Sketch
 
 GOLD = (250, 200, 52)
@@ -27,7 +27,7 @@ def horns(s: Sketch, a: Anchors) -> None:
 
 def wings(s: Sketch, a: Anchors) -> None:
     x, y = a.back
-    skin = mix(s.second if s.two_coloured else s.main, (90, 70, 110), 0.3)
+    skin = mix(s.second or s.main, (90, 70, 110), 0.3)
     lift = 0.18 if s.mood in ("angry", "glow", "happy") else 0.0
     for side in (-1, 1):
         tip = (x + side * 1.02, y - 0.62 - lift)
@@ -47,10 +47,8 @@ def spikes(s: Sketch, a: Anchors) -> None:
     for x, y, dx, dy in a.spine:
         n = math.hypot(dx, dy)
         dx, dy = dx / n, dy / n
-        root, tip = (x - 0.06 * dx, y - 0.06 * dy), (x + 0.4 * dx, y + 0.4 * dy)
-        spike = s.frame.polygon(
-            (root[0] - 0.16 * dy, root[1] + 0.16 * dx), tip, (root[0] + 0.16 * dy, root[1] - 0.16 * dx)
-        )
+        rx, ry, tip = x - 0.06 * dx, y - 0.06 * dy, (x + 0.4 * dx, y + 0.4 * dy)
+        spike = s.frame.polygon((rx - 0.16 * dy, ry + 0.16 * dx), tip, (rx + 0.16 * dy, ry - 0.16 * dx))
         s.add(Layer.BACK + 0.5, spike, STEEL)
 
 
@@ -71,15 +69,10 @@ def tentacles(s: Sketch, a: Anchors) -> None:
 def crown(s: Sketch, a: Anchors) -> None:
     x, y, w = a.top
     w = max(w, 0.26)
-    points = [
-        (x - w, y + 0.16),
-        (x - w - 0.04, y - 0.24),
-        (x - w * 0.48, y - 0.02),
-        (x, y - 0.34),
-        (x + w * 0.48, y - 0.02),
-        (x + w + 0.04, y - 0.24),
-        (x + w, y + 0.16),
-    ]
+    points = (
+        (x - w, y + 0.16), (x - w - 0.04, y - 0.24), (x - w * 0.48, y - 0.02), (x, y - 0.34),
+        (x + w * 0.48, y - 0.02), (x + w + 0.04, y - 0.24), (x + w, y + 0.16),
+    )  # fmt: skip
     s.add(Layer.HEADGEAR, s.frame.polygon(*points, r=0.02), GOLD)
     for dx, jewel in ((-0.55, (70, 120, 230)), (0, (220, 50, 60)), (0.55, (70, 120, 230))):
         s.add(Layer.HEADGEAR + 0.1, s.frame.circle(x + dx * w, y + 0.06, 0.055), jewel, line=False, shade=0.6)
@@ -95,24 +88,14 @@ def mushroom_cap(s: Sketch, a: Anchors) -> None:
         s.add(Layer.HEADGEAR + 0.2, s.frame.circle(x + dx * w, y + dy, r), BONE, line=False, shade=0.4)
 
 
-def skull_mask(s: Sketch, a: Anchors) -> None:
-    x, y, r = a.face
-    r = max(r, SMALLEST_FACE)
-    bone = np.minimum(
-        s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r), s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
-    )
-    s.add(Layer.FACE - 0.2, bone, BONE, shade=0.6)
+def _skull_mask(s: Sketch, x: float, y: float, r: float) -> None:
+    cranium = s.frame.ellipse(x, y - 0.06 * r, r * 1.08, r)
+    jaw = s.frame.box(x, y + 0.72 * r, r * 0.6, r * 0.4, 0.06)
+    s.add(Layer.FACE - 0.2, np.minimum(cranium, jaw), BONE, shade=0.6)
     nose = s.frame.polygon((x, y + 0.12 * r), (x - 0.14 * r, y + 0.4 * r), (x + 0.14 * r, y + 0.4 * r))
     s.mark(Layer.FACE + 0.3, nose, INK)
     for dx in (-0.3, 0, 0.3):
         s.mark(Layer.FACE + 0.3, s.frame.capsule(x + dx * r, y + 0.66 * r, x + dx * r, y + 1.0 * r, 0.025), INK)
-
-
-def _crossed(f: Frame, x: float, y: float, r: float) -> np.ndarray:
-    cross: np.ndarray = np.minimum(
-        f.capsule(x - r, y - r, x + r, y + r, 0.04), f.capsule(x - r, y + r, x + r, y - r, 0.04)
-    )
-    return cross
 
 
 def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: bool) -> None:
@@ -122,13 +105,13 @@ def _eye(s: Sketch, x: float, y: float, r: float, mood: str, side: int, skull: b
         s.add(Layer.FACE + 0.3, f.ellipse(x, y, r * 0.92, r * 1.05), WHITE, shade=0)
         r *= 0.66
     if mood == "dead":
-        s.mark(Layer.FACE + 0.4, _crossed(f, x, y, r * 0.75), INK)
+        h = r * 0.75
+        cross = np.minimum(f.capsule(x - h, y - h, x + h, y + h, 0.04), f.capsule(x - h, y + h, x + h, y - h, 0.04))
+        s.mark(Layer.FACE + 0.4, cross, INK)
     elif mood == "hurt":
         turn = side or 1
-        chevron = np.minimum(
-            f.capsule(x + turn * r * 0.8, y - r * 0.8, x - turn * r * 0.6, y, 0.042),
-            f.capsule(x - turn * r * 0.6, y, x + turn * r * 0.8, y + r * 0.8, 0.042),
-        )
+        tip, end = x - turn * r * 0.6, x + turn * r * 0.8
+        chevron = np.minimum(f.capsule(end, y - r * 0.8, tip, y, 0.042), f.capsule(tip, y, end, y + r * 0.8, 0.042))
         s.mark(Layer.FACE + 0.4, chevron, INK)
     else:
         white, pupil = ((70, 54, 74), (255, 120, 60)) if skull else (WHITE, INK)
@@ -154,13 +137,9 @@ def _mouth(s: Sketch, x: float, y: float, r: float, mood: str) -> None:
         gape = np.maximum(f.ellipse(x, y, r * 0.5, r * 0.4), -(f.y - (y - r * 0.16)))
         s.add(Layer.FACE + 0.2, gape, (150, 30, 50), shade=0)
         if mood == "angry":
-            for side in (-1, 1):
-                glint = f.polygon(
-                    (x + side * r * 0.34, y - r * 0.2),
-                    (x + side * r * 0.1, y - r * 0.2),
-                    (x + side * r * 0.22, y + r * 0.14),
-                )
-                s.mark(Layer.FACE + 0.3, glint, WHITE)
+            for side in (-r, r):
+                top, tip = y - r * 0.2, (x + side * 0.22, y + r * 0.14)
+                s.mark(Layer.FACE + 0.3, f.polygon((x + side * 0.34, top), (x + side * 0.1, top), tip), WHITE)
     elif mood == "dead":
         s.mark(Layer.FACE + 0.2, f.capsule(x - r * 0.3, y, x + r * 0.3, y, 0.035), INK)
         s.add(Layer.FACE + 0.3, f.ellipse(x + r * 0.16, y + r * 0.18, r * 0.16, r * 0.24), (236, 110, 130), shade=0)
@@ -177,8 +156,8 @@ def draw_face(s: Sketch, a: Anchors, features: tuple[str, ...], beak: bool) -> N
     x, y, r = a.face
     skull = "skull face" in features
     if skull:
-        skull_mask(s, a)
         r = max(r, SMALLEST_FACE)
+        _skull_mask(s, x, y, r)
     if "giant eye" in features:
         _eye(s, x, y - 0.12 * r, max(r * 0.86, SMALLEST_FACE), s.mood, 0, False)
         if not beak:
@@ -191,11 +170,4 @@ def draw_face(s: Sketch, a: Anchors, features: tuple[str, ...], beak: bool) -> N
         _mouth(s, x, y + r * 0.62, r, s.mood)
 
 
-WORN = {
-    "horns": horns,
-    "wings": wings,
-    "spikes": spikes,
-    "tentacles": tentacles,
-    "crown": crown,
-    "mushroom cap": mushroom_cap,
-}
+WORN = {worn.__name__.replace("_", " "): worn for worn in (horns, wings, spikes, tentacles, crown, mushroom_cap)}

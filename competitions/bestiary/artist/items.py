@@ -60,8 +60,7 @@ DRAWN = {"trident": trident, "axe": axe, "sword": sword, "staff": staff, "shield
 
 def hold(s: Sketch, item: str, hand: tuple[float, float], angle: float) -> None:
     """The item in a round hand at `hand` (body frame), turned by `angle` from upright."""
-    grip = s.frame.moved(*hand, angle)
     if item != "none":
-        DRAWN[item](s, grip)
+        DRAWN[item](s, s.frame.moved(*hand, angle))
         z = Layer.HAND if item != "shield" else Layer.HELD
         s.add(z, s.frame.circle(*hand, 0.13), mix(s.limb, WHITE, 0.1))

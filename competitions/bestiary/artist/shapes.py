@@ -7,12 +7,16 @@ well-known exact 2-D distances (Quilez, "2D distance functions"); the ellipse is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 Colour = tuple[float, float, float]
 Array = np.ndarray
+
+SIZE = 64  # pixels a side of every picture
+OUTLINE = 1.25  # pixels
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,10 @@ class Frame:
         return distance
 
     def star(self, cx: float, cy: float, outer: float, inner: float, points: int, angle: float = 0.0) -> Array:
-        turn = math.pi / points
-        corners = [
-            (cx + rad * math.sin(k * turn + angle), cy - rad * math.cos(k * turn + angle))
-            for k in range(2 * points)
-            for rad in ((outer, inner)[k % 2],)
-        ]
+        corners = []
+        for k in range(2 * points):
+            radius, turn = inner if k % 2 else outer, k * (math.pi / points) + angle
+            corners.append((cx + radius * math.sin(turn), cy - radius * math.cos(turn)))
         return self.polygon(*corners)
 
 
@@ -116,33 +118,30 @@ class Part:
     shade: float = 1.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Canvas:
-    """A square of `size` pixels showing the world square centred at (cx, cy), `unit` pixels to one world unit."""
+    """SIZE × SIZE points around (cx, cy), `step` pixels of a picture apart; `unit` pixels are one world unit."""
 
-    size: int
     unit: float
     cx: float = 0.0
     cy: float = 0.0
     step: float = 1.0
-    frame: Frame = field(init=False)
 
-    def __post_init__(self) -> None:
-        axis = (np.arange(self.size, dtype=np.float32) + 0.5 - self.size / 2) * np.float32(self.step / self.unit)
-        self.frame = Frame(*np.meshgrid(axis + np.float32(self.cx), axis + np.float32(self.cy)))
+    @cached_property
+    def frame(self) -> Frame:
+        axis = (np.arange(SIZE, dtype=np.float32) + 0.5 - SIZE / 2) * np.float32(self.step / self.unit)
+        return Frame(*np.meshgrid(axis + np.float32(self.cx), axis + np.float32(self.cy)))
 
     def ink(self, parts: list[Part]) -> tuple[float, float, float, float]:
         """The world box (left, top, right, bottom) that the parts cover, to within one grid step."""
-        covered = np.zeros((self.size, self.size), dtype=bool)
-        for part in parts:
-            covered |= part.distance < self.step / self.unit
+        covered = np.any([part.distance < self.step / self.unit for part in parts], axis=0)
         rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
         x, y = self.frame.x[0], self.frame.y[:, 0]
         return float(x[columns[0]]), float(y[rows[0]]), float(x[columns[-1]]), float(y[rows[-1]])
 
-    def paint(self, parts: list[Part], outline_width: float = 1.25) -> Array:
-        """The parts, lowest z first, on white: float32 (size, size, 3) in 0..255."""
-        image = np.full((self.size, self.size, 3), 255, dtype=np.float32)
+    def paint(self, parts: list[Part]) -> Array:
+        """The parts, lowest z first, on white: float32 (SIZE, SIZE, 3) in 0..255."""
+        image = np.full((SIZE, SIZE, 3), 255, dtype=np.float32)
         for part in sorted(parts, key=lambda p: p.z):
             d = part.distance * np.float32(self.unit)
             if d.min() > 0.5:
@@ -152,7 +151,7 @@ class Canvas:
                 fill = self._shaded(fill, d, part.shade)
             cover = np.clip(0.5 - d, 0, 1)[..., None]
             if part.line:
-                inner = np.clip(0.5 - (d + outline_width), 0, 1)[..., None]
+                inner = np.clip(0.5 - (d + OUTLINE), 0, 1)[..., None]
                 fill = fill * inner + np.asarray(darker(part.colour), dtype=np.float32) * (1 - inner)
             image = image * (1 - cover) + fill * cover
         return image

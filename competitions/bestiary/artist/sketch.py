@@ -60,11 +60,8 @@ def fan(
     cx: float, cy: float, rx: float, ry: float, start: float, end: float, n: int = 4
 ) -> tuple[tuple[float, float, float, float], ...]:
     """Spike roots along an ellipse's edge, angles in degrees clockwise from +x."""
-    out = []
-    for k in range(n):
-        a = math.radians(start + (end - start) * k / (n - 1))
-        out.append((cx + rx * math.cos(a), cy + ry * math.sin(a), math.cos(a), math.sin(a)))
-    return tuple(out)
+    angles = [math.radians(start + (end - start) * k / (n - 1)) for k in range(n)]
+    return tuple((cx + rx * math.cos(a), cy + ry * math.sin(a), math.cos(a), math.sin(a)) for a in angles)
 
 
 @dataclass
@@ -73,8 +70,7 @@ class Sketch:
 
     frame: Frame
     main: Colour
-    second: Colour
-    two_coloured: bool
+    second: Colour | None
     stride: float
     mood: str
     parts: list[Part] = field(default_factory=list)
@@ -89,21 +85,19 @@ class Sketch:
     @property
     def belly(self) -> Colour:
         """The lighter inside of a body: the second colour, or a tint of the first."""
-        return self.second if self.two_coloured else mix(self.main, WHITE, 0.24)
+        return self.second or mix(self.main, WHITE, 0.24)
 
     @property
     def limb(self) -> Colour:
         """Feet, ears and fins: the second colour, or a deeper first."""
-        return self.second if self.two_coloured else mix(self.main, INK, 0.16)
+        return self.second or mix(self.main, INK, 0.16)
 
     def patch(self, distance: Array, inside: Array, colour: Colour | None = None) -> None:
         """A flat marking on the body: `distance` cut off at the edge of `inside`."""
         self.add(Layer.PATTERN, np.maximum(distance, inside + 0.06), colour or self.belly, line=False, shade=0.35)
 
-    def feet(self, xs: tuple[float, ...], y: float, size: float = 0.15) -> None:
-        """A row of feet that step in turn."""
-        for i, x in enumerate(xs):
-            lift = max(0.0, self.stride * (-1) ** i) * 0.16
-            shift = self.stride * (-1) ** i * 0.09
-            z = Layer.NEAR_LIMB if i % 2 == 0 else Layer.FAR_LIMB
-            self.add(z, self.frame.ellipse(x + shift, y - lift, size * 1.25, size), self.limb)
+    def feet(self, near: float, far: float, y: float, size: float) -> None:
+        """Two feet that step in turn."""
+        for x, z, stride in ((near, Layer.NEAR_LIMB, self.stride), (far, Layer.FAR_LIMB, -self.stride)):
+            foot = self.frame.ellipse(x + stride * 0.09, y - max(0.0, stride) * 0.16, size * 1.25, size)
+            self.add(z, foot, self.limb)

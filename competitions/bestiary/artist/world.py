@@ -18,8 +18,6 @@ BODIES = (
 COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "gray")
 FEATURES = ("horns", "wings", "spikes", "giant eye", "skull face", "tentacles", "crown", "mushroom cap")
 ITEMS = ("none", "trident", "axe", "sword", "staff", "shield", "torch")
-ACTIONS = ("main", "attack", "die", "hit", "move", "stand", "jump", "skill")
-SHADES = ("plain", "dark", "pale")
 SIZES = ("medium", "small", "large")
 
 ACTION_TEXT = {
@@ -32,6 +30,7 @@ ACTION_TEXT = {
     "jump": "The monster is jumping.",
     "skill": "The monster is using a skill.",
 }
+ACTIONS = tuple(ACTION_TEXT)
 # One of a group at most: they sit on the same place.
 EXCLUSIVE = (("horns", "crown", "mushroom cap"), ("giant eye", "skull face"))
 

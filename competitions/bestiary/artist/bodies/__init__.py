@@ -1,7 +1,7 @@
 """The body plans: each draws one kind of body into a sketch, in its frame, and says where things attach.
 
 A body fits in about [-1, 1] x [-1, 1] units, looks at the viewer and slightly to the right, and stands on GROUND.
-Its anchors stand in two rows: face, top, back; spine, base, hand.
+Its anchors are its face, top, back, spine, base and hand, in this order.
 """
 
 from __future__ import annotations
