@@ -12,9 +12,10 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -22,20 +23,10 @@ from typing import TypeVar
 
 from PIL import Image
 
+from competitions.bestiary.artist import world
 from competitions.bestiary.artist.captions import describe
 from competitions.bestiary.artist.draw import draw
-from competitions.bestiary.artist.world import (
-    ACTION_TEXT,
-    TEST_ACTIONS,
-    TRAIN_ACTIONS,
-    Monster,
-    action_of,
-    exact_actions,
-    frame_numbers,
-    likely_actions,
-    new_monsters,
-    population,
-)
+from competitions.bestiary.artist.world import ACTION_TEXT, TRAIN_ACTIONS, Monster, action_of, frame_numbers
 from submission import atomic, commands
 from submission.csv_text import csv_line
 from submission.errors import UsageError
@@ -58,7 +49,6 @@ inception = "bestiary"
 clip = "bestiary"
 """
 
-Job = TypeVar("Job")
 Done = TypeVar("Done")
 
 
@@ -106,25 +96,21 @@ class Entry:
 
 def _monsters(taken: set[tuple[object, ...]]) -> dict[str, list[Monster]]:
     """Those of every split, whose combinations are added to `taken`."""
-    return {split: population(split, count, taken) for split, count in MONSTERS.items()}
+    return {split: world.population(split, count, taken) for split, count in MONSTERS.items()}
 
 
 def splits() -> dict[str, list[Entry]]:
     """The entries of every split; no combination of body, colours, features and item is in two of them."""
     monsters = _monsters(set())
     actions = {
-        "test": exact_actions("test", MONSTERS["test"], TEST_ACTIONS),
-        "validation": likely_actions("validation", MONSTERS["validation"], TRAIN_ACTIONS),
-        "train": likely_actions("train", MONSTERS["train"], TRAIN_ACTIONS),
+        "test": world.exact_actions("test", MONSTERS["test"], world.TEST_ACTIONS),
+        "validation": world.likely_actions("validation", MONSTERS["validation"], TRAIN_ACTIONS),
+        "train": world.likely_actions("train", MONSTERS["train"], TRAIN_ACTIONS),
     }
-    entries = {
-        split: [
-            Entry(f"{number}_{key}", monster, key)
-            for number, (monster, keys) in enumerate(zip(monsters[split], actions[split], strict=True))
-            for key in keys
-        ]
-        for split in MONSTERS
-    }
+    entries: dict[str, list[Entry]] = {split: [] for split in MONSTERS}
+    for split, found in entries.items():
+        for number, (monster, keys) in enumerate(zip(monsters[split], actions[split], strict=True)):
+            found += [Entry(f"{number}_{key}", monster, key) for key in keys]
     chosen = Random("bestiary/validation/prompts").sample(range(len(entries["validation"])), VALIDATION_PROMPTS)
     entries["validation"] = [entries["validation"][k] for k in sorted(chosen)]
     return entries
@@ -136,9 +122,9 @@ def more_entries(count: int) -> list[Entry]:
     _monsters(taken)
     rng = Random("bestiary/drawn/monsters")
     entries: list[Entry] = []
-    for monster in islice(new_monsters("drawn", rng, taken), count):
+    for number, monster in enumerate(islice(world.new_monsters("drawn", rng, taken), count)):
         action_key = rng.choices(list(TRAIN_ACTIONS), list(TRAIN_ACTIONS.values()))[0]
-        entries.append(Entry(f"{len(entries)}_{action_key}", monster, action_key))
+        entries.append(Entry(f"{number}_{action_key}", monster, action_key))
     return entries
 
 
@@ -159,33 +145,28 @@ def claim(out: Path) -> None:
     atomic.write_json(mark, {"version": VERSION})
 
 
-def _draw_frames(job: tuple[Entry, str]) -> int:
-    entry, folder = job
+def _draw_frames(folder: Path, entry: Entry) -> int:
     frames = frame_numbers(entry.monster, entry.action_key)
     for frame in frames:
-        path = Path(folder) / f"{entry.key}_{frame}.png"
+        path = folder / f"{entry.key}_{frame}.png"
         if not path.exists():
             atomic.write_bytes(path, entry.picture(frame), lasting=False)
     return len(frames)
 
 
-def _picture(entry: Entry) -> bytes:
-    return entry.picture()
-
-
-def _in_parallel(function: Callable[[Job], Done], jobs: Sequence[Job], workers: int, label: str) -> Iterable[Done]:
+def _in_parallel(function: Callable[[Entry], Done], entries: list[Entry], workers: int, label: str) -> Iterable[Done]:
     if workers == 1:
-        yield from track(map(function, jobs), label, total=len(jobs))
+        yield from track(map(function, entries), label, total=len(entries))
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from track(pool.map(function, jobs, chunksize=16), label, total=len(jobs))
+        yield from track(pool.map(function, entries, chunksize=16), label, total=len(entries))
 
 
 def write_training(entries: list[Entry], out: Path, workers: int) -> int:
     """Draws `train/` and its two JSON files; pictures that are there already are kept. Returns the number of images."""
     (out / "train").mkdir(parents=True, exist_ok=True)
-    jobs = [(entry, str(out / "train")) for entry in entries]
-    images = sum(_in_parallel(_draw_frames, jobs, workers, f"training set ({len(entries)} entries)"))
+    draw_frames = partial(_draw_frames, out / "train")
+    images = sum(_in_parallel(draw_frames, entries, workers, f"training set ({len(entries)} entries)"))
     info = {
         entry.key: {
             "original_name": f"{entry.monster.body}_{entry.action_key}",
@@ -207,7 +188,7 @@ def write_competition_data(entries: list[Entry], out: Path, workers: int, label:
     prompts = {entry.key: entry.prompt() for entry in entries}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for entry, png in zip(entries, _in_parallel(_picture, entries, workers, label), strict=True):
+        for entry, png in zip(entries, _in_parallel(Entry.picture, entries, workers, label), strict=True):
             archive.writestr(zipfile.ZipInfo(prompts[entry.key]["image_name"], ZIP_DATE), png)
     atomic.write_bytes(out / "references.zip", buffer.getvalue())
     named = {prompts[entry.key]["image_name"]: entry.attributes() for entry in entries}
@@ -226,11 +207,9 @@ def write_captions(entries: list[Entry], out: Path) -> None:
 
 
 def write_validation(entries: list[Entry], out: Path, workers: int, parent: Path) -> None:
-    """The validation competition: the parent's backbones, tiers, rules and training set, other monsters."""
+    """The validation competition: that of the folder `parent` with other monsters."""
     write_competition_data(entries, out, workers, "validation set")
-    text = parent.read_text(encoding="utf-8")
-    head = text.replace('name = "bestiary"', 'name = "bestiary-validation"', 1).replace(
-        'title = "', 'title = "Validation: ', 1
-    )
-    atomic.write_bytes(out / "training.hashes", (parent.parent / "training.hashes").read_bytes())
-    atomic.write_text(out / "competition.toml", head)
+    text = (parent / "competition.toml").read_text(encoding="utf-8")
+    text = text.replace('name = "bestiary"', 'name = "bestiary-validation"', 1)
+    atomic.write_bytes(out / "training.hashes", (parent / "training.hashes").read_bytes())
+    atomic.write_text(out / "competition.toml", text.replace('title = "', 'title = "Validation: ', 1))

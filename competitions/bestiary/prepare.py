@@ -47,21 +47,16 @@ def main(argv: list[str] | None = None) -> int:
     if (args.out / "train_info.json").exists() and (args.out / "validation" / "competition.toml").exists():
         print(f"already drawn: {args.out} (remove the folder to draw it again)")
     else:
-        _draw(entries, args.out, args.workers)
+        dataset.write_validation(entries["validation"], args.out / "validation", args.workers, SHIPPED)
+        images = dataset.write_training(entries["train"], args.out, args.workers)
+        monsters = len({entry.monster for entry in entries["train"]})  # one without a picture is in no entry
+        drawn = f"{images} training images of {monsters} monsters and {len(entries['validation'])} validation prompts"
+        print(f"{drawn} in {args.out}")
     if args.hashes:
         codes = image_hashes.hash_folder(args.out / "train", progress=True)
         image_hashes.write_hashes(SHIPPED / "training.hashes", codes)
         print(f"hashes of {len(codes)} distinct training images in {SHIPPED / 'training.hashes'}")
     return 0
-
-
-def _draw(entries: dict[str, list[dataset.Entry]], out: Path, workers: int) -> None:
-    dataset.write_validation(entries["validation"], out / "validation", workers, SHIPPED / "competition.toml")
-    images = dataset.write_training(entries["train"], out, workers)
-    monsters = len({entry.monster for entry in entries["train"]})  # one without a picture is in no entry
-    print(
-        f"{images} training images of {monsters} monsters and {len(entries['validation'])} validation prompts in {out}"
-    )
 
 
 if __name__ == "__main__":

@@ -53,39 +53,42 @@ def read_captions(path: Path) -> tuple[dict[int, str], dict[int, dict[int, str]]
     files: dict[int, str] = {}
     captions: dict[int, dict[int, str]] = {}
     if not problems:
-        problems += _read_images(value, files)
-        problems += _read_annotations(value, files, captions)
+        problems += _read_images(_list_of(value, "images"), files)
+        problems += _read_annotations(_list_of(value, "annotations"), files, captions)
     if problems:
         raise CompetitionError(f"{path}: is not a caption file of COCO, or not a whole one", problems)
     return files, captions
 
 
-def _read_images(value: Any, files: dict[int, str]) -> Iterator[Problem]:
+def _read_images(entries: list[Any], files: dict[int, str]) -> Iterator[Problem]:
+    if not entries:
+        yield Problem("images", "is missing, empty, or no list")
     names: dict[str, int] = {}
-    for number, entry in enumerate(_list_of(value, "images")):
+    for number, entry in enumerate(entries):
         key, name = _get(entry, "id"), _get(entry, "file_name")
         if type(key) is not int or not isinstance(name, str):
             yield Problem(f"images {number}", "has no whole number as id, or no text as file_name")
             continue
-        stated = re.search(r"_(\d{12})\.jpg$", name)
+        stated, stem = re.search(r"_(\d{12})\.jpg$", name), clash_key(Path(name).stem)
         if reason := why_unsafe(name):
             yield Problem(f"image {key}", f"its file name {name!r} {reason}")
         elif key in files:
             yield Problem(f"image {key}", "its id is there twice")
-        elif clash_key(Path(name).stem) in names:
-            yield Problem(f"image {key}", f"has the file name of image {names[clash_key(Path(name).stem)]}: {name}")
+        elif stem in names:
+            yield Problem(f"image {key}", f"has the file name of image {names[stem]}: {name}")
         elif stated and int(stated[1]) != key:
             yield Problem(f"image {key}", f"its file name says another id: {name}")
         else:
             files[key] = name
-            names[clash_key(Path(name).stem)] = key
-    if not _list_of(value, "images"):
-        yield Problem("images", "is missing, empty, or no list")
+            names[stem] = key
 
 
-def _read_annotations(value: Any, files: dict[int, str], captions: dict[int, dict[int, str]]) -> Iterator[Problem]:
-    entries = _list_of(value, "annotations")
-    if entries and all(_get(entry, "caption") is None for entry in entries):
+def _read_annotations(
+    entries: list[Any], files: dict[int, str], captions: dict[int, dict[int, str]]
+) -> Iterator[Problem]:
+    if not entries:
+        yield Problem("annotations", "is missing, empty, or no list")
+    elif all(_get(entry, "caption") is None for entry in entries):
         yield Problem("annotations", "have no captions", "take captions_val2014.json, not instances_val2014.json")
         return
     seen: set[int] = set()
@@ -103,8 +106,6 @@ def _read_annotations(value: Any, files: dict[int, str], captions: dict[int, dic
             captions.setdefault(image, {})[key] = " ".join(text.split())
         if type(key) is int:
             seen.add(key)
-    if not entries:
-        yield Problem("annotations", "is missing, empty, or no list")
 
 
 def _list_of(value: Any, key: str) -> list[Any]:

@@ -53,12 +53,9 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
     """
     if not images.is_dir():
         raise MissingPart("the folder of COCO's images", looked_for=images, get_it=f"download and unpack {IMAGES_URL}")
-    absent = [
-        Problem(entry.file_name, f"is not in {images}") for entry in chosen if not (images / entry.file_name).is_file()
-    ]
-    if absent:
+    if absent := [entry.file_name for entry in chosen if not (images / entry.file_name).is_file()]:
         hint = f"IMAGES is the folder with the images of this caption file, from {IMAGES_URL}"
-        raise CompetitionError(f"{images}: {hint}", absent)
+        raise CompetitionError(f"{images}: {hint}", [Problem(name, f"is not in {images}") for name in absent])
     (out / "references").mkdir(parents=True, exist_ok=True)
 
     def write_reference(entry: Captioned) -> Problem | None:
@@ -113,30 +110,14 @@ def name_of(n: int, seed: int) -> str:
 
 def competition_toml(n: int, seed: int) -> str:
     """The competition.toml of a selection with a folder of its own: the shipped one's rules, its own name and data."""
-    lines = []
-    for line in (Competition.load("coco2014").root / "competition.toml").read_text(encoding="utf-8").splitlines():
-        if line.startswith(("#", "data_help")):
-            continue
-        line = re.sub(r'^name = "coco2014"$', f'name = "{name_of(n, seed)}"', line)
-        line = re.sub(r'^(title = ".*)"$', rf'\1 ({n:,} images, seed {seed})"', line)
-        lines.append(line.replace("{data}/", ""))
-    return "\n".join(lines) + "\n"
-
-
-def _selections() -> list[Path]:
-    """The folders of finished selections in the data folder."""
-    return sorted(path.parent for path in paths.data_home().glob("coco2014*/source.json") if _is_finished(path.parent))
-
-
-def _is_finished(out: Path) -> bool:
-    return (out / "test.json").exists()
-
-
-def _how_to_make() -> str:
-    return commands.make(
-        "data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/",
-        "competitions.coco2014.prepare --captions captions_val2014.json --images val2014/",
-    )
+    text = (Competition.load("coco2014").root / "competition.toml").read_text(encoding="utf-8")
+    for pattern, new in (
+        (r"^(#|data_help).*\n", ""),
+        (r'^name = "coco2014"$', f'name = "{name_of(n, seed)}"'),
+        (r'^(title = ".*)"$', rf'\1 ({n:,} images, seed {seed})"'),
+    ):
+        text = re.sub(pattern, new, text, flags=re.MULTILINE)
+    return text.replace("{data}/", "")
 
 
 def _variable(name: str) -> str | None:
@@ -145,10 +126,10 @@ def _variable(name: str) -> str | None:
 
 
 def _tell(out: Path) -> None:
-    source = json.loads((out / "source.json").read_text(encoding="utf-8"))
-    own = out != paths.data_home() / "coco2014"
+    seed = json.loads((out / "source.json").read_text(encoding="utf-8"))["seed"]
     count = len(read_prompts(out / "test.json"))
-    print(f"{count:,} prompts and references of {SIZE} pixels, seed {source['seed']}, in {out}")
+    print(f"{count:,} prompts and references of {SIZE} pixels, seed {seed}, in {out}")
+    own = out != paths.data_home() / "coco2014"
     where = commands.named(paths.readable(out), "FOLDER") if own else "coco2014"
     print(f"  {commands.make(f'score COMPETITION={where}', f'baselines MODEL --competition {where}')}")
 
@@ -165,22 +146,22 @@ def main(argv: list[str] | None = None) -> int:
     add("--n", type=int, default=_variable("N") or 10_000, help="how many images")
     add("--seed", type=int, default=_variable("SEED") or 0, help="chooses images and captions")
     default = paths.data_home() / "coco2014"
-    add(
-        "--out",
-        type=Path,
-        help=f"where the data go ({default}; when that holds another selection, a folder beside it)",
-        default=argparse.SUPPRESS,
-    )
+    text = f"where the data go ({default}; when that holds another selection, a folder beside it)"
+    add("--out", type=Path, default=argparse.SUPPRESS, help=text)
     args = parser.parse_args(argv)
-    if args.captions is None and args.images is None and "out" not in args and (made := _selections()):
-        for out in made:
+    marks = paths.data_home().glob("coco2014*/source.json")
+    finished = sorted(mark.parent for mark in marks if mark.with_name("test.json").exists())
+    if args.captions is None and args.images is None and "out" not in args and finished:
+        for out in finished:
             _tell(out)
         print("another selection: CAPTIONS=captions_val2014.json IMAGES=val2014/ N=… SEED=…; it gets a folder beside")
         return 0
     if args.captions is None or args.images is None:
-        raise UsageError(
-            f"which captions and images? {_how_to_make()}\n  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}"
+        how = commands.make(
+            "data COMPETITION=coco2014 CAPTIONS=captions_val2014.json IMAGES=val2014/",
+            "competitions.coco2014.prepare --captions captions_val2014.json --images val2014/",
         )
+        raise UsageError(f"which captions and images? {how}\n  they are in {ANNOTATIONS_URL}\n  and {IMAGES_URL}")
     print(f"reading {args.captions}", file=sys.stderr, flush=True)  # half a minute on a slow machine
     files, captions = read_captions(args.captions)
     chosen = choose(files, captions, args.n, args.seed)
@@ -196,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     claim(out, source)
     if out.absolute() != default:
         atomic.write_text(out / "competition.toml", competition_toml(args.n, args.seed))
-    if _is_finished(out):
+    if (out / "test.json").exists():
         print(f"already made: {out} (remove the folder to make it again)")
     else:
         write(chosen, args.images, out)
