@@ -36,6 +36,7 @@ class ScoredMetric(Metric):
     """
 
     names: ClassVar[tuple[str, ...]] = ()  # the rows of `submission.metrics` that it fills
+    states: ClassVar[tuple[str, ...]] = ()  # lists of tensors that `update` appends to
     fewest: ClassVar[int] = 1  # images that it needs
     too_few: ClassVar[str] = "there are only {n} images"
     is_differentiable = False
@@ -46,9 +47,9 @@ class ScoredMetric(Metric):
         if row := (METRICS | EXTRA_METRICS).get(next(iter(cls.names), "")):
             cls.higher_is_better = row.higher_is_better
 
-    def __init__(self, *states: str, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for state in states:
+        for state in self.states:
             self.add_state(state, [], dist_reduce_fx="cat")
 
     @classmethod
@@ -66,14 +67,11 @@ class ScoredMetric(Metric):
 class OfFeatures(ScoredMetric):
     """A comparison of Inception's features of images and of their references."""
 
+    states = ("inception", "reference_inception")
     inception: list[Tensor]
     reference_inception: list[Tensor]
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("inception", "reference_inception", **options)
-
     def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"]) -> None:
-        """Add features of images and of references."""
         self.inception.append(inception)
         self.reference_inception.append(reference_inception)
 
@@ -81,10 +79,8 @@ class OfFeatures(ScoredMetric):
 class PerImage(ScoredMetric):
     """A mean of per-image values, which are its state. Its interval is made together with those of all such metrics."""
 
+    states: ClassVar[tuple[str, ...]] = ("values",)
     values: list[Tensor]
-
-    def __init__(self, *states: str, **options: Any) -> None:
-        super().__init__("values", *states, **options)
 
     def per_image(self) -> Float[Tensor, " n"]:
         return joined(self.values)
@@ -112,7 +108,6 @@ class PerPair(PerImage):
         return None if min(images.shape[-2:]) < cls.smallest_side else cls.each(images, references)
 
     def update(self, images: UInt8[Tensor, "b 3 h w"], references: UInt8[Tensor, "b 3 h w"]) -> None:
-        """Add a batch of pairs."""
         self.values.append(self.each(images, references))
 
 

@@ -15,5 +15,4 @@ class ClipI(PerImage):
     names = ("clip_i",)
 
     def update(self, clip: Float[Tensor, "b e"], reference_clip: Float[Tensor, "b e"]) -> None:
-        """Add the embeddings of images and of their references."""
         self.values.append(cosines(clip, reference_clip))

@@ -6,8 +6,6 @@ prompts give and what the real images give, which are its context.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -21,11 +19,9 @@ class ClipT(PerImage):
     """The mean cosine with the prompts' embeddings, neither scaled by 100 nor clipped at 0."""
 
     names = ("clip_t",)
+    states = ("values", "of_references", "of_wrong_prompts")
     of_references: list[Tensor]
     of_wrong_prompts: list[Tensor]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__("of_references", "of_wrong_prompts", **options)
 
     def update(
         self,

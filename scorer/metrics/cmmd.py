@@ -8,8 +8,6 @@ never negative. The paper's numbers are those of CLIP ViT-L/14 at 336 pixels; an
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -53,18 +51,13 @@ def _mean_kernel(x: Tensor, y: Tensor, device: torch.device) -> float:
 
 
 class CMMD(ScoredMetric):
-    """The CLIP maximum mean discrepancy."""
-
     names = ("cmmd",)
+    states = ("clip", "reference_clip")
     fewest = 6  # as of all metrics on request
     clip: list[Tensor]
     reference_clip: list[Tensor]
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("clip", "reference_clip", **options)
-
     def update(self, clip: Float[Tensor, "b e"], reference_clip: Float[Tensor, "b e"]) -> None:
-        """Add embeddings of images and of references."""
         self.clip.append(clip)
         self.reference_clip.append(reference_clip)
 

@@ -47,7 +47,6 @@ class FID(OfFeatures):
         return cls(measured.statistics, measured.moments, paired=not measured.unpaired, sync_on_compute=False)
 
     def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"] | None = None) -> None:
-        """Add features of images, and of references."""
         self.inception.append(inception)
         if reference_inception is not None:
             self.reference_inception.append(reference_inception)

@@ -52,8 +52,7 @@ class SplitScores:
     Args:
         features: (N, D) in prompt order, on any device; may be mapped from a file.
         log_probabilities: makes (B, K) natural logarithms of class probabilities of (B, D) features.
-        splits: as for `inception_score`, which says the rest.
-        shuffle_seed: as there.
+        splits, shuffle_seed: as for `inception_score`, which says the rest.
         device: where to compute, by default where the features are; they are moved there in parts.
     """
 
@@ -84,9 +83,8 @@ class SplitScores:
 
         Every split must have an image left (see `spares`).
         """
-        counts, totals, entropies = (
-            all_of - out for all_of, out in zip(self._sums, self._summed(rows, len(self.splits)), strict=True)
-        )
+        left_out = self._summed(rows, len(self.splits))
+        counts, totals, entropies = (all_of - out for all_of, out in zip(self._sums, left_out, strict=True))
         # Rounding leaves −1e-17 or so of a class that only left-out images were of.
         return _scores(counts, totals.clamp(min=0.0), entropies)
 
@@ -116,19 +114,16 @@ def _scores(counts: Tensor, totals: Tensor, entropies: Tensor) -> Float64[Tensor
 
 
 class InceptionScore(ScoredMetric):
-    """The mean Inception Score over the splits, of the images in the order in which they came.
-
-    Args:
-        log_probabilities: makes (B, K) natural logarithms of class probabilities of (B, D) features.
-    """
+    """The mean over the splits of images in the order in which they came; takes what `SplitScores` takes."""
 
     names = ("is",)
+    states = ("inception",)
     fewest = SPLITS
     too_few = f"{SPLITS} splits need at least {SPLITS} images, there are {{n}}"
     inception: list[Tensor]
 
     def __init__(self, log_probabilities: Callable[[Tensor], Tensor], **options: Any) -> None:
-        super().__init__("inception", **options)
+        super().__init__(**options)
         self._log_probabilities = log_probabilities
 
     @classmethod
@@ -137,7 +132,6 @@ class InceptionScore(ScoredMetric):
         return cls(measured.log_probabilities, sync_on_compute=False)
 
     def update(self, inception: Float[Tensor, "b d"]) -> None:
-        """Add features of images."""
         self.inception.append(inception)
 
     def compute(self) -> Float64[Tensor, ""]:

@@ -39,8 +39,8 @@ class KernelInceptionDistance:
     """The KID of `kernel_inception_distance`, of all features or `without` some of them; takes and raises the same.
 
     `device` is where to compute, by default where the features are; they are moved there in parts. `paired` says that
-    reference i is that of image i, and left out with it. `floor` is what the KID cannot be less
-    than, of these images or of most of them.
+    reference i is that of image i, and left out with it. `floor` is what the KID cannot be less than, of these images
+    or of most of them.
     """
 
     def __init__(
@@ -93,13 +93,12 @@ class KernelInceptionDistance:
             return float(within / (n * (n - 1)) + self._references_term - 2.0 * across / (n * self._m))
         references_out = self._references[rows.to(self._references.device)]
         references_within = self._within_without(self._references_within, references_out, rows)
-        if len(rows):
-            across += _row_sums(out, references_out, self._device).sum() - self._across_back[rows].sum()
+        across += _row_sums(out, references_out, self._device).sum() - self._across_back[rows].sum()
         return float((within + references_within) / (n * (n - 1)) - 2.0 * across / (n * n))
 
     def _within_without(self, sums: Tensor, out: Tensor, rows: Tensor) -> Tensor:
         # A pair of which both are left out is in two row sums, and counts once.
-        return sums.sum() - 2.0 * sums[rows].sum() + (_others(out, self._device)[0].sum() if len(out) else 0.0)
+        return sums.sum() - 2.0 * sums[rows].sum() + _others(out, self._device)[0].sum()
 
 
 def _others(x: Tensor, device: torch.device) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:

@@ -44,8 +44,7 @@ class PSNR(PerPair):
         """The per-image values, and how many pairs are identical."""
         results = super().results(families)
         if identical := int(torch.isinf(super().per_image()).sum()):
-            results.notes.append(
-                f"{identical} {'image is' if identical == 1 else 'images are'} identical to the reference, pixel by "
-                f"pixel (PSNR counted as {CAP:.0f} dB)"
-            )
+            are = "image is" if identical == 1 else "images are"
+            note = f"{identical} {are} identical to the reference, pixel by pixel (PSNR counted as {CAP:.0f} dB)"
+            results.notes.append(note)
         return results
