@@ -59,17 +59,25 @@ def _command(arguments: argparse.Namespace) -> int:
     files = {"--json": arguments.json, "--csv": arguments.csv, "--problems": arguments.problems}
     ranking = None if arguments.no_leaderboard else arguments.leaderboard
     check_writable({**files, "--leaderboard": ranking}, makes_folder={"--leaderboard"})
-    check_kept(files, _kept(arguments))
+    kept = {
+        "the board": arguments.leaderboard,
+        "the board's history": editing.history_path(arguments.leaderboard),
+        "the submission": arguments.submission,
+        **own_files(arguments.competition),
+        "the file of Inception's weights": arguments.inception_weights,
+        "the file of CLIP's weights": arguments.clip_weights,
+    }
+    check_kept(files, kept)
     if ranking is not None:
         board.check(ranking, competition.name, arguments.name)
     processes = parallel.start()
     try:
-        return _score(arguments, competition, processes)
+        return _score(arguments, competition, ranking, processes)
     finally:
         parallel.stop()
 
 
-def _score(arguments: argparse.Namespace, competition: Competition, processes: Processes) -> int:
+def _score(arguments: argparse.Namespace, competition: Competition, ranking: Path | None, processes: Processes) -> int:
     options = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
     scorer = Scorer(competition, **options, processes=processes)
     try:
@@ -83,14 +91,19 @@ def _score(arguments: argparse.Namespace, competition: Competition, processes: P
     # The row first: whoever reads only the first lines of what is printed has it too. Whatever fails now, what was
     # measured is printed.
     card = scored.card
-    writers: list[Callable[[], list[str] | None]] = []
-    if not arguments.no_leaderboard:
-        writers.append(lambda: _to_board(arguments.leaderboard, card, competition.tiers))
-    if arguments.json is not None:
-        writers.append(lambda: atomic.write_text(arguments.json, card.to_json()))
-    if arguments.csv is not None:
-        writers.append(lambda: scored.write_per_image(arguments.csv))
-    lines, failures = _all_of(writers)
+    outputs: tuple[tuple[Path | None, Callable[[Path], list[str] | None]], ...] = (
+        (ranking, lambda path: _to_board(path, card, competition.tiers)),
+        (arguments.json, lambda path: atomic.write_text(path, card.to_json())),
+        (arguments.csv, scored.write_per_image),
+    )
+    lines: list[str] = []
+    failures: list[Exception] = []
+    for path, write in outputs:
+        try:
+            if path is not None:
+                lines += write(path) or []
+        except Exception as error:
+            failures.append(error)
     try:
         console = Console()
         print_scorecard(console, card)
@@ -103,18 +116,6 @@ def _score(arguments: argparse.Namespace, competition: Competition, processes: P
         if failures:
             raise failures[0]
     return 0
-
-
-def _all_of(writers: Sequence[Callable[[], list[str] | None]]) -> tuple[list[str], list[Exception]]:
-    """Call each, whatever the others do: the lines that they give, and what they raise."""
-    lines: list[str] = []
-    failures: list[Exception] = []
-    for writer in writers:
-        try:
-            lines += writer() or []
-        except Exception as failure:
-            failures.append(failure)
-    return lines, failures
 
 
 def refusal(error: Exception) -> dict[str, Any]:
@@ -139,19 +140,9 @@ def _to_board(path: Path, card: Scorecard, tiers: Sequence[Tier]) -> list[str]:
         lines.append(f"{show.ALIKE} {entry.words}{': the board says so on both' if entry.shown else ''}")
     if len(added.alike) > ALIKE_SHOWN:
         lines.append(f"{show.ALIKE} and {len(added.alike) - ALIKE_SHOWN} more entries")
-    return lines + ([comparison.with_last(added.row, added.last, tiers)] if added.last is not None else [])
-
-
-def _kept(arguments: argparse.Namespace) -> dict[str, Path | None]:
-    """What no output may replace, in words."""
-    return {
-        "the board": arguments.leaderboard,
-        "the board's history": editing.history_path(arguments.leaderboard),
-        "the submission": arguments.submission,
-        **own_files(arguments.competition),
-        "the file of Inception's weights": arguments.inception_weights,
-        "the file of CLIP's weights": arguments.clip_weights,
-    }
+    if added.last is not None:
+        lines.append(comparison.with_last(added.row, added.last, tiers))
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -176,19 +167,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=64, metavar="B", help="images per batch (default: %(default)s)")
     add("--limit", type=int, metavar="N", help="score only the first N prompts, for trying out: does not rank")
     add("--extra", action="store_true", help="also KID, precision, recall, density, coverage and CMMD")
-    add(
-        "--precision", choices=("exact", "fast"), default="exact",
-        help="exact: float32; fast: bfloat16, other numbers that rank by themselves (default: %(default)s)",
-    )  # fmt: skip
+    text = "exact: float32; fast: bfloat16, other numbers that rank by themselves (default: %(default)s)"
+    add("--precision", choices=("exact", "fast"), default="exact", help=text)
     add("--no-cache", dest="cache", action="store_false", help="measure anew, and keep nothing")
     add("--leaderboard", type=Path, default=board.LOCAL, metavar="FILE", help="the board (default: %(default)s)")
     add("--no-leaderboard", action="store_true", help="leave the board alone")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
     add("--clip-weights", type=Path, metavar="FILE", help="CLIP's weights on this disk")
-    add(
-        "--trust-weights", action="store_true",
-        help="let the code in a TorchScript file of Inception run, where its numbers alone are no known network",
-    )  # fmt: skip
+    text = "let the code in a TorchScript file of Inception run, where its numbers alone are no known network"
+    add("--trust-weights", action="store_true", help=text)
     add("--problems", type=Path, metavar="FILE", help="where nothing can be scored: write why, as JSON")
     return parser
 

@@ -40,18 +40,16 @@ def suspicions(
 
     `tables` are those of `scorer.measure.Measured`.
     """
-    competition, references, names = submission.competition, setup.references, setup.names
-    findings = find(
-        tables["hashes"].cpu().numpy(),
-        names,
-        [prompt.text for prompt in competition.prompts[: len(names)]],
-        files=[submission.hashes[name] for name in names],
-        references=tables["reference_hashes"].cpu().numpy() if references is not None else None,
-        reference_files=[references.hashes[name] for name in names] if references is not None else (),
-        training=setup.training_hashes,
-        features=tables["inception"],
-        reference_features=tables.get("reference_inception"),
-    )
+    competition, names = submission.competition, setup.names
+    texts = [prompt.text for prompt in competition.prompts[: len(names)]]
+    references = same_file = near = None
+    if setup.references is not None:
+        references = tables["reference_hashes"].cpu().numpy()
+        files = setup.references.hashes
+        same_file = _first_rows([submission.hashes[name] for name in names], [files[name] for name in names])
+        near = nearest_references(tables["inception"], tables["reference_inception"]).cpu().numpy()
+    hashes = tables["hashes"].cpu().numpy()
+    findings = find(hashes, names, texts, references, setup.training_hashes, same_file, near)
     whole = len(names) == len(competition.prompts)
     return Suspicions(findings, competition.rules.check(findings, scores, whole=whole))
 
@@ -60,13 +58,10 @@ def find(
     queries: np.ndarray,
     names: Sequence[str],
     texts: Sequence[str],
-    *,
-    files: Sequence[str] = (),
     references: np.ndarray | None = None,
-    reference_files: Sequence[str] = (),
     training: np.ndarray | None = None,
-    features: Float[Tensor, "n d"] | None = None,
-    reference_features: Float[Tensor, "n d"] | None = None,
+    same_file: np.ndarray | None = None,
+    near: np.ndarray | None = None,
 ) -> dict[str, Finding]:
     """What was found, by the names of `submission.scorecard.FINDINGS`; without a key what could not be looked for.
 
@@ -74,22 +69,19 @@ def find(
         queries: (N, 438) uint8, `image_hashes.query` of each image.
         names: the images' names, which are the references' too.
         texts: their prompts; images of equal prompts may be equal.
-        files: the SHA-256 of each image's file.
         references: (N, 30) uint8, `image_hashes.code` of each reference, None where there are none.
-        reference_files: the SHA-256 of each reference's file.
         training: the codes (K, 30) uint8 of the training images, None where the competition names none.
-        features: Inception's of the images and of the references, None where they are not at hand.
+        same_file: (N,) the row of a reference whose file each image is, −1 where there is none; None where not known.
+        near: (N,) likewise, of the nearest reference (`nearest_references`).
     """
     pixels, looks = split(queries)
     findings = {}
     if references is not None:
-        row_of = {sha256: row for row, sha256 in reversed(list(enumerate(reference_files)))}
-        same_file = np.array([row_of.get(sha256, -1) for sha256 in files] or np.full(len(names), -1), np.int64)
-        alike = _equal_or_alike(pixels, looks, references)
-        near = np.full(len(names), -1)
-        if features is not None and reference_features is not None:
-            near = nearest_references(features, reference_features).cpu().numpy()
-        findings["reference_copies"] = _finding(names, {"same file": same_file, **alike, "near features": near}, names)
+        nothing = np.full(len(names), -1)
+        evidence = {"same file": nothing if same_file is None else same_file}
+        evidence |= _equal_or_alike(pixels, looks, references)
+        evidence["near features"] = nothing if near is None else near
+        findings["reference_copies"] = _finding(names, evidence, names)
     if training is not None:
         findings["training_copies"] = _finding(names, _equal_or_alike(pixels, looks, training))
     findings["repeats"] = _finding(names, _repeats(pixels, looks, texts), names)
@@ -131,29 +123,25 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
 
 def _equal_or_alike(pixels: np.ndarray, looks: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
     """Rows of `known` codes (K, 30) that the images equal or look like, −1 where there is none."""
-    return {
-        "same pixels": _equal(pixels, known[:, :PIXEL_BYTES]),
-        "same look": look_alikes(looks, known[:, PIXEL_BYTES:]),
-    }
+    same_pixels = _first_rows([entry.tobytes() for entry in pixels], [row.tobytes() for row in known[:, :PIXEL_BYTES]])
+    return {"same pixels": same_pixels, "same look": look_alikes(looks, known[:, PIXEL_BYTES:])}
 
 
-def _equal(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    row_of = {entry.tobytes(): row for row, entry in reversed(list(enumerate(known)))}
-    return np.array([row_of.get(entry.tobytes(), -1) for entry in pixels], np.int64)
+def _first_rows(asked: Sequence[str | bytes], known: Sequence[str | bytes]) -> np.ndarray:
+    """For each that is asked, the first row of `known` that equals it, −1 where there is none; int64."""
+    row_of = {entry: row for row, entry in reversed(list(enumerate(known)))}
+    return np.array([row_of.get(entry, -1) for entry in asked], np.int64)
 
 
 def _repeats(pixels: np.ndarray, looks: np.ndarray, texts: Sequence[str]) -> dict[str, np.ndarray]:
     """For each image an earlier one of another prompt that it repeats, −1 where there is none."""
     prompts = np.unique(np.array(texts, object), return_inverse=True)[1]
     same_pixels = np.full(len(texts), -1, np.int64)
-    of_pixels: dict[bytes, list[int]] = {}  # pixels -> the first image, and the first one of another prompt
-    for row, entry in enumerate(pixels):
-        earlier = of_pixels.setdefault(entry.tobytes(), [])
-        others = [other for other in earlier if prompts[other] != prompts[row]]
-        if others:
-            same_pixels[row] = others[0]
-        if not earlier or (len(earlier) == 1 and others):
-            earlier.append(row)
+    of_pixels: dict[bytes, dict[int, int]] = {}  # pixels -> prompt -> its first image, the earliest first
+    for row, (entry, prompt) in enumerate(zip(pixels, prompts.tolist(), strict=True)):
+        earlier = of_pixels.setdefault(entry.tobytes(), {})
+        same_pixels[row] = next((first for other, first in earlier.items() if other != prompt), -1)
+        earlier.setdefault(prompt, row)
     # Among equal images one is enough to compare the others with, and none of the repeats is asked about again.
     known = np.where((same_pixels < 0)[:, None], looks[:, 0], 0).astype(np.uint8)
     queries = np.where((same_pixels < 0)[:, None, None], looks, 0).astype(np.uint8)

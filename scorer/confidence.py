@@ -92,7 +92,6 @@ def jackknife(
 
     Args:
         without: the distance of the images but those whose rows it is given.
-        families: of the images.
         floor: what the distance cannot be less than.
     """
     value = without(torch.empty(0, dtype=torch.int64))
@@ -110,11 +109,6 @@ def jackknife_interval(value: float, left_out: Sequence[float], group_sizes: Seq
     The delete-m_j jackknife, for groups of unequal size (Busing, Meijer & van der Leeden, "Delete-m jackknife for
     unequal m", Statistics and Computing 9, 1999), with the quantile of Student's t for one degree of freedom less than
     groups. Only the variance is used: the jackknife's own estimate corrects a bias in 1/N, that is, aims at N = ∞.
-
-    Args:
-        value: of all images.
-        left_out: without each group.
-        group_sizes: number of images in each group.
     """
     half = t_quantile(len(left_out) - 1) * math.sqrt(float(_jackknife_covariance(value, left_out, group_sizes)))
     return value - half, value + half

@@ -98,13 +98,6 @@ class Rest:
         """The trace of their covariance, from the trace of the scatter of all."""
         return (all_trace - self.out.square().sum() - self.n * self.shift.square().sum()) / (self.n - 1)
 
-    def scatter(self, all_scatter: Tensor, axes: Float64[Tensor, "d d"]) -> Tensor:
-        """Their scatter in the coordinates `axes` (columns), from that of all in the same."""
-        if not len(self.out):
-            return all_scatter
-        out, shift = self.out @ axes, self.shift @ axes
-        return all_scatter - out.T @ out - self.n * torch.outer(shift, shift)
-
 
 @dataclass(frozen=True)
 class Centred:
@@ -167,9 +160,9 @@ class FrechetDistance:
             trace = centred.square().sum()
         else:
             self.eigenvalues, self.eigenvectors = torch.linalg.eigh(covariance)
-            self.root = self.eigenvectors * self.eigenvalues.clamp(min=0.0).sqrt()
+            self.root: Tensor = self.eigenvectors * self.eigenvalues.clamp(min=0.0).sqrt()
             scatter = _scatter(features, own_mean) if known is None else known.scatter.to(device)
-            self._scatter = self.root.T @ scatter @ self.root  # (d, d): Hᵀ Σ₁ H but for the division by n − 1
+            self._scatter: Tensor = self.root.T @ scatter @ self.root  # (d, d): Hᵀ Σ₁ H but for the division by n − 1
             trace = scatter.trace()
         self.images = Centred(features, own_mean, trace)
 
@@ -179,10 +172,7 @@ class FrechetDistance:
     def without(self, rows: Int64[Tensor, " m"]) -> float:
         """The distance of the features without those of `rows` (each once); at least two must be left."""
         rest = self.images.without(rows)
-        if not self.few:
-            products = self.scatter_of(rest)
-        else:
-            products = _centred_without(self._gram, rows) if len(rows) else self._gram
+        products = _centred_without(self._gram, rows) if self.few else self.scatter_of(rest)
         trace_of_root = _trace_of_root(products / (rest.n - 1))
         difference = self.images.mean - self.reference_mean + rest.shift
         trace = rest.trace(self.images.trace)
@@ -190,7 +180,10 @@ class FrechetDistance:
 
     def scatter_of(self, rest: Rest) -> Float64[Tensor, "d d"]:
         """Hᵀ S H of the scatter S of the images that are left; where they are not `few`."""
-        return rest.scatter(self._scatter, self.root)
+        if not len(rest.out):
+            return self._scatter
+        out, shift = rest.out @ self.root, rest.shift @ self.root
+        return self._scatter - out.T @ out - rest.n * torch.outer(shift, shift)
 
 
 class PairedFrechetDistance:
@@ -266,6 +259,8 @@ def _trace_of_root(products: Tensor) -> Float64[Tensor, ""]:
 
 def _centred_without(products: Tensor, rows: Tensor) -> Tensor:
     """Products A Bᵀ of centred A and B without `rows` of both: the rest has other means, and is centred again."""
+    if not len(rows):
+        return products
     kept = torch.ones(len(products), dtype=torch.bool).index_fill(0, rows.cpu(), False).to(products.device)
     products = products[kept][:, kept]
     # Centring the products is centring the features.

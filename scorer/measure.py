@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ from scorer.cache import references as reference_cache
 from scorer.decoding import Pair, batches, decoded, until_a_problem
 from scorer.frechet import Moments, feature_statistics, moments
 from scorer.networks.clip import Clip
-from scorer.networks.inception import Inception
 from scorer.parallel import Processes
 from scorer.setup import Settings, Setup
 from submission import MissingPart, Problem, Submission, SubmissionError
@@ -80,7 +80,6 @@ def measure(
     """
     names, texts, device, processes = setup.names, setup.texts, settings.where, settings.processes
     n, cache = len(names), settings.caches
-    inception, clip = setup.networks
     wanted = {"text": len(texts)}
     if setup.references is not None:
         wanted |= {"reference_inception": n, "reference_clip": n}
@@ -92,20 +91,18 @@ def measure(
     shard = processes.shard(n)
     pairs = decoded(submission, setup.references, names, shard, problems, settings.batch_size, settings.shows_progress)
     rows = Rows(len(shard), shard.start)
-    whole = until_a_problem(pairs, problems)
-    measured = measure_images(whole, inception, clip, device, settings.batch_size, rows, pair_metrics, missing)
+    measured = measure_images(until_a_problem(pairs, problems), setup, settings, rows, pair_metrics, missing)
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
-    parts = processes.gather([dict(submission.hashes), dict(submission.pixels), submission.disguised])
-    for hashes, pixels, disguised in parts:
-        submission.take_hashes(hashes, pixels, disguised)
+    for part in processes.gather([dict(submission.hashes), dict(submission.pixels), submission.disguised]):
+        submission.take_hashes(*part)
     summed = _summed_moments(measured, n, processes)
     tables = _gathered(measured, n, device, processes)
     fresh = {name: tables.pop(name) for name in wanted if name in tables}
     if "text" in missing:
-        part = measure_texts(texts, clip, settings, processes.shard(len(texts)))
-        fresh |= _gathered(part, len(texts), device, processes)
+        embeddings = measure_texts(texts, setup.networks[1], settings, processes.shard(len(texts)))
+        fresh |= _gathered(embeddings, len(texts), device, processes)
     known |= fresh
     statistics = None if setup.statistics is None else setup.statistics.moments
     unpaired = statistics is not None and processes.first and not _are_of(known.get("reference_inception"), statistics)
@@ -115,32 +112,25 @@ def measure(
         fresh |= more
     if cache and processes.first:
         reference_cache.write(files, fresh)
-    return Measured(
-        {**tables, **known, "text_rows": torch.tensor(setup.text_rows, device=device)},
-        inception.log_probabilities,
-        device,
-        setup.no_references,
-        statistics,
-        summed.get("inception"),
-        unpaired,
-    )
+    tables |= {**known, "text_rows": torch.tensor(setup.text_rows, device=device)}
+    classes, own_moments = setup.networks[0].log_probabilities, summed.get("inception")
+    return Measured(tables, classes, device, setup.no_references, statistics, own_moments, unpaired)
 
 
 def measure_images(
     pairs: Iterable[Pair],
-    inception: Inception,
-    clip: Clip,
-    device: torch.device,
-    batch_size: int,
+    setup: Setup,
+    settings: Settings,
     rows: Rows,
     pair_metrics: Mapping[str, PairMetric],
-    of_references: Set[str] = frozenset(),
+    of_references: Set[str],
 ) -> dict[str, Tensor]:
     """The tables of every pair that `Measured` describes, those of references' features only as in `of_references`.
 
     Nothing waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
     """
-    for batch in batches(pairs, batch_size, device):
+    inception, clip = setup.networks
+    for batch in batches(pairs, settings.batch_size, settings.where):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
         rows.add("hashes", batch.rows, batch.hashes)
@@ -156,11 +146,15 @@ def measure_images(
                 rows.add(name, batch.rows, values)
     tables = rows.tensors()
     for network, name, sha256 in (("inception", inception.name, inception.sha256), ("clip", clip.name, clip.sha256)):
-        if network in tables and not all(torch.isfinite(part).all() for part in tables[network].split(_CHUNK)):
-            raise MissingPart(
-                f"the weights of {network} {name} (sha256 {sha256[:12]}…) give values that are not finite"
-            )
+        if network in tables:
+            require_finite(tables[network], f"{network} {name} (sha256 {sha256[:12]}…)")
     return tables
+
+
+def require_finite(features: Tensor, network: str) -> None:
+    """Raises MissingPart for features that say that the weights of `network` are no network's."""
+    if not all(torch.isfinite(part).all() for part in features.split(_CHUNK)):
+        raise MissingPart(f"the weights of {network} give values that are not finite")
 
 
 def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, shard: range) -> dict[str, Tensor]:
@@ -216,13 +210,12 @@ def _reference_statistics(
     n, d = features.shape
     if n < d:
         return None, {}
-    rows = {"reference_mean": d, "reference_covariance": d}
-    kept = reference_cache.read(files, rows) if cache else {}
-    if len(kept) == len(rows):
-        return (kept["reference_mean"].numpy(), kept["reference_covariance"].numpy()), {}
-    mean, covariance = feature_statistics(features) if summed is None else (summed.mean, summed.covariance)
-    fresh = {"reference_mean": mean, "reference_covariance": covariance}
-    return (mean.cpu().numpy(), covariance.cpu().numpy()), fresh
+    kept = reference_cache.read(files, {"reference_mean": d, "reference_covariance": d}) if cache else {}
+    fresh: dict[str, Tensor] = {}
+    if len(kept) < 2:
+        mean, covariance = feature_statistics(features) if summed is None else (summed.mean, summed.covariance)
+        kept = fresh = {"reference_mean": mean, "reference_covariance": covariance}
+    return (kept["reference_mean"].cpu().numpy(), kept["reference_covariance"].cpu().numpy()), fresh
 
 
 class Rows:
@@ -234,14 +227,17 @@ class Rows:
     def __init__(self, n: int, first: int = 0) -> None:
         self.n, self.first = n, first
         self._tables: dict[str, Tensor] = {}
-        self._filled: dict[str, int] = {}
+        self._filled: Counter[str] = Counter()
         self._files: dict[str, mmap.mmap] = {}
 
     def add(self, name: str, rows: Int64[Tensor, " b"], values: Tensor) -> None:
         """Put `values` (B, …) where the images `rows` (B,) belong."""
         if name not in self._tables:
-            self._tables[name] = self._new(name, values)
-            self._filled[name] = 0
+            shape = (self.n, *values.shape[1:])
+            if _fits(values[0].nbytes * self.n):
+                self._tables[name] = torch.empty(shape, dtype=values.dtype, device=values.device)
+            else:
+                self._tables[name], self._files[name] = spooled(shape, values.dtype)
         table = self._tables[name]
         # One copy to the table's device; nothing waits for it.
         table[(rows - self.first).to(table.device, non_blocking=True)] = values.to(table.device)
@@ -253,35 +249,22 @@ class Rows:
         """Each complete table, (N, …) in prompt order; one that lacks rows is left out."""
         return {name: table for name, table in self._tables.items() if self._filled[name] == self.n}
 
-    def _new(self, name: str, values: Tensor) -> Tensor:
-        shape = (self.n, *values.shape[1:])
-        n_bytes = values[0].numel() * values.element_size() * self.n
-        if _fits(n_bytes):
-            return torch.empty(shape, dtype=values.dtype, device=values.device)
-        tensor, self._files[name] = spooled(shape, values.dtype)
-        return tensor
-
 
 def spooled(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, mmap.mmap]:
     """An empty CPU tensor whose values are in a file without a name, which goes with the tensor; and its mapping."""
     n_bytes = torch.Size(shape).numel() * dtype.itemsize
     with tempfile.TemporaryFile(prefix="drawoff-") as file:
-        _reserve(file.fileno(), n_bytes)
+        try:
+            # Its place on the disk too: where that is full, writing through a mapping would end the process silently.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            else:
+                os.ftruncate(file.fileno(), n_bytes)
+        except OSError as error:
+            error.filename = f"{tempfile.gettempdir()} ({n_bytes >> 20} MiB for features; TMPDIR names another folder)"
+            raise
         mapping = mmap.mmap(file.fileno(), n_bytes)
     return torch.frombuffer(mapping, dtype=dtype).view(shape), mapping
-
-
-def _reserve(descriptor: int, n_bytes: int) -> None:
-    """Give the file its length and its place on the disk: where that is full, writing through a mapping would end the
-    process without a word."""
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, n_bytes)
-        else:
-            os.ftruncate(descriptor, n_bytes)
-    except OSError as error:
-        error.filename = f"{tempfile.gettempdir()} ({n_bytes >> 20} MiB for features; TMPDIR names another folder)"
-        raise
 
 
 def _fits(n_bytes: int) -> bool:

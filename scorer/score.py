@@ -100,7 +100,10 @@ class Scorer:
         processes = self.settings.processes
         if not isinstance(submission, Submission):
             submission = Submission.open(submission, self.competition, verify=False)
-        problems = self._problems_within(submission)
+        # Not those of images that a limit leaves out: they may not be drawn yet.
+        asked_for = {prompt.image_name for prompt in self.competition.prompts[: self.settings.limit]}
+        left_out = set(submission.expected) - asked_for
+        problems = [problem for problem in submission.problems if problem.name not in left_out]
         file, kept = None, None
         try:
             if problems:
@@ -115,11 +118,10 @@ class Scorer:
         except (SubmissionError, MissingPart):
             self._report_all(submission, problems)
             raise
-        card: Scorecard | None = None
-        columns: dict[str, list[float]] = {}
         entry = _entry_name(name, submission)
-        if kept is not None:
-            card, columns = replace(kept[0], name=entry), kept[1]
+        card, columns = kept or (None, {})
+        if card is not None:
+            card = replace(card, name=entry)
         elif not known:
             card, columns = self._measured(submission, entry, problems)
             if card is not None and file is not None:
@@ -180,23 +182,19 @@ class Scorer:
 
     def _facts(self) -> dict[str, Any]:
         """What decides a scorecard besides the submission, the competition's files and the code."""
-        setup, settings = self.setup, self.settings
+        setup, settings, where = self.setup, self.settings, self.settings.where
+        cuda = where.type == "cuda"
+        chip = torch.cuda.get_device_name(where) if cuda else torch.backends.cpu.get_cpu_capability()
         return {
             "by": setup.fingerprint,
             "extra": settings.extra,
             "precision": settings.precision,
-            "device": _kind(settings.where),
+            "device": f"{where.type} {chip}",  # whose kernels decide the last digits
             "torch": torch.__version__,
             "trust_weights": settings.trust_weights,
             "families": self.families.labels.tolist(),
             "statistics": setup.statistics and setup.statistics.n,
         }
-
-    def _problems_within(self, submission: Submission) -> list[Problem]:
-        """The problems on opening, without those of images that a limit leaves out (they may not be drawn yet)."""
-        prompts = self.competition.prompts[: self.settings.limit]
-        left_out = set(submission.expected) - {prompt.image_name for prompt in prompts}
-        return [problem for problem in submission.problems if problem.name not in left_out]
 
     def _report_all(self, submission: Submission, problems: list[Problem]) -> None:
         """Decode what there is, so that all problems are reported at once, whatever this machine lacks.
@@ -223,10 +221,19 @@ class Scorer:
             notes.append(f"{truncated} prompts are longer than CLIP reads; it sees only their beginning")
         if submission.manifest and submission.manifest.resizing:
             notes.append(f"the images were resized when drawn: {submission.manifest.resizing}")
-        notes += [inception.note] if inception.note else []
-        return notes + (
-            [_note_on_statistics(setup, unpaired=measured.unpaired)] if setup.statistics is not None else []
-        )
+        if inception.note:
+            notes.append(inception.note)
+        if (statistics := setup.statistics) is not None:
+            note = "the FID is against the given statistics"
+            if measured.unpaired:
+                note += f" of {statistics.n:,} images" if statistics.n is not None else ""
+                note += ", and its interval for other prompts and the same statistics"
+                if setup.references is not None:
+                    note += "; CLIP-I, PSNR and SSIM are against the prompts' own references"
+            else:
+                note += ", which are those of the prompts' own references"
+            notes.append(note)
+        return notes
 
 
 def _entry_name(name: str | None, submission: Submission) -> str:
@@ -236,21 +243,3 @@ def _entry_name(name: str | None, submission: Submission) -> str:
     own = path.name if path.is_dir() else path.stem  # a dot in a folder's name begins no suffix
     candidates = (name or "", model, own, "submission")
     return next(shown(text.strip(), 200) for text in candidates if text.strip())
-
-
-def _note_on_statistics(setup: Setup, *, unpaired: bool) -> str:
-    statistics = setup.statistics
-    of = f" of {statistics.n:,} images" if statistics is not None and statistics.n is not None else ""
-    if not unpaired:
-        return "the FID is against the given statistics, which are those of the prompts' own references"
-    also = "" if setup.references is None else "; CLIP-I, PSNR and SSIM are against the prompts' own references"
-    return (
-        f"the FID is against the given statistics{of}, and its interval for other prompts and the same statistics{also}"
-    )
-
-
-def _kind(device: torch.device) -> str:
-    """The kind of the device, whose kernels decide the last digits."""
-    if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
-    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"

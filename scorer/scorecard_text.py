@@ -34,15 +34,15 @@ def print_scorecard(console: Console, card: Scorecard) -> None:
     if card.mark is not None:
         console.print(_mark(card.mark, card.suspect))
     if card.accuracy:
-        console.print(_accuracy(card.accuracy))
+        accuracy = ", ".join(f"{name} {fraction:.1%}" for name, fraction in card.accuracy.items())
+        console.print(Text.assemble("Drawn as asked: ", (accuracy, "bold"), "\n"))
     if card.suspicions is not None:
         console.print(_suspicions(card.suspicions))
+    reasons: dict[str, list[str]] = {}
     for name, score in card.scores.items():
         if score.value is None:
             console.print(Text(f"{METRICS[name].label} is not available: {shown(str(score.reason), 400)}", "yellow"))
-    reasons: dict[str, list[str]] = {}
-    for name, score in card.scores.items():
-        if score.value is not None and score.reason:
+        elif score.reason:
             reasons.setdefault(score.reason, []).append(METRICS[name].label)
     for reason, labels in reasons.items():
         whose = "There is" if len(labels) == len(card.scores) else f"{', '.join(labels)}:"
@@ -58,8 +58,7 @@ def _number(value: float | None, metric: Metric) -> str:
 
 def _scores(card: Scorecard) -> Table:
     intervals = any(score.low is not None for score in card.scores.values())
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("metric")
+    table = Table("metric", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("score", justify="right", style="bold")
     if intervals:
         table.add_column("95 % interval")
@@ -79,59 +78,40 @@ def _interval(score: Score, metric: Metric) -> str:
 
 
 def _context(name: str, card: Scorecard, metric: Metric) -> str:
-    parts = []
-    if name == "clip_t":
-        for key, label in (("clip_t_references", "references"), ("clip_t_shuffled", "wrong prompts")):
-            if key in card.context:
-                parts.append(f"{label} {_number(card.context[key], metric)}")
-    if name == "is" and "is_std" in card.context:
-        parts.append(f"± {_number(card.context['is_std'], metric)} over 10 splits")
-    return "\n".join(parts)
+    known = {
+        "clip_t": (("clip_t_references", "references {}"), ("clip_t_shuffled", "wrong prompts {}")),
+        "is": (("is_std", "± {} over 10 splits"),),
+    }.get(name, ())
+    return "\n".join(text.format(_number(card.context[key], metric)) for key, text in known if key in card.context)
 
 
 def _tier(tier: TierResult, card: Scorecard) -> Table:
     scores = card.scores
     close = {c.metric for c in tier.checks if c.metric in scores and scores[c.metric].too_close(c.threshold)}
-    missed = any(not check.passed and check.metric not in close for check in tier.checks)
-    verdict = Text.assemble(
-        f"tier {shown(tier.name)}: ", ("passed", "bold green") if tier.passed else ("missed", "bold red")
-    )
-    if close and not missed:
-        verdict.append(f" (cannot tell at N = {card.n})", "yellow")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=verdict, title_justify="left", title_style="")
-    table.add_column("metric")
+    passed = ("passed", "bold green") if tier.passed else ("missed", "bold red")
+    title = Text.assemble(f"tier {shown(tier.name)}: ", passed)
+    if close and all(check.passed or check.metric in close for check in tier.checks):
+        title.append(f" (cannot tell at N = {card.n})", "yellow")
+    table = Table("metric", box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="")
     for column in ("threshold", "score", "difference"):
         table.add_column(column, justify="right")
     table.add_column("verdict")
     for check in tier.checks:
         metric = METRICS[check.metric]
-        table.add_row(
-            metric.label,
-            metric.limit(check.threshold),
-            _number(check.value, metric),
-            "" if check.difference is None else f"{check.difference:+.{metric.digits}f}",
-            Text.assemble(
-                ("passed", "green") if check.passed else ("missed", "red"),
-                (", too close to tell" if check.metric in close else "", "yellow"),
-            ),
-        )
+        difference = "" if check.difference is None else f"{check.difference:+.{metric.digits}f}"
+        verdict = Text.assemble(("passed", "green") if check.passed else ("missed", "red"))
+        if check.metric in close:
+            verdict.append(", too close to tell", "yellow")
+        cells = (metric.label, metric.limit(check.threshold), _number(check.value, metric), difference)
+        table.add_row(*cells, verdict)
     return table
 
 
 def _mark(mark: Mark, suspect: bool) -> Text:
     if suspect:
         return Text("Mark: none, for the submission is suspect: it breaks a rule of the competition\n", "bold red")
-    text = Text.assemble("Mark: ", (f"{mark.value:g} %", "bold"))
     earned = ", ".join(f"{METRICS[name].label} earns {part:g} %" for name, part in mark.earned.items())
-    text.append(f" ({earned})\n", "dim")
-    return text
-
-
-def _accuracy(accuracy: dict[str, float]) -> Text:
-    text = Text("Drawn as asked: ")
-    text.append(", ".join(f"{name} {fraction:.1%}" for name, fraction in accuracy.items()), "bold")
-    text.append("\n")
-    return text
+    return Text.assemble("Mark: ", (f"{mark.value:g} %", "bold"), (f" ({earned})\n", "dim"))
 
 
 def _suspicions(suspicions: Suspicions) -> Text:

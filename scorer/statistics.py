@@ -17,7 +17,7 @@ import torch
 from scorer.decoding import ahead, by_shape, on_device
 from scorer.device import exact_float32, pick_device
 from scorer.frechet import feature_statistics
-from scorer.measure import Rows
+from scorer.measure import Rows, require_finite
 from scorer.networks.inception import find_inception
 from scorer.networks.protocols import PROTOCOLS
 from submission.archive import open_files
@@ -39,10 +39,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--out {out}: {'is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     if arguments.batch_size < 1:
         raise UsageError("the batch size is at least 1")
-    found = make_statistics(
-        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size,
-        trust_weights=arguments.trust_weights,
-    )  # fmt: skip
+    found = make_statistics(**{name: value for name, value in vars(arguments).items() if name != "out"})
     write_statistics(out, found)
     d = len(found.mean)
     print(f"statistics of {found.n:,} images, {d} features of the Inception {found.inception}: {out}")
@@ -54,8 +51,8 @@ def main(argv: Sequence[str]) -> int:
 
 def make_statistics(
     folder: Path,
-    protocol: str,
-    weights: Path | None = None,
+    inception: str,
+    inception_weights: Path | None = None,
     device: str = "auto",
     batch_size: int = 64,
     *,
@@ -69,12 +66,12 @@ def make_statistics(
     read.
     """
     where = pick_device(device)
-    backbone = find_inception(protocol, weights, trusted=trust_weights)
+    backbone = find_inception(inception, inception_weights, trusted=trust_weights)
     images = _images(folder)
     if len(images) < 2:
         few = "there are no images" if not images else "there is one image"
         raise MissingPart(f"{few}, and a covariance needs two", looked_for=folder, get_it="name the folder of images")
-    inception = backbone.load(where)
+    network = backbone.load(where)
     problems: list[Problem] = []
     rows = Rows(len(images))
     decoded = track(ahead(_read, images, 2 * batch_size), "measuring images", total=len(images))
@@ -83,14 +80,13 @@ def make_statistics(
             if problems:
                 continue  # only to hear of every bad file
             batch = on_device([image for _, image in group], where)
-            rows.add("features", torch.tensor([number for number, _ in group]), inception.features(batch))
+            rows.add("features", torch.tensor([number for number, _ in group]), network.features(batch))
         if problems:
             raise CompetitionError(f"{folder}: some files are not images to measure", problems)
         features = rows.tensors()["features"]
-        if not all(bool(torch.isfinite(part).all()) for part in features.split(4096)):
-            raise MissingPart(f"the weights of {protocol} ({backbone.sha256[:12]}…) give values that are not finite")
+        require_finite(features, f"{inception} ({backbone.sha256[:12]}…)")
         mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
-    return Statistics(mean, covariance, len(images), protocol, backbone.sha256)
+    return Statistics(mean, covariance, len(images), inception, backbone.sha256)
 
 
 def _readable(decoded: Iterator[np.ndarray | Problem], problems: list[Problem]) -> Iterator[tuple[int, np.ndarray]]:
@@ -137,10 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("folder", metavar="FOLDER", type=Path, help="the PNG and JPEG files in it and in its folders, or a zip")
-    add(
-        "--inception", required=True, choices=tuple(PROTOCOLS), metavar="PROTOCOL",
-        help=f"which network, as in competition.toml: {', '.join(PROTOCOLS)}",
-    )  # fmt: skip
+    text = f"which network, as in competition.toml: {', '.join(PROTOCOLS)}"
+    add("--inception", required=True, choices=tuple(PROTOCOLS), metavar="PROTOCOL", help=text)
     add("--out", "-o", type=Path, default=Path("statistics.npz"), help="the file to write (default: %(default)s)")
     add("--inception-weights", type=Path, metavar="FILE", help="Inception's weights on this disk")
     add("--trust-weights", action="store_true", help="let the code in a TorchScript file of Inception run")

@@ -50,8 +50,7 @@ def cache_files(
     common = {"format": FORMAT, "torch": torch.__version__, "device": device.type, "names": order}
     files = {}
     for table, keys in needs.items():
-        facts = {**common, "table": table, **{key: fingerprint[key] for key in keys}}
-        digest = json_sha256(facts)[:32]
+        digest = json_sha256({**common, "table": table, **{key: fingerprint[key] for key in keys}})[:32]
         files[table] = cache_home() / FOLDER / f"{table}-{digest}.safetensors"
     return files
 
@@ -68,11 +67,8 @@ def read(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, Tensor
         except FileNotFoundError:
             continue
         except (OSError, SafetensorError, ValueError) as error:
-            print(
-                f"{shown(str(files[name]))}: {shown(str(error))}: not used, it is measured anew",
-                file=sys.stderr,
-                flush=True,
-            )
+            text = f"{shown(str(files[name]))}: {shown(str(error))}: not used, it is measured anew"
+            print(text, file=sys.stderr, flush=True)
             continue
         if len(table) == length:
             found[name] = table

@@ -49,13 +49,17 @@ def result_file(submission: Submission, competition: Competition, facts: Mapping
         "code": code_sha256(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "competition": repr(competition),
-        "files": _files_of(competition),
+        # But for the references, whose content the fingerprint has.
+        "files": {
+            f"{what} {path.name}": file_sha256(path) if path.is_file() else ""
+            for what, path in competition.data_files()
+            if what != "references"
+        },
         "manifest": submission.manifest.model_dump_json() if submission.manifest else None,
         "notes": submission.notes,
         "sizes": sizes,
     }
-    digest = json_sha256(everything)[:32]
-    return cache_home() / FOLDER / f"{digest}.json"
+    return cache_home() / FOLDER / f"{json_sha256(everything)[:32]}.json"
 
 
 def code_sha256() -> dict[str, str]:
@@ -79,15 +83,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _files_of(competition: Competition) -> dict[str, str]:
-    """The hashes of what the competition names, but for the references, whose content the fingerprint has."""
-    return {
-        f"{what} {path.name}": file_sha256(path) if path.is_file() else ""
-        for what, path in competition.data_files()
-        if what != "references"
-    }
-
-
 def read(file: Path, submission: Submission) -> tuple[Scorecard, dict[str, list[float]]] | None:
     """The scorecard and the per-image columns of the very bytes of `submission`; None when there are none."""
     try:
@@ -96,11 +91,10 @@ def read(file: Path, submission: Submission) -> tuple[Scorecard, dict[str, list[
             return None
         card = Scorecard.from_json(json.dumps(kept["card"]))
         columns = {str(name): [float(value) for value in values] for name, values in kept["columns"].items()}
+        whole = all(len(values) == card.n for values in columns.values()) and _sha256(submission) == kept["files"]
     except (NotReadable, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    if any(len(values) != card.n for values in columns.values()) or _sha256(submission) != kept["files"]:
-        return None
-    return card, columns
+    return (card, columns) if whole else None
 
 
 def write(file: Path, card: Scorecard, columns: Mapping[str, list[float]], files_sha256: str) -> None:
@@ -123,15 +117,11 @@ def _checksum(file: Path, kept: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sha256(submission: Submission) -> str | None:
+def _sha256(submission: Submission) -> str:
+    """The content hash of the submission's bytes, read anew. Raises NotReadable."""
     limit = max_file_bytes(submission.competition.image_size)
 
-    def digest(name: str) -> str | None:
-        try:
-            return hashlib.sha256(submission.files.read(name, limit)).hexdigest()
-        except NotReadable:
-            return None
+    def digest(name: str) -> str:
+        return hashlib.sha256(submission.files.read(name, limit)).hexdigest()
 
-    found = zip(submission.names, ahead(digest, submission.names, _AHEAD), strict=True)
-    hashes = {name: sha256 for name, sha256 in found if sha256 is not None}
-    return content_sha256(hashes) if len(hashes) == len(submission.names) else None
+    return content_sha256(dict(zip(submission.names, ahead(digest, submission.names, _AHEAD), strict=True)))
