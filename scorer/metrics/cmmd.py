@@ -51,6 +51,8 @@ def _mean_kernel(x: Tensor, y: Tensor, device: torch.device) -> float:
 
 
 class CMMD(ScoredMetric):
+    """The CMMD of images and of their references, by CLIP's embeddings of both."""
+
     names = ("cmmd",)
     states = ("clip", "reference_clip")
     fewest = 6  # as of all metrics on request
