@@ -30,10 +30,11 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
 from PIL import Image
 
 from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware, decide
 from baselines.monster.frozen import Frozen, load_frozen
-from baselines.monster.sampling import NOISE_SCHEDULE, sample
+from baselines.monster.sampling import NOISE_SCHEDULE
 from baselines.monster.train_unet import unet_of
 from baselines.monster.unets import build
 from baselines.pixels import to_arrays, to_pixels

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler, SchedulerMixin
 from jaxtyping import Float32
 from torch import Tensor
 
-from baselines.diffusion.samplers import Denoiser
+from baselines.diffusion.guidance import classifier_free
 
 
 def dpm_solver(schedule: Mapping[str, Any], order: int = 2) -> DPMSolverMultistepScheduler:
@@ -22,15 +22,33 @@ def dpm_solver(schedule: Mapping[str, Any], order: int = 2) -> DPMSolverMultiste
     )
 
 
-def solve(
-    scheduler: SchedulerMixin, denoiser: Denoiser, noise: Float32[Tensor, "b c h w"], steps: int
+def sample(
+    unet: Callable[..., Any],
+    scheduler: SchedulerMixin,
+    noise: Float32[Tensor, "b c h w"],
+    text: Sequence[Tensor],
+    empty: Sequence[Tensor],
+    *,
+    steps: int,
+    guidance_scale: float,
 ) -> Float32[Tensor, "b c h w"]:
-    """x_0 from standard normal `noise` in `steps` calls of the denoiser.
+    """Latents (not yet divided by the scaling factor), drawn from standard normal `noise`.
 
     Args:
-        scheduler: any of diffusers' that draw no noise themselves.
-        denoiser: in float32, what the scheduler's `prediction_type` says.
+        unet: a `UNet2DConditionModel`, which is called in the precision of `text`.
+        scheduler: any of diffusers' that draw no noise themselves, of what the network predicts.
+        text: hidden states of each prompt's tokens, (b, l, d), and, where the network attends to it, their pooled
+            state, (b, d).
+        empty: the same of the empty prompt, (1, …), which stands for no prompt.
+        steps: calls of the network.
+        guidance_scale: 1 draws by the prompt alone.
     """
+
+    def network(x: Tensor, t: Tensor, hidden: Tensor, *pooled: Tensor) -> Tensor:
+        output: Tensor = unet(x.to(hidden.dtype), t, hidden, *pooled).sample
+        return output.float()
+
+    denoiser = classifier_free(network, text, empty, guidance_scale)
     scheduler.set_timesteps(steps, device=noise.device)
     x: Tensor = noise * scheduler.init_noise_sigma
     for t in scheduler.timesteps:

@@ -27,11 +27,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.hardware import training_memory_format
 from baselines.monster import adapter
 from baselines.monster.pipeline import DISTILLED, PARTS
-from baselines.monster.sampling import alphas_cumprod, sample, solver, timesteps
+from baselines.monster.sampling import alphas_cumprod, solver, timesteps
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import SAMPLING_FILE, Pretrained
 from baselines.processes import in_the_first
@@ -138,7 +139,7 @@ def states(
     steps: int,
     guidance_scale: float,
 ) -> list[Float32[Tensor, "b c h w"]]:
-    """What each of the steps of `sampling.sample` begins with, and what it returns."""
+    """What each of the steps of `solver.sample` begins with, and what it returns."""
     visited: list[Tensor] = []
 
     def recording(x: Tensor, *args: Tensor, **kwargs: Tensor) -> Any:

@@ -17,10 +17,11 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.monster import adapter
-from baselines.monster.sampling import sample, solver
+from baselines.monster.sampling import solver
 from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import SAMPLING_FILE, Pretrained, chosen

@@ -21,10 +21,11 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.monster import unets
 from baselines.monster.frozen import Frozen, load_frozen
-from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
+from baselines.monster.sampling import NOISE_SCHEDULE, solver
 from baselines.options import flag
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import SAMPLING_FILE

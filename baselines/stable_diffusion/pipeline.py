@@ -18,13 +18,13 @@ from torch import Tensor
 
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware
 from baselines.options import Asked
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import chosen
 from baselines.stable_diffusion.folder import load_parts
-from baselines.stable_diffusion.sampling import denoise
 from submission import Competition, Prompt
 from submission.errors import UsageError, some
 
@@ -83,7 +83,7 @@ class StableDiffusion:
         size = (config.in_channels, config.sample_size, config.sample_size)
         noise = randn(seeded_generators(seeds), size, self._device)
         states = torch.cat([self._states(prompt) for prompt in prompts])
-        latents = denoise(self._unet, self._scheduler, noise, states, self._states(""), **self._sampling)
+        latents = sample(self._unet, self._scheduler, noise, [states], [self._states("")], **self._sampling)
         latents = (latents / self._vae.config.scaling_factor).to(self._dtype)
         return to_arrays(to_pixels(self._vae.decode(latents).sample))
 

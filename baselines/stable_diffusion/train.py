@@ -20,12 +20,12 @@ from torch.nn import functional
 from transformers import CLIPTextModel
 
 from baselines.diffusion.schedules import SCALED_LINEAR
+from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import WEIGHTS
 from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
-from baselines.stable_diffusion.sampling import denoise
 from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
 from baselines.training.latents import in_batches
@@ -136,7 +136,7 @@ def train_stable(options: StableOptions) -> Path:
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = denoise(model, solver, noise, shown_text, empty, steps=steps, guidance_scale=scale)
+            z = sample(model, solver, noise, [shown_text], [empty], steps=steps, guidance_scale=scale)
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from baselines.monster.sampling import NOISE_SCHEDULE, sample, solver
+from baselines.diffusion.solver import sample
+from baselines.monster.sampling import NOISE_SCHEDULE, solver
 
 A = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
 
