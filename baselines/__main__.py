@@ -69,9 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if arguments.model is None and arguments.manifest is None:
         raise UsageError(f"which model? `{commands.module('baselines --list')}` lists them")
-    options = {name: getattr(arguments, name) for name in option.OPTIONS}
     try:
-        return _draw(arguments, options)
+        return _draw(arguments)
     except GeneratorError as error:
         keep_exit_code()
         if os.environ.get("DRAWOFF_TRACEBACK", "") not in ("", "0"):
@@ -81,14 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 4
 
 
-def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
+def _draw(arguments: argparse.Namespace) -> int:
     manifest = None if arguments.manifest is None else redraw.read(arguments.manifest)
-    request = _request(arguments, options) if manifest is None else _request_again(manifest, arguments, options)
+    request = _request(arguments) if manifest is None else _request_again(manifest, arguments)
     recipe, competition = request.recipe, request.competition
     here = launcher.place()
-    alone = here.count == 1
-    shard = arguments.shard if alone else shard_of(arguments.shard, here)
-    request = replace(request, shard=shard, limit=arguments.limit)
+    request = replace(request, shard=shard_of(arguments.shard, here), limit=arguments.limit)
     out = arguments.out or submission_folder(competition.name, recipe.model, request.seed)
     if manifest is not None and arguments.out is None:  # what is drawn again is drawn beside the first drawing
         out = out.with_name(f"{out.name}-again")
@@ -97,7 +94,7 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
         drawn = total(outcome.drawn)
     if not here.first:
         return 0
-    if not alone:  # what all of them drew is there now
+    if here.count > 1:  # what all of them drew is there now
         outcome = replace(draw(replace(request, shard=arguments.shard), out), drawn=drawn)
     where = shown(str(out))
     of_part = f"{outcome.asked} of {len(competition.prompts)} images"
@@ -117,8 +114,9 @@ def _draw(arguments: argparse.Namespace, options: dict[str, object]) -> int:
     return 0 if same else 3
 
 
-def _request(arguments: argparse.Namespace, options: dict[str, object]) -> Request:
+def _request(arguments: argparse.Namespace) -> Request:
     competition = Competition.load(arguments.competition or "bestiary")
+    options = {name: getattr(arguments, name) for name in option.OPTIONS}
     return Request(
         registry.recipe(arguments.model, competition, **options),
         competition,
@@ -129,15 +127,13 @@ def _request(arguments: argparse.Namespace, options: dict[str, object]) -> Reque
     )
 
 
-def _request_again(manifest: Manifest, arguments: argparse.Namespace, options: dict[str, object]) -> Request:
-    settled = {"seed": arguments.seed, "batch_size": arguments.batch_size, **options, "weights": None}
-    if settings := [option.flag(name) for name, value in settled.items() if value is not None]:
-        raise UsageError(f"--from takes the settings from the manifest: leave out {', '.join(settings)}")
-    # "auto" is what nobody asked for: the manifest's own device and precision.
-    device, precision = (None if value == "auto" else value for value in (arguments.device, arguments.precision))
-    weights = arguments.weights
-    given = redraw.Given(arguments.model, arguments.competition, weights, device, precision)
-    return redraw.request(manifest, given)
+def _request_again(manifest: Manifest, arguments: argparse.Namespace) -> Request:
+    settled = [name for name in ("seed", "batch_size", *option.OPTIONS) if name != "weights"]
+    if given := [option.flag(name) for name in settled if getattr(arguments, name) is not None]:
+        raise UsageError(f"--from takes the settings from the manifest: leave out {', '.join(given)}")
+    return redraw.request(
+        manifest, arguments.model, arguments.competition, arguments.weights, arguments.device, arguments.precision
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ only when it is the one whose hash the manifest has.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,24 +23,6 @@ from submission.hashes import file_sha256
 from submission.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from submission.safe_read import NotReadable, read_regular
 from submission.submission import read_manifest
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the command line says beside the manifest: where things are here, and the hardware.
-
-    Attributes:
-        model: where a participant's file is, `path/to/file.py:Class`; None for a shipped model.
-        competition: where it is when it is none of the shipped ones.
-        weights: where they are when the manifest's name of them says nothing here.
-        device, precision: None as the manifest has them.
-    """
-
-    model: str | None = None
-    competition: str | None = None
-    weights: str | None = None
-    device: str | None = None
-    precision: str | None = None
 
 
 def read(path: Path) -> Manifest:
@@ -61,14 +42,27 @@ def read(path: Path) -> Manifest:
         raise SubmissionError([Problem(MANIFEST_NAME, line) for line in str(error).splitlines()], str(path)) from None
 
 
-def request(manifest: Manifest, given: Given) -> Request:
+def request(
+    manifest: Manifest,
+    model: str | None = None,
+    competition: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Request:
     """What draws the same again; it refuses to draw when what was loaded is not what the manifest says.
+
+    Args:
+        model: where a participant's file is, `path/to/file.py:Class`; None for a shipped model.
+        competition: where it is when it is none of the shipped ones.
+        weights: where they are when the manifest's name of them says nothing here.
+        device, precision: `auto`: the manifest's.
 
     Raises:
         UsageError: something differs, or the manifest does not say where something is.
         CompetitionError, MissingPart, GeneratorError: as `baselines.registry.recipe`.
     """
-    competition = _competition(manifest, given)
+    where = _competition(manifest, competition)
     asked = manifest.settings.get("requested")
     options = dict(asked) if isinstance(asked, dict) else {}
     batch_size = options.pop("batch_size", None)
@@ -76,40 +70,35 @@ def request(manifest: Manifest, given: Given) -> Request:
         raise UsageError(f"the manifest's batch size is no number: {shown(repr(batch_size))}")
     if unknown := sorted(options.keys() - option.OPTIONS.keys()):
         raise UsageError(f"the manifest asks for options that are not known here: {shown(', '.join(unknown))}")
-    options["weights"] = _weights(manifest, competition, options.get("weights"), given)
-    found = _recipe(manifest, competition, given, options)
+    options["weights"] = _weights(manifest, where, options.get("weights")) if weights is None else weights
+    found = _recipe(manifest, where, model, options)
+    given = {name: value for name, value in (("device", device), ("precision", precision)) if value != "auto"}
     return Request(
         found,
-        competition,
+        where,
         seed=manifest.seed,
         batch_size=None if batch_size == found.batch_size else batch_size,
-        device=given.device or _setting(manifest, "device"),
-        precision=given.precision or (_setting(manifest, "precision") if found.tolerates else "auto"),
-        check=partial(
-            _compare,
-            manifest,
-            {name for name, value in (("device", given.device), ("precision", given.precision)) if value is not None},
-        ),
+        device=given.get("device") or _setting(manifest, "device"),
+        precision=given.get("precision") or (_setting(manifest, "precision") if found.tolerates else "auto"),
+        check=partial(_compare, manifest, {"requested", *given}),
     )
 
 
 def _compare(expected: Manifest, may_differ: set[str], manifest: Manifest) -> None:
     """Raises UsageError where `manifest` would not draw what `expected` says; versions only have to be told."""
-    free = {"requested", *may_differ}
-    kept, ours = (
-        {name: value for name, value in each.settings.items() if name not in free} for each in (expected, manifest)
-    )
-    same = {"versions": manifest.versions, "resizing": manifest.resizing, "settings": kept}
-    if differences := expected.model_copy(update=same).differences(manifest.model_copy(update={"settings": ours})):
+    settings = {name: value for name, value in expected.settings.items() if name not in may_differ}
+    settings |= {name: value for name, value in manifest.settings.items() if name in may_differ}
+    same = {"versions": manifest.versions, "resizing": manifest.resizing, "settings": settings}
+    if differences := expected.model_copy(update=same).differences(manifest):
         lines = "".join(f"\n  {shown(line, 400)}" for line in differences)
         raise UsageError(f"what is here would not draw what the manifest says:{lines}")
 
 
-def _competition(manifest: Manifest, given: Given) -> Competition:
+def _competition(manifest: Manifest, given: str | None) -> Competition:
     name = manifest.competition
-    if given.competition is None and name not in Competition.names():
+    if given is None and name not in Competition.names():
         raise UsageError(f"it was drawn for {shown(name)}, which is not shipped: say where it is with --competition")
-    competition = Competition.load(given.competition or name)
+    competition = Competition.load(given or name)
     if competition.name != name:
         raise UsageError(f"it was drawn for the competition {shown(name)}, not for {competition.name}")
     if manifest.images and manifest.images.keys() != {prompt.image_name for prompt in competition.prompts}:
@@ -117,25 +106,24 @@ def _competition(manifest: Manifest, given: Given) -> Competition:
     return competition
 
 
-def _recipe(manifest: Manifest, competition: Competition, given: Given, options: Mapping[str, Any]) -> Recipe:
-    name = given.model or manifest.model
+def _recipe(manifest: Manifest, competition: Competition, given: str | None, options: Mapping[str, Any]) -> Recipe:
     if participant.names_a_file(manifest.model):
-        if given.model is None:
+        if given is None:
             raise UsageError(f"{shown(manifest.model)} drew it: say where that file is, as PATH.py:Class before --from")
-        file = participant.file_of(given.model)
+        file = participant.file_of(given)
         if manifest.weights.get(file.name) != file_sha256(file):
             raise UsageError(f"{shown(str(file))} is not the file that drew it: its contents differ")
-    found = recipe(name, competition, **options)
+    found = recipe(given or manifest.model, competition, **options)
     if found.model != manifest.model:
         raise UsageError(f"{shown(manifest.model)} drew it, not {shown(found.model)}")
     return found
 
 
-def _weights(manifest: Manifest, competition: Competition, named: object, given: Given) -> str | None:
-    """Those given here, or a hub's name; a folder was known by its last name, which says nothing here but where the
-    competition itself names that folder. They are compared by hash once they are loaded."""
-    if given.weights is not None or named is None:
-        return given.weights
+def _weights(manifest: Manifest, competition: Competition, named: object) -> str | None:
+    """A hub's name; a folder was known by its last name, which says nothing here but where the competition itself
+    names that folder. They are compared by hash once they are loaded."""
+    if named is None:
+        return None
     own = competition.baselines.get(manifest.model, {}).get("weights")
     if isinstance(named, str) and isinstance(own, str) and named in (own, competition.path(own).resolve().name):
         return None

@@ -11,7 +11,6 @@ import pytest
 
 from baselines import redraw
 from baselines.__main__ import main
-from baselines.redraw import Given
 from submission import Competition
 from submission.errors import SubmissionError, UsageError
 
@@ -131,7 +130,7 @@ def test_what_differs_is_said_before_anything_is_drawn(drawn, tmp_path, changes,
 
 def test_a_competition_that_is_not_shipped_has_to_be_named(drawn) -> None:
     with pytest.raises(UsageError, match=r"drawn for tiny, which is not shipped.*--competition"):
-        redraw.request(redraw.read(drawn[2]), Given(drawn[0]))
+        redraw.request(redraw.read(drawn[2]), drawn[0])
 
 
 @pytest.mark.parametrize("option", ["--seed=0", "--steps=9", "--batch-size=2"])
