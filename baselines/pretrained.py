@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,36 @@ class Pretrained:
 
     def require(self, *parts: str) -> None:
         """Opens these parts too. Raises as the class."""
-        self._homes |= homes(self.path, parts)
+        self._homes |= {part: self.path for part in parts if (self.path / part).is_dir()}
+        if (self.path / PARTS_FILE).is_file():
+            self._open_shared(parts)
         for part in parts:
             if part not in self._homes:
-                raise self._missing(part)
+                raise self._incomplete(f"no {part}", self.path / part)
+
+    def _open_shared(self, parts: Sequence[str]) -> None:
+        described = self.path / PARTS_FILE
+        table = read_object(described)
+        if not isinstance(table.get("folder"), str) or not isinstance(table.get("sha256"), dict):
+            raise UsageError(f"{readable(described)}: must have a folder, and the sha256 of each file by its name")
+        home = Path(os.path.normpath(self.path / table["folder"]))
+        for name, expected in table["sha256"].items():
+            part = name.split("/")[0]
+            if self._homes.get(part) == self.path or part not in parts:
+                continue
+            file = home / name
+            if not file.is_file():
+                raise MissingPart(
+                    f"the {part} that {readable(self.path)} shares is not there",
+                    looked_for=readable(file),
+                    get_it=f"{readable(described)} says where it should be",
+                )
+            if file_sha256(file) != expected:
+                raise UsageError(
+                    f"{readable(file)} is not the one that the weights in {readable(self.path)} were made for;"
+                    " bring that one back, or train them again"
+                )
+            self._homes[part] = home
 
     def part(self, name: str) -> Path:
         """The folder of one of `parts`."""
@@ -69,7 +96,7 @@ class Pretrained:
         """A file of the folder's own. Raises MissingPart."""
         path = self.path / name
         if not path.is_file():
-            raise self._missing(name)
+            raise self._incomplete(f"no {name}", path)
         return path
 
     def hashed(self, name: str) -> Path:
@@ -81,18 +108,13 @@ class Pretrained:
     def network(self, part: str, kind: Any, *, pickles: bool = False, more: bool = False, **options: Any) -> Any:
         """The network of a part (`load_network`), on the CPU, in evaluation mode."""
         _, variant = self.weights_of(part, pickles=pickles)
-        try:
+        with self._loading(part):
             return load_network(kind, self.part(part), more=more, variant=variant, **options).eval()
-        except OSError as error:
-            raise self._broken(part, error) from error
 
     def load(self, part: str, kind: Any) -> Any:
         """What has no weights, a scheduler, of a part."""
-        try:
-            with loading(self.part(part)):
-                return kind.from_pretrained(self.part(part), local_files_only=True)
-        except OSError as error:
-            raise self._broken(part, error) from error
+        with self._loading(part), loading(self.part(part)):
+            return kind.from_pretrained(self.part(part), local_files_only=True)
 
     def weights_of(self, part: str, *, pickles: bool = False) -> tuple[list[Path], str | None]:
         """A part's files of weights, hashed, and the variant that they are (`fp16`, where there is no other).
@@ -146,13 +168,18 @@ class Pretrained:
         train = f"train them ({commands.make(f'train MODEL={self.model}', trainer)}), or " if trainer else ""
         return f"{train}name a folder or a hub id that has them with --weights"
 
-    def _broken(self, part: str, error: Exception) -> MissingPart:
-        what = f"the weights of {self.model} are not complete: {part} does not load ({str(error).splitlines()[0]})"
-        return MissingPart(what, looked_for=readable(self.part(part)), get_it=self._how_to_get)
+    @contextmanager
+    def _loading(self, part: str) -> Iterator[None]:
+        """What a damaged part raises, as MissingPart."""
+        try:
+            yield
+        except OSError as error:
+            what = f"{part} does not load ({str(error).splitlines()[0]})"
+            raise self._incomplete(what, self.part(part)) from error
 
-    def _missing(self, name: str) -> MissingPart:
-        what = f"the weights of {self.model} are not complete: no {name}"
-        return MissingPart(what, looked_for=readable(self.path / name), get_it=self._how_to_get)
+    def _incomplete(self, what: str, where: Path) -> MissingPart:
+        what = f"the weights of {self.model} are not complete: {what}"
+        return MissingPart(what, looked_for=readable(where), get_it=self._how_to_get)
 
 
 def chosen(defaults: Mapping[str, Any], **asked: Any) -> dict[str, Any]:
@@ -192,8 +219,7 @@ def cached(weights: str) -> Path | None:
     main = repository / "refs" / "main"
     if main.is_file() and (snapshot := repository / "snapshots" / main.read_text().strip()).is_dir():
         return snapshot
-    snapshots = sorted(repository.glob("snapshots/*"), key=lambda path: path.stat().st_mtime)
-    return snapshots[-1] if snapshots else None
+    return max(repository.glob("snapshots/*"), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def is_hub_id(weights: str) -> bool:
@@ -211,41 +237,6 @@ def _repository(weights: str) -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE  # here, so that nobody else waits for its import
 
     return Path(HF_HUB_CACHE) / f"models--{weights.replace('/', '--')}"
-
-
-def homes(folder: Path, parts: Sequence[str]) -> dict[str, Path]:
-    """Each of `parts` that is there -> the folder whose subfolder it is: `folder`, else the one that it shares with.
-
-    Raises:
-        MissingPart: a shared part is not there.
-        UsageError: a shared part is not the one that the folder's weights were made for.
-    """
-    found = {part: folder for part in parts if (folder / part).is_dir()}
-    described = folder / PARTS_FILE
-    if not described.is_file():
-        return found
-    table = read_object(described)
-    if not isinstance(table.get("folder"), str) or not isinstance(table.get("sha256"), dict):
-        raise UsageError(f"{readable(described)}: must have a folder, and the sha256 of each file by its name")
-    elsewhere = Path(os.path.normpath(folder / table["folder"]))
-    for name, expected in table["sha256"].items():
-        part = name.split("/")[0]
-        if found.get(part) == folder or part not in parts:
-            continue
-        file = elsewhere / name
-        if not file.is_file():
-            raise MissingPart(
-                f"the {part} that {readable(folder)} shares is not there",
-                looked_for=readable(file),
-                get_it=f"{readable(described)} says where it should be",
-            )
-        if file_sha256(file) != expected:
-            raise UsageError(
-                f"{readable(file)} is not the one that the weights in {readable(folder)} were made for;"
-                " bring that one back, or train them again"
-            )
-        found[part] = elsewhere
-    return found
 
 
 def bring(parts: Sequence[str], home: Path, out: Path, *, share: bool) -> None:
