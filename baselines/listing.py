@@ -35,39 +35,32 @@ def show(competition: Competition) -> None:
     table = Table(title=f"Models, as they are on this machine for {competition.name}", box=None, title_justify="left")
     for column, style in (("MODEL", "bold"), ("here", ""), ("what it does", "")):
         table.add_column(column, style=style, overflow="fold", no_wrap=column == "MODEL")
+    missing: list[str] = []
     for name, model in registry.MODELS.items():
+        try:
+            parts = missing_parts(name, competition)
+            lacks = "\n".join(f"no {part.removeprefix(f'{repo_root()}/')}" for part in parts)
+        except CompetitionError as error:
+            parts, lacks = [], str(error)
         options = " ".join(map(option.flag, model.options))
         does = Text(model.description).append(f"\n{options}" if options else "", style="dim")
-        table.add_row(name, _here(name, competition), does)
+        table.add_row(name, Text(lacks, style="red") if lacks else Text("ready", style="green"), does)
+        missing += parts
     table.add_row("FILE.py:Class", "", "your own: a class with generate(self, prompts, seeds)")
     Console().print(table)
-    if how := _how_to_get(competition):
+    if how := _how_to_get(missing, competition):
         print("What is missing comes with:", *how, sep="\n  ")
 
 
-def _here(name: str, competition: Competition) -> Text:
-    try:
-        parts = missing_parts(name, competition)
-    except CompetitionError as error:
-        return Text(str(error), style="red")
-    missing = "\n".join(f"no {part.removeprefix(f'{repo_root()}/')}" for part in parts)
-    return Text(missing, style="red") if parts else Text("ready", style="green")
-
-
-def _how_to_get(competition: Competition) -> list[str]:
+def _how_to_get(missing: list[str], competition: Competition) -> list[str]:
     """The commands that bring what is missing, as far as there are any."""
     data = str(data_home() / competition.name)
     found = []
-    for name in registry.MODELS:
-        try:
-            parts = missing_parts(name, competition)
-        except CompetitionError:  # the table says so
-            continue
-        for kind, _, rest in (part.rpartition(" ") for part in parts):
-            if kind == "weights" and pretrained.is_hub_id(rest):
-                found.append(pretrained.download(rest))
-            elif kind == "package":
-                found.append(commands.install([rest]))
-            elif rest.startswith(data) and competition.data_help is None:
-                found.append(commands.data(competition.name))
+    for kind, _, rest in (part.rpartition(" ") for part in missing):
+        if kind == "weights" and pretrained.is_hub_id(rest):
+            found.append(pretrained.download(rest))
+        elif kind == "package":
+            found.append(commands.install([rest]))
+        elif rest.startswith(data) and competition.data_help is None:
+            found.append(commands.data(competition.name))
     return list(dict.fromkeys(found))
