@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
+import timeit
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from submission.errors import MissingPart, UsageError
@@ -56,8 +57,15 @@ class Hardware:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The order of a convolution's values that is fastest here."""
-        return memory_format(self.kind, self.precision)
+        """The order of a convolution's values that is fastest for drawing here.
+
+        Channels last on CUDA, and on a CPU in float32. A CPU's bfloat16 kernels have an order of their own, and MPS
+        gains nothing. `make bench ARGS="drawing training"` measures it.
+        """
+        import torch
+
+        last = self.kind == "cuda" or (self.kind == "cpu" and self.precision == "float32")
+        return torch.channels_last if last else torch.contiguous_format
 
     def autocast(self) -> AbstractContextManager[object]:
         """Where float32 networks compute in `precision`, as far as PyTorch's autocast holds it safe."""
@@ -80,18 +88,6 @@ class Hardware:
         # Processes wait for the first one where it works alone.
         patience = InitProcessGroupKwargs(timeout=TIMEOUT)
         return Accelerator(cpu=self.kind == "cpu", mixed_precision=_MIXED[self.precision], kwargs_handlers=[patience])
-
-
-def memory_format(kind: str, precision: str) -> torch.memory_format:
-    """The order of a convolution's values that is fastest for drawing on a kind of device in a precision.
-
-    Channels last on CUDA, and on a CPU in float32. A CPU's bfloat16 kernels have an order of their own, and MPS gains
-    nothing. `make bench ARGS="drawing training"` measures it.
-    """
-    import torch
-
-    last = kind == "cuda" or (kind == "cpu" and precision == "float32")
-    return torch.channels_last if last else torch.contiguous_format
 
 
 def training_memory_format(kind: str) -> torch.memory_format:
@@ -157,13 +153,11 @@ def decide(device: str = "auto", precision: str = "auto", tolerates: Sequence[st
     where = resolve_device(device)
     if precision != "auto":
         return Hardware(where, precision, "asked for")
-    units = native(where)
-    chosen = next((name for name in units if name in tolerates), "float32")
-    passed_over = [name for name in ("bfloat16", "float16") if name in tolerates and name not in units]
-    reason = units.get(chosen) or f"no units for {' or '.join(passed_over)}"
-    if chosen == "float32" and not passed_over:
-        reason = "the model tolerates no other"
-    return Hardware(where, chosen, reason)
+    for name, units in native(where).items():
+        if name in tolerates:
+            return Hardware(where, name, units)
+    halves = " or ".join(name for name in ("bfloat16", "float16") if name in tolerates)
+    return Hardware(where, "float32", f"no units for {halves}" if halves else "the model tolerates no other")
 
 
 def native(device: str) -> dict[str, str]:
@@ -191,13 +185,9 @@ def cost(hardware: Hardware) -> str | None:
     def seconds(dtype: torch.dtype) -> float:
         x = torch.randn(8, 80, 16, 16, device=hardware.device, dtype=dtype)
         weight = torch.randn(80, 80, 3, 3, device=hardware.device, dtype=dtype)
-        found = []
+        convolution = partial(torch.nn.functional.conv2d, x, weight, padding=1)
         with torch.no_grad():
-            for _ in range(3):
-                start = time.perf_counter()
-                torch.nn.functional.conv2d(x, weight, padding=1).float().sum().item()
-                found.append(time.perf_counter() - start)
-        return min(found)
+            return min(timeit.repeat(lambda: convolution().float().sum().item(), number=1, repeat=3))
 
     times = seconds(hardware.dtype) / seconds(torch.float32)
     return (

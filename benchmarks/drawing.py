@@ -45,7 +45,7 @@ def drawing(device: str, images: int, steps: int, repeats: int) -> dict[str, dic
         tolerated = [name for name in registry.MODELS[model].tolerates if _pays(name, device)]
         runs: dict[str, Callable[[], object]] = {}
         for precision, (name, layout) in product(tolerated, FORMATS.items()):
-            with patch.object(hardware, "memory_format", lambda *_, layout=layout: layout):
+            with patch.object(hardware.Hardware, "memory_format", layout):
                 generator = baselines.load(model, competition, device, precision=precision, steps=steps)
             runs[f"{precision}, channels {name}"] = partial(generator.generate, prompts, range(images))
         results[model] = _shown(model, seconds(runs, repeats))
