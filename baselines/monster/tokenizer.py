@@ -6,35 +6,27 @@ ids: they fall apart into shorter pieces and at last into letters.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
-from importlib.resources import files
 
 from transformers import CLIPTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def clip_merges() -> list[tuple[str, str]]:
     """CLIP's 48,894 merges in order of rank, from the list that open_clip carries (Radford et al., 2021; MIT)."""
-    packed = (files("open_clip") / "bpe_simple_vocab_16e6.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode("utf-8").split("\n")[1 : 49152 - 256 - 2 + 1]
-    return [(left, right) for left, right in (line.split() for line in lines)]
+    from open_clip.tokenizer import SimpleTokenizer  # takes seconds to import
 
-
-def _byte_letters() -> list[str]:
-    """The 256 letters that stand for bytes in CLIP's vocabulary, in its order (as in GPT-2's encoder)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [b for b in range(256) if b not in printable]
-    return [chr(b) for b in printable] + [chr(256 + k) for k in range(len(others))]
+    return list(SimpleTokenizer().bpe_ranks)
 
 
 def build(merges: list[tuple[str, str]], max_length: int) -> CLIPTokenizer:
     """A CLIPTokenizer of the given merges.
 
-    Its ids, in order: letters, letters that end a word, merges, start, end (which also pads).
+    Its ids, in order: the letters that stand for bytes, letters that end a word, merges, start, end (which also pads).
     """
-    letters = _byte_letters()
+    letters = list(bytes_to_unicode().values())
     tokens = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges), START, END]
     return CLIPTokenizer(
         vocab={token: number for number, token in enumerate(tokens)},
