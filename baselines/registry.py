@@ -55,7 +55,7 @@ _GLIDE = Model(
     trainer="baselines.glide.train",
 )
 MODELS: dict[str, Model] = {
-    "noise": Model("baselines.trivial.noise", "uniform noise: the bottom of every metric"),
+    "noise": Model("baselines.trivial.noise:Noise", "uniform noise: the bottom of every metric"),
     "mean-image": Model(
         "baselines.trivial.mean_image",
         "the mean of the training images, whatever the prompt",
@@ -65,7 +65,7 @@ MODELS: dict[str, Model] = {
         ),
     ),
     "nearest": Model(
-        "baselines.trivial.nearest",
+        "baselines.trivial.nearest:Nearest",
         "the training image with the closest caption: the ceiling of memorisation",
         files=("{data}/train_info.json | {data}/train.csv", "{data}/train | {data}/train.csv"),
     ),
@@ -188,9 +188,8 @@ def recipe(name: str, competition: Competition, **options: Any) -> Recipe:
         with quiet_libraries():
             return loader(competition, hardware, **merged)
 
-    paths = [there or path for path, there in files(model, competition)]
-    if "weights" in merged:
-        paths = [Path(merged["weights"])]
+    shipped = [there or path for path, there in files(model, competition)]
+    paths = [Path(merged["weights"])] if "weights" in merged else shipped
     with_torch = "torch" in model.packages
     return Recipe(
         name, load_it, merged, batch_size, tuple(paths), packages=model.packages, uses_device=with_torch,
@@ -248,8 +247,5 @@ def files(model: Model, competition: Competition) -> list[tuple[Path, Path | Non
         "data": data_home() / competition.name,
         "competition": competition.name,
     }
-    found = []
-    for entry in model.files:
-        alternatives = [Path(text.format(**folders)) for text in entry.split(" | ")]
-        found.append((alternatives[0], next((path for path in alternatives if path.exists()), None)))
-    return found
+    entries = [[Path(text.format(**folders)) for text in entry.split(" | ")] for entry in model.files]
+    return [(paths[0], next((path for path in paths if path.exists()), None)) for paths in entries]

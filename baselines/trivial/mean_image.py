@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines.hardware import Hardware
 from baselines.training.data import read_training_data, read_training_image
 from submission import Competition, CompetitionError, MissingPart
 from submission.atomic import write_bytes
@@ -39,7 +40,7 @@ class MeanImage:
         return np.repeat(self.image[None], len(prompts), axis=0)
 
 
-def load(competition: Competition, device: str) -> MeanImage:
+def load(competition: Competition, hardware: Hardware) -> MeanImage:
     """The shipped mean image; for other competitions that of their training data, kept in the cache once computed.
 
     Raises:
@@ -58,7 +59,7 @@ def load(competition: Competition, device: str) -> MeanImage:
             raise
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept, mean_image_png(data, competition.image_size))
+        write_bytes(kept, mean_image_png(frames, competition.image_size))
     return MeanImage(kept.read_bytes(), competition.image_size)
 
 
@@ -67,15 +68,14 @@ def frames_of(folder: Path) -> list[Path]:
     return [frame for entry in read_training_data(folder) for frame in entry.frames]
 
 
-def mean_image_png(folder: Path, image_size: int | None) -> bytes:
-    """The mean of every frame of the training set in `folder`, rounded half up, as a PNG.
+def mean_image_png(frames: Sequence[Path], image_size: int | None) -> bytes:
+    """The mean of these images, rounded half up, as a PNG.
 
     Summed in integers: exact, and the same in any order.
 
     Raises:
-        MissingPart, CompetitionError: as `read_training_data`, or a frame that is no RGB image of `image_size`.
+        CompetitionError: a frame that is no RGB image of `image_size`, or of another size than the others.
     """
-    frames = frames_of(folder)
     total = np.zeros((), np.int64)
     for frame in track(frames, "averaging the training images"):
         image = read_training_image(frame, image_size)
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     competition = Competition.load(arguments.competition)
     out = arguments.out or shipped_path(competition.name)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(out, mean_image_png(data_home() / competition.name, competition.image_size))
+    write_bytes(out, mean_image_png(frames_of(data_home() / competition.name), competition.image_size))
     print(f"wrote {out}")
     return 0
 

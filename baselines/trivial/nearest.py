@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from baselines.training.data import TrainingEntry, captions_file, read_training_data, read_training_image
+from baselines.hardware import Hardware
+from baselines.training.data import captions_file, read_training_data, read_training_image
 from submission import Competition
 from submission.hashes import file_sha256
 from submission.paths import data_home
@@ -59,16 +60,19 @@ def words(text: str) -> list[str]:
 
 
 class Nearest:
-    """The image's seed chooses among the frames of the closest entry, which all have the same captions."""
+    """The image's seed chooses among the frames of the closest entry, which all have the same captions.
 
-    def __init__(
-        self, entries: Sequence[TrainingEntry], image_size: int | None, weights: dict[str, str] | None = None
-    ) -> None:
-        pairs = [(entry, caption) for entry in entries for caption in entry.captions]
+    Raises MissingPart when the training data is not on this machine.
+    """
+
+    def __init__(self, competition: Competition, hardware: Hardware) -> None:
+        folder = data_home() / competition.name
+        pairs = [(entry, caption) for entry in read_training_data(folder) for caption in entry.captions]
         self._entries = [entry for entry, _ in pairs]
         self._index = CaptionIndex([caption for _, caption in pairs])
-        self._image_size = image_size
-        self.weights = weights or {}
+        self._image_size = competition.image_size
+        captions = captions_file(folder)
+        self.weights = {captions.name: file_sha256(captions)}
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         """(B, H, W, 3) uint8. Raises CompetitionError when a training image cannot be read."""
@@ -77,11 +81,3 @@ class Nearest:
     def _one(self, prompt: str, seed: int) -> np.ndarray:
         frames = self._entries[self._index.nearest(prompt)].frames
         return read_training_image(frames[seed % len(frames)], self._image_size)
-
-
-def load(competition: Competition, device: str) -> Nearest:
-    """Raises MissingPart when the training data is not on this machine."""
-    folder = data_home() / competition.name
-    entries = read_training_data(folder)
-    captions = captions_file(folder)
-    return Nearest(entries, competition.image_size, {captions.name: file_sha256(captions)})
