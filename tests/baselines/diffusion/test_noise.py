@@ -20,12 +20,6 @@ def test_an_images_noise_is_its_own() -> None:
     assert not torch.equal(steps[0], steps[1])
 
 
-def test_every_precision_starts_from_the_same_numbers() -> None:
-    whole = randn(seeded_generators(SEEDS), (16,), "cpu")
-    half = randn(seeded_generators(SEEDS), (16,), "cpu", torch.bfloat16)
-    assert torch.equal(half, whole.bfloat16())
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_starts_from_the_same_noise() -> None:
