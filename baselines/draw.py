@@ -184,9 +184,8 @@ def batches(
 
 def _seed_hint(error: BaseException) -> str:
     """For the generators of random numbers that take 32 or 63 bits."""
-    if not isinstance(error, ValueError | OverflowError | RuntimeError | TypeError) or not _TOO_LARGE.search(
-        str(error)
-    ):
+    kinds = ValueError | OverflowError | RuntimeError | TypeError
+    if not (isinstance(error, kinds) and _TOO_LARGE.search(str(error))):
         return ""
     return (
         "\n  seeds have 64 bits: np.random.default_rng(seed) and torch.Generator().manual_seed(seed) take them;"

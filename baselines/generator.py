@@ -112,8 +112,7 @@ def call(doing: str, function: Callable[[], Result], hint: Callable[[BaseExcepti
     except (UsageError, CompetitionError, SubmissionError, MissingPart, GeneratorError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        where = f"\n  at {_place(error)}"
-        more = hint(error)
+        more = f"\n  at {_place(error)}{hint(error)}"
         if isinstance(error, SystemExit):
             what = f"it ended the program: {_words(error)}"
             more += (
@@ -124,7 +123,7 @@ def call(doing: str, function: Callable[[], Result], hint: Callable[[BaseExcepti
             what = f"{type(error).__name__}: {error}"
         if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "out of memory" in what.lower():
             more += "\n  out of memory: try a smaller --batch-size"
-        raise GeneratorError(f"{doing}: {what}{where}{more}") from error
+        raise GeneratorError(f"{doing}: {what}{more}") from error
 
 
 def _words(stop: SystemExit) -> str:
@@ -145,12 +144,8 @@ def _place(error: BaseException) -> str:
 
 def _is_authors(file: str) -> bool:
     """Neither an installed package nor Python's own; compiled code names files that are not there."""
-    return (
-        "site-packages" not in file
-        and file != exits.__file__
-        and not file.startswith(_STANDARD_LIBRARY)
-        and Path(file).is_file()
-    )
+    others = "site-packages" in file or file == exits.__file__ or file.startswith(_STANDARD_LIBRARY)
+    return not others and Path(file).is_file()
 
 
 def checked_images(doing: str, images: object, count: int) -> np.ndarray:

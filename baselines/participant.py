@@ -83,21 +83,14 @@ def load(model: str, cls: type, competition: Competition, hardware: Hardware, op
         UsageError: `__init__` requires something that is not offered or was not given.
         GeneratorError: `__init__` raises.
     """
-    arguments: dict[str, Any] = dict(options)
-    if "competition" in takes(cls):
-        arguments["competition"] = competition
-    if "device" in takes(cls):
-        arguments["device"] = hardware.device
-    if "precision" in takes(cls):
-        arguments["precision"] = hardware.precision
+    offered = {"competition": competition, "device": hardware.device, "precision": hardware.precision}
+    arguments = {**options, **{name: value for name, value in offered.items() if name in takes(cls)}}
     if cls.__init__ is not object.__init__:  # type: ignore[misc]
         try:
             inspect.signature(cls).bind(**arguments)
         except TypeError as error:
-            offered = ", ".join(OFFERED)
-            raise UsageError(
-                f"{model}: its __init__ was given {sorted(arguments)}: {error}\n  offered: {offered}"
-            ) from None
+            given = f"{model}: its __init__ was given {sorted(arguments)}: {error}"
+            raise UsageError(f"{given}\n  offered: {', '.join(OFFERED)}") from None
     generator: Generator = call(f"{model}: its __init__ raised", lambda: cls(**arguments))
     return generator
 

@@ -94,29 +94,27 @@ def _refused_array(images: Any, count: int, name: str, what: str) -> Refused:
         return Refused(found, _SHAPE_HINT)
     if _dtype(images) == "object":
         return Refused(found, "np.stack([np.asarray(image) for image in images])")
-    low, high = _range(images)
+    values = images.detach() if _is_torch(images) else images
+    low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         return Refused(
             f"{found}, with NaN or infinity among them",
             "the network's numbers overflowed: compute in float32, and look at them before they become pixels",
         )
-    values = _values(name, images, low, high)
     if _dtype(images) != "uint8":
         found = f"{what} from {low:.4g} to {high:.4g} and the shape {shape}"
-    if values is None:
-        return Refused(found, f"bring them to 0 … 255 first: they are none of 0 … 1, -1 … 1, 0 … 255; {_SHAPE_HINT}")
-    code = _layout(values, shape, count)
+    code = _values(name, images, low, high)
     if code is None:
-        return Refused(found, f"{values}, and {_SHAPE_HINT}" if values != name else _SHAPE_HINT)
-    return Refused(found, code)
+        return Refused(found, f"bring them to 0 … 255 first: they are none of 0 … 1, -1 … 1, 0 … 255; {_SHAPE_HINT}")
+    mended = _layout(code, shape, count)
+    return Refused(found, mended or (f"{code}, and {_SHAPE_HINT}" if code != name else _SHAPE_HINT))
 
 
 def _values(name: str, images: Any, low: float, high: float) -> str | None:
     """Code that brings the values to uint8, by their range: what a network draws overshoots a little."""
-    is_torch, dtype = _kind(images).startswith("torch."), _dtype(images)
-    to_numpy = ".cpu().numpy()" if is_torch else ""
+    is_torch, dtype = _is_torch(images), _dtype(images)
     if dtype == "uint8":
-        return f"{name}{to_numpy}"
+        return f"{name}.cpu().numpy()" if is_torch else name
     to_bytes = ".clamp(0, 255).byte().cpu().numpy()" if is_torch else ".clip(0, 255).astype(np.uint8)"
     if dtype == "bool":
         return f"({name} * 255){'.byte().cpu().numpy()' if is_torch else '.astype(np.uint8)'}"
@@ -145,9 +143,8 @@ def _layout(code: str, shape: tuple[int, ...], count: int) -> str | None:
     return {3: code, 4: f"{code}[..., :3]", 1: f"np.repeat({code}, 3, axis=-1)"}[shape[-1]]
 
 
-def _range(images: Any) -> tuple[float, float]:
-    values = images.detach() if _kind(images).startswith("torch.") else images
-    return float(values.min()), float(values.max())
+def _is_torch(images: object) -> bool:
+    return _kind(images).startswith("torch.")
 
 
 def _dtype(images: Any) -> str:

@@ -21,7 +21,7 @@ from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_var
 from baselines.hardware import Hardware
 from baselines.options import OPTIONS
 from baselines.pixels import to_arrays, to_pixels
-from baselines.pretrained import Pretrained
+from baselines.pretrained import Pretrained, chosen
 from baselines.weight_files import load_network
 from submission import Competition, Prompt
 from submission.errors import UsageError, some
@@ -57,32 +57,25 @@ class ClipGuided:
         guidance_form: str | None = None,
     ) -> None:
         folder = Pretrained("clip-guided", weights)
-        defaults = folder.sampling(needs=NEEDS)
-        name = guide or defaults["guide"]
-        self._form = guidance_form or defaults["guidance_form"]
-        steps = defaults["steps"] if steps is None else steps
+        defaults = chosen(folder.sampling(needs=NEEDS), steps=steps, guide=guide, guidance_form=guidance_form)
+        name, self._form = defaults["guide"], defaults["guidance_form"]
         self.batch_size: int = defaults["batch_size"]
         # Whatever the batch: the guide's gradient carries a rounding on from step to step.
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
         self._device = torch.device(hardware.device)
-        self._process = diffusion(steps)
+        self._process = diffusion(defaults["steps"])
         for file in UNET_FILES:
             folder.hashed(file)
         unet = load_network(UNet2DModel, folder.path / "unet")
         # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
         self._unet = PixelUNet(unet.float()).to(self._device).to(memory_format=hardware.memory_format).eval()
-        self.settings: dict[str, object] = {
-            "steps": steps,
-            "guide": name,
-            "sampler": "ancestral",
-        }
+        self.settings: dict[str, object] = {"steps": defaults["steps"], "guide": name, "sampler": "ancestral"}
         self._guides: list[tuple[Guide, float]] = []  # each with its scale
         self.notes: list[str] = []
-        if name == "none":
-            if guidance_scale is not None or guidance_form is not None:
-                raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
-        else:
+        if name == "none" and (guidance_scale is not None or guidance_form is not None):
+            raise UsageError("--guide none takes no --guidance-scale and no --guidance-form")
+        if name != "none":
             helpers = _helpers(defaults.get("together", {}), name)
             scales = self._scales(defaults["guidance_scale"], [name, *helpers])
             scale = scales[name] if guidance_scale is None else float(guidance_scale)
@@ -134,11 +127,11 @@ class ClipGuided:
 
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
         form = {"normalised": guidance.normalised, "raw": guidance.raw}[self._form]
-        pulls = []
-        for guide, scale in self._guides:
-            if scale:
-                text = guide.text_features(guide.tokenizer(prompts).to(self._device))
-                pulls.append(form(guide, text, self._process, scale))
+        pulls = [
+            form(guide, guide.text_features(guide.tokenizer(prompts).to(self._device)), self._process, scale)
+            for guide, scale in self._guides
+            if scale
+        ]
         return guidance.together(pulls) if pulls else None
 
 

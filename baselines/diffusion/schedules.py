@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, repeat
 
 import numpy as np
 from jaxtyping import Float64
@@ -72,10 +73,7 @@ def respace(train_timesteps: int, spacing: str) -> list[int]:
         size = smallest + (index < larger)
         if not 1 <= count <= size:
             raise UsageError(f"{count} steps do not fit into {size} of the {train_timesteps} that the model knows")
-        distance = 1.0 if count == 1 else (size - 1) / (count - 1)
-        offset = 0.0
-        for _ in range(count):
-            steps.append(start + round(offset))
-            offset += distance
+        distance = (size - 1) / max(count - 1, 1)
+        steps += [start + round(offset) for offset in accumulate(repeat(distance, count - 1), initial=0.0)]
         start += size
     return steps

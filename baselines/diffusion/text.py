@@ -11,15 +11,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from submission.progress import Progress
 
+BATCH_SIZE = 256
+
 
 @torch.no_grad()
 def encode(
-    model: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    prompts: Sequence[str],
-    *,
-    batch_size: int = 256,
-    progress: bool = False,
+    model: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: Sequence[str], *, progress: bool = False
 ) -> tuple[Float32[Tensor, "n l d"], Float32[Tensor, "n d"]]:
     """Hidden states of every token, and the pooled state of each prompt; longer prompts are cut at the model's length.
 
@@ -28,8 +25,8 @@ def encode(
     """
     hidden, pooled = [], []
     with Progress("encoding captions", len(prompts), show=progress) as shown:
-        for start in range(0, len(prompts), batch_size):
-            batch = list(prompts[start : start + batch_size])
+        for start in range(0, len(prompts), BATCH_SIZE):
+            batch = list(prompts[start : start + BATCH_SIZE])
             tokens = tokenizer(batch, padding="max_length", truncation=True, return_tensors="pt").to(model.device)
             output = model(tokens["input_ids"])
             hidden.append(output.last_hidden_state)

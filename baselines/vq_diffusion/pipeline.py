@@ -7,6 +7,7 @@ a `sampling.json` with the defaults that were tuned on the validation prompts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -95,11 +96,6 @@ class VQDiffusion:
         text = encode_normalised(self._text_encoder, self._tokenizer, prompts)
         with self._hardware.autocast():
             generators = seeded_generators(seeds)  # of which a second candidate takes the numbers after the first's
-            pictures = [
-                decode(
-                    self._vqvae,
-                    sample(self._transformer, self._scheduler, generators, text, self._null, **self._sampling),
-                )
-                for _ in range(self._candidates)
-            ]
+            draw = partial(sample, self._transformer, self._scheduler, generators, text, self._null, **self._sampling)
+            pictures = [decode(self._vqvae, draw()) for _ in range(self._candidates)]
         return to_arrays(best(pictures, self._ranker, prompts) if self._ranker else pictures[0])

@@ -52,23 +52,23 @@ def sample(
         # The softmax's own normalisation makes logits as good as log-probabilities.
         return logits(transformer, codes, t, text).float()
 
+    def uniform(count: int) -> Float[Tensor, "n b l"]:
+        draws = [torch.rand(count, transformer.num_latent_pixels, generator=generator) for generator in generators]
+        return torch.stack(draws, 1).to(text.device)
+
     outcome = classifier_free(network, [text], [null], guidance_scale)
-    device, places = text.device, transformer.num_latent_pixels
-    uniform = torch.stack([torch.rand(2, places, generator=generator) for generator in generators], 1).to(device)
-    codes = draw_last(scheduler, *uniform)
+    codes = draw_last(scheduler, *uniform(2))
     times = [*(scheduler.config.num_train_timesteps * step // steps - 1 for step in range(steps, 0, -1)), None]
     for time, next_time in pairwise(times):
-        t = torch.full((len(text),), time, device=device)
-        probability = outcome(codes, t).softmax(-1)
-        rows = 4 if purity else 3
-        uniform = torch.stack([torch.rand(rows, places, generator=generator) for generator in generators], 1).to(device)
-        x0 = draw_truncated(probability, truncation_rate, uniform[0])
+        probability = outcome(codes, torch.full((len(text),), time, device=text.device)).softmax(-1)
+        for_x0, *others = uniform(4 if purity else 3)
+        x0 = draw_truncated(probability, truncation_rate, for_x0)
         if next_time is None:
             return x0
-        earlier = draw_earlier(scheduler, time, next_time, codes, x0, *uniform[1:3])
+        earlier = draw_earlier(scheduler, time, next_time, codes, x0, *others[:2])
         if purity:
             log_weight = purity * probability.amax(-1).log()
-            earlier = unmask_purest(codes, earlier, x0, log_weight, uniform[3], scheduler.mask_class)
+            earlier = unmask_purest(codes, earlier, x0, log_weight, others[2], scheduler.mask_class)
         codes = earlier
     return codes
 
