@@ -23,10 +23,10 @@ def to_arrays(pixels: UInt8[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
 
 def save_grid(pixels: UInt8[Tensor, "b 3 h w"], path: Path, columns: int = 8) -> None:
     """Pictures line by line, at most `columns` beside each other, as one PNG; the rest of the last line is white."""
-    columns = min(columns, len(pixels))
-    white = pixels.new_full((-len(pixels) % columns, *pixels.shape[1:]), 255)
-    grid = torch.cat([pixels, white]).cpu().unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2)
-    Image.fromarray(np.ascontiguousarray(grid.flatten(2, 3).flatten(0, 1).numpy())).save(path)
+    from torchvision.utils import make_grid  # here, for drawing does without it
+
+    grid = make_grid(pixels.cpu(), columns, padding=0, pad_value=255)
+    Image.fromarray(to_arrays(grid[None])[0]).save(path)
 
 
 def psnr(pixels: UInt8[Tensor, "b 3 h w"], originals: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, " b"]:
