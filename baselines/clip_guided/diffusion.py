@@ -8,7 +8,7 @@ from baselines.diffusion.schedules import betas, respace
 TRAIN_TIMESTEPS = 1000
 
 
-def diffusion(steps: int | None = None, train_timesteps: int = TRAIN_TIMESTEPS) -> Diffusion:
+def diffusion(steps: int | None = None) -> Diffusion:
     """The process of training, or of `steps` of its timesteps at equal distances. Raises UsageError for too many."""
-    spacing = None if steps is None else respace(train_timesteps, str(steps))
-    return Diffusion(betas("sigmoid", train_timesteps), spacing)
+    spacing = None if steps is None else respace(TRAIN_TIMESTEPS, str(steps))
+    return Diffusion(betas("sigmoid", TRAIN_TIMESTEPS), spacing)

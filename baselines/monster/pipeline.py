@@ -37,8 +37,6 @@ PARTS = ("vae", "text_encoder", "unet", "tokenizer")
 class Monster:
     """The shipped one for the bestiary, one of your own from the folder `weights`.
 
-    `settings` and `weights` go into the manifest.
-
     Raises:
         MissingPart: the folder lacks a part.
         UsageError: its sampling.json does not say what it must.
