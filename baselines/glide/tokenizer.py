@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Int
@@ -16,98 +16,51 @@ from torch import Tensor
 from baselines.glide.config import CLIP_END, CLIP_START
 from submission.errors import UsageError
 
-_CONTRACTIONS = re.compile("'s|'t|'re|'ve|'m|'ll|'d")
-# GPT-2's pattern over kinds of characters (L letter, N number, O other, \n white space but the space itself), because
-# Python's own expressions do not know Unicode's categories.
-_RUNS = re.compile(r" ?L+| ?N+| ?O+|\s+(?!\S)|\s+")
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 _MAX_FILE_BYTES = 64 * 2**20
 
 
-def _kind(char: str) -> str:
-    if char == " ":
-        return " "
-    category = unicodedata.category(char)[0]
-    return category if category in "LN" else "\n" if char.isspace() and char not in "\x1c\x1d\x1e\x1f" else "O"
-
-
-def split(text: str) -> Iterator[str]:
-    """Words with the space before them, numbers, punctuation, contractions: what is never merged across."""
-    kinds = "".join(map(_kind, text))
-    at = 0
-    while at < len(text):
-        found = _CONTRACTIONS.match(text, at) or _RUNS.match(kinds, at)
-        assert found is not None  # every kind of character starts a run
-        yield text[at : found.end()]
-        at = found.end()
-
-
-def byte_symbols() -> list[str]:
-    """For each byte the visible character that stands for it: Latin-1's own where it has one, others from U+0100 on."""
-    visible = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
-    hidden = [byte for byte in range(256) if byte not in visible]
-    return [chr(byte if byte in visible else 256 + hidden.index(byte)) for byte in range(256)]
-
-
+@dataclass(frozen=True)
 class BytePairEncoding:
-    """Text to ids, by GPT-2's byte-level byte pairs (Radford et al. 2019; Sennrich et al., arXiv 1508.07909).
+    """Text to ids, by GPT-2's byte-level byte pairs (Radford et al. 2019; Sennrich et al., arXiv 1508.07909)."""
 
-    Args:
-        vocab: token -> id.
-        merges: the pairs that are merged, the earliest first.
-    """
-
-    def __init__(self, vocab: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> None:
-        self._vocab = vocab
-        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self._symbols = byte_symbols()
-        self._cache: dict[str, list[int]] = {}
+    tokenizer: Tokenizer
 
     @property
     def vocab_size(self) -> int:
-        return len(self._vocab)
+        return self.tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
         """The ids of the lower-cased text, as GLIDE was trained, without begin or end."""
-        return [token for word in split(text.lower()) for token in self._word(word)]
-
-    def _word(self, word: str) -> list[int]:
-        if word not in self._cache:
-            self._cache[word] = [self._vocab[symbol] for symbol in self._merged(word)]
-        return self._cache[word]
-
-    def _merged(self, word: str) -> list[str]:
-        parts = [self._symbols[byte] for byte in word.encode("utf-8", errors="replace")]
-        while len(parts) > 1:
-            pairs = list(pairwise(parts))
-            first = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
-            if first not in self._ranks:
-                break
-            merged, at = [], 0
-            while at < len(parts):
-                pair = tuple(parts[at : at + 2])
-                merged.append("".join(pair) if pair == first else parts[at])
-                at += 2 if pair == first else 1
-            parts = merged
-        return parts
+        valid = text.lower().encode("utf-8", errors="replace").decode()  # no half of a surrogate pair
+        return self.tokenizer.encode(valid).ids
 
 
 def read_bpe(vocab: Path, merges: Path) -> BytePairEncoding:
     """From vocab.json and merges.txt. Raises UsageError when they are not what GPT-2's are, or not of each other."""
+    from tokenizers import Tokenizer, models, pre_tokenizers  # transformers brings it; only OpenAI's folder needs it
+
     for path in (vocab, merges):
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise UsageError(f"{path} is too large for a vocabulary")
     try:
         ids = json.loads(vocab.read_text(encoding="utf-8"))
+        json.dumps(ids, ensure_ascii=False).encode()  # a half of a surrogate pair is no text, which tokenizers wants
         lines = merges.read_text(encoding="utf-8").split("\n")
     except ValueError as error:
         raise UsageError(f"{vocab.parent}: vocab.json or merges.txt cannot be read: {error}") from None
-    if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(len(ids)), key=str):
+    if not isinstance(ids, dict) or sorted(map(repr, ids.values())) != sorted(map(repr, range(len(ids)))):
         raise UsageError(f"{vocab} is not a vocabulary: it must map each token to an id of its own, from 0 on")
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    known = [pair for pair in pairs if len(pair) == 2 and "".join(pair) in ids]
-    if len(known) != len(pairs) or not set(byte_symbols()) <= ids.keys():
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    known = [pair for pair in pairs if len(pair) == 2 and {*pair, "".join(pair)} <= ids.keys()]
+    if len(known) != len(pairs) or not set(words.alphabet()) <= ids.keys():
         raise UsageError(f"{merges} and {vocab} do not belong together: a merge or a byte has no id")
-    return BytePairEncoding(ids, known)
+    tokenizer = Tokenizer(models.BPE(ids, known))
+    tokenizer.pre_tokenizer = words
+    return BytePairEncoding(tokenizer)
 
 
 class Vocabulary:
