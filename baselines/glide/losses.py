@@ -17,13 +17,13 @@ VARIANCE_WEIGHT = 0.1  # of the bound beside the squared error of x_0, which is 
 _HALF_BIN = 1 / 255  # of an 8-bit value in -1 … 1
 
 
+Images = Float32[Tensor, "b 3 h w"]
+Output = Float32[Tensor, "b 6 h w"]
+Timesteps = Int64[Tensor, " b"]
+
+
 def hybrid_loss(
-    diffusion: Diffusion,
-    output: Float32[Tensor, "b 6 h w"],
-    x0: Float32[Tensor, "b 3 h w"],
-    noise: Float32[Tensor, "b 3 h w"],
-    x: Float32[Tensor, "b 3 h w"],
-    t: Int64[Tensor, " b"],
+    diffusion: Diffusion, output: Output, x0: Images, noise: Images, x: Images, t: Timesteps
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """L_simple + λ L_vlb (Nichol & Dhariwal, arXiv 2102.09672, section 3.1, equation 16), and both for the log.
 
@@ -41,30 +41,22 @@ def hybrid_loss(
 
 
 def image_loss(
-    diffusion: Diffusion,
-    output: Float32[Tensor, "b 6 h w"],
-    x0: Float32[Tensor, "b 3 h w"],
-    x: Float32[Tensor, "b 3 h w"],
-    t: Int64[Tensor, " b"],
+    diffusion: Diffusion, output: Output, x0: Images, x: Images, t: Timesteps
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """As `hybrid_loss` for a model that predicts x_0: its squared error, at all timesteps alike, and L_vlb."""
     predicted, v = output.chunk(2, dim=1)
     simple = (predicted - x0).square().mean()
-    noise = diffusion.eps_from_x0(x, t, predicted.detach())
+    noise = diffusion.eps_from_x0(x, t, predicted)
     bound = len(diffusion) / 1000 * variational_bound(diffusion, torch.cat([noise, v], dim=1), x0, x, t).mean()
     return simple + VARIANCE_WEIGHT * bound, {"mse": simple.detach(), "vlb": bound.detach()}
 
 
 def variational_bound(
-    diffusion: Diffusion,
-    output: Float32[Tensor, "b 6 h w"],
-    x0: Float32[Tensor, "b 3 h w"],
-    x: Float32[Tensor, "b 3 h w"],
-    t: Int64[Tensor, " b"],
+    diffusion: Diffusion, output: Output, x0: Images, x: Images, t: Timesteps
 ) -> Float32[Tensor, " b"]:
     """L_{t-1}, for t = 0 the discretised L_0 (equations 4 to 6), in bits per value; no gradient reaches eps."""
-    prediction = diffusion.prediction(torch.cat([output[:, :3].detach(), output[:, 3:]], dim=1), t)
-    mean = diffusion.posterior_mean(diffusion.x0_from_eps(x, t, prediction.eps), x, t)
+    prediction = diffusion.prediction(output, t)
+    mean = diffusion.posterior_mean(diffusion.x0_from_eps(x, t, prediction.eps.detach()), x, t)
     true_mean = diffusion.posterior_mean(x0, x, t)
     true_log_variance = diffusion.at(diffusion.posterior_log_variance_clipped, t)
     divergence = normal_kl(true_mean, true_log_variance, mean, prediction.log_variance)
@@ -85,10 +77,8 @@ def discretised_log_likelihood(x: Tensor, mean: Tensor, log_scale: Tensor) -> Te
     Ho et al., arXiv 2006.11239, equation 13: the outermost bins reach to infinity.
     """
     normal = torch.distributions.Normal(0.0, 1.0)
-    upper = normal.cdf((x - mean + _HALF_BIN) * (-log_scale).exp())
-    lower = normal.cdf((x - mean - _HALF_BIN) * (-log_scale).exp())
-    upper = torch.where(x > 0.999, torch.ones_like(upper), upper)
-    lower = torch.where(x < -0.999, torch.zeros_like(lower), lower)
+    upper = torch.where(x > 0.999, 1.0, normal.cdf((x - mean + _HALF_BIN) * (-log_scale).exp()))
+    lower = torch.where(x < -0.999, 0.0, normal.cdf((x - mean - _HALF_BIN) * (-log_scale).exp()))
     return (upper - lower).clamp(min=1e-12).log()
 
 
