@@ -14,12 +14,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from baselines.glide import train_base, train_noised_clip, train_text_encoder, train_upsample, training_set
+from baselines.glide import train_base, train_noised_clip, train_text_encoder, train_upsample
 from baselines.glide.config import FILE_NAME, GlideConfig, Sampling, VocabularyConfig, write_config
 from baselines.glide.train_base import BaseOptions
 from baselines.glide.train_noised_clip import ClipInTraining, NoisedClipOptions
 from baselines.glide.train_text_encoder import TextEncoderOptions
 from baselines.glide.train_upsample import UpsampleOptions
+from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.options import ModelOptions, command
 from submission import atomic
@@ -58,10 +59,9 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
     assert vocabulary.rows is not None
     vocab_size = len(vocabulary.rows)
     base, upsample = UNet(train_base.config(vocab_size)), UNet(train_upsample.config(vocab_size))
-    base.load_state_dict(load_file(runs / "glide-base" / "weights.safetensors"))
-    upsample.load_state_dict(load_file(runs / "glide-upsample" / "weights.safetensors"))
     guide = ClipInTraining(train_noised_clip.config(vocab_size))
-    guide.load_state_dict(load_file(runs / "glide-noised-clip" / "weights.safetensors"))
+    for run_of, trained in (("base", base), ("upsample", upsample), ("noised-clip", guide)):
+        trained.load_state_dict(load_file(runs / f"glide-{run_of}" / "weights.safetensors"))
     out.mkdir(parents=True, exist_ok=True)
     parts: dict[str, nn.Module] = {
         "base": base,
@@ -85,15 +85,12 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
 def train_glide(options: GlideOptions) -> Path:
     """Trains all four models and returns the finished folder."""
     runs = options.runs
-    read = train_text_encoder.train_text_encoder(
-        options.for_stage(options.text_encoder, out=runs / "glide-text-encoder")
-    )
+    text_encoder = options.for_stage(options.text_encoder, out=runs / "glide-text-encoder")
+    read = train_text_encoder.train_text_encoder(text_encoder)
     train_base.train_base(options.for_stage(options.base, out=runs / "glide-base", text_encoder=read))
     train_upsample.train_upsample(options.for_stage(options.upsample, out=runs / "glide-upsample"))
     train_noised_clip.train_noised_clip(options.for_stage(options.noised_clip, out=runs / "glide-noised-clip"))
-    return options.finish(
-        "glide", lambda: assemble(runs, options.out, training_set.load(options.data).vocabulary, SAMPLING)
-    )
+    return options.finish("glide", lambda: assemble(runs, options.out, TrainingSet(options.data).vocabulary, SAMPLING))
 
 
 main = command(train_glide, __doc__, PRESETS)

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Float32
 from torch import Tensor
-from torch.nn import functional as F
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
@@ -22,13 +20,12 @@ from baselines.glide.blocks import TextTransformer
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
-from baselines.glide.training_set import TrainingSet
+from baselines.glide.training_set import NoisedPictures
 from baselines.glide.unet import UNet
-from baselines.training.batches import Examples, to_device
+from baselines.training.batches import to_device
 from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.run import train_only
-from baselines.training.schedule import Schedule
 from baselines.weight_files import load_weights
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -84,29 +81,20 @@ def random_masks(
     return (known & shown[:, None, None])[:, None].float()
 
 
-class BaseLoss:
+class BaseLoss(NoisedPictures):
     """Of the base model, on images at its size, most of which are to be drawn and the others to be inpainted."""
 
-    def __init__(self, data: TrainingSet, config: UNetConfig, accelerator: Accelerator) -> None:
-        self.data, self.accelerator = data, accelerator
-        self.images = Examples(data.images, accelerator.device)
-        self.tokens, self.real = data.text_tokenizer(data.captions)
-        self.diffusion, self.size = diffusion_of(config), config.image_size
-
     def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        device = self.accelerator.device
-        x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
+        x0 = self.pictures(indices)
         t = stratified_timesteps(len(x0), len(self.diffusion), generator)
         noisier = torch.rand(len(t), generator=generator) < NOISIER
-        t = to_device(torch.where(noisier, (len(self.diffusion) + t) // 2, t), device)
-        noise = to_device(torch.randn(x0.shape, generator=generator), device)
-        mask = to_device(random_masks(len(x0), self.size, INPAINTING, generator), device)
-        picked = self.data.pick_captions(indices, generator)
-        mask_text = to_device(training_set.dropped(self.real[picked], CAPTION_DROPOUT, generator), device)
-        x = self.diffusion.q_sample(x0, t, noise)
+        t = to_device(torch.where(noisier, (len(self.diffusion) + t) // 2, t), self.device)
+        noise, x = self.noised(x0, t, generator)
+        mask = to_device(random_masks(len(x0), self.size, INPAINTING, generator), self.device)
+        tokens, real = self.pick_captions(indices, generator)
+        real = training_set.dropped(real, CAPTION_DROPOUT, generator)
         with self.accelerator.autocast():
-            text = model.encode_text(to_device(self.tokens[picked], device), mask_text)
-            output = model(x, t, text, known=torch.cat([x0 * mask, mask], dim=1))
+            output = model(x, t, model.encode_text(tokens, real), known=torch.cat([x0 * mask, mask], dim=1))
         return hybrid_loss(self.diffusion, output.float(), x0, noise, x, t)
 
 
@@ -128,10 +116,7 @@ def train_base(options: BaseOptions) -> Path:
     Raises:
         UsageError, OSError: a file to begin with is not there, or not one of such a network.
     """
-    accelerator = options.accelerator()
-    data = training_set.load(options.data)
-    schedule = Schedule.of(options, ema_decay=0.999, preview_images=250_000)
-    torch.manual_seed(schedule.seed)
+    accelerator, data, schedule = training_set.begin(options, ema_decay=0.999, preview_images=250_000)
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"config": str(model.config), **data.kept}
     if options.init:
@@ -143,13 +128,12 @@ def train_base(options: BaseOptions) -> Path:
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
     def preview(model: UNet, path: Path) -> None:
-        process = diffusion_of(model.config, "20")
-        generators = seeded_generators(range(len(shown)))
+        process, generators = diffusion_of(model.config, "20"), seeded_generators(range(len(shown)))
         tokenizer = data.text_tokenizer
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
-    loss = BaseLoss(data, model.config, accelerator)
+    loss = BaseLoss(data, accelerator, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
     weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
     accelerator.print(weights)
     return weights

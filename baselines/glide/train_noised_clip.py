@@ -12,20 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baselines.diffusion.process import Diffusion
 from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.training_set import TrainingSet
-from baselines.training.batches import Examples, to_device
+from baselines.glide.training_set import NoisedPictures
+from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, contrastive_loss, stratified_timesteps
 from baselines.training.options import RunOptions, command
-from baselines.training.schedule import Schedule
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -68,22 +65,14 @@ class ClipInTraining(nn.Module):
         return self.log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 
-class NoisedContrastiveLoss:
+class NoisedContrastiveLoss(NoisedPictures):
     """Of a `ClipInTraining`: noised images against one of each one's captions."""
 
-    def __init__(self, data: TrainingSet, config: NoisedClipConfig, accelerator: Accelerator) -> None:
-        self.data, self.accelerator, self.size = data, accelerator, config.image_size
-        self.images = Examples(data.images, accelerator.device)
-        self.tokens, self.lengths = data.clip_tokenizer(data.captions)
-        self.diffusion = Diffusion(betas("squaredcos_cap_v2", config.train_timesteps))  # the base model's
-
     def __call__(self, model: ClipInTraining, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        device = self.accelerator.device
-        x0 = F.adaptive_avg_pool2d(self.images[indices].float() / 127.5 - 1, self.size)
-        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
-        x = self.diffusion.q_sample(x0, t, to_device(torch.randn(x0.shape, generator=generator), device))
-        picked = self.data.pick_captions(indices, generator)
-        tokens, lengths = (to_device(table[picked], device) for table in (self.tokens, self.lengths))
+        x0 = self.pictures(indices)
+        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), self.device)
+        _, x = self.noised(x0, t, generator)
+        tokens, lengths = self.pick_captions(indices, generator)
         with self.accelerator.autocast():
             images, texts = model.clip.embed_images(x, t), model.clip.embed_texts(tokens, lengths)
         value, hits = contrastive_loss(images.float(), texts.float(), model.logit_scale)
@@ -92,13 +81,12 @@ class NoisedContrastiveLoss:
 
 def train_noised_clip(options: NoisedClipOptions) -> Path:
     """Trains the noised CLIP and returns the path of its averaged weights."""
-    accelerator = options.accelerator()
-    data = training_set.load(options.data)
-    schedule = Schedule.of(options, ema_decay=0.998)
-    torch.manual_seed(schedule.seed)
+    accelerator, data, schedule = training_set.begin(options, ema_decay=0.998)
     model = ClipInTraining(config(data.vocab_size))
-    loss = NoisedContrastiveLoss(data, model.clip.config, accelerator)
-    kept = {"config": str(model.clip.config), **data.kept}
+    shape = model.clip.config
+    diffusion = Diffusion(betas("squaredcos_cap_v2", shape.train_timesteps))  # the base model's
+    loss = NoisedContrastiveLoss(data, accelerator, data.clip_tokenizer, diffusion, shape.image_size)
+    kept = {"config": str(shape), **data.kept}
     weights = options.train(model, loss, len(data.images), schedule, accelerator, **kept)
     accelerator.print(weights)
     return weights

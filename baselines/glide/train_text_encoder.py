@@ -24,7 +24,6 @@ from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command
-from baselines.training.schedule import Schedule
 from baselines.training.words import Words, word_loss
 from submission.errors import run
 
@@ -78,11 +77,8 @@ class ReadingLoss:
 
 def train_text_encoder(options: TextEncoderOptions) -> Path:
     """Trains the text encoder and returns the path of its averaged weights, those of a `Reader`."""
-    accelerator = options.accelerator()
-    data = training_set.load(options.data)
+    accelerator, data, schedule = training_set.begin(options)
     loss = ReadingLoss(data, accelerator)
-    schedule = Schedule.of(options)
-    torch.manual_seed(schedule.seed)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
     reader = Reader(text_encoder, data.vocab_size, len(loss.words))
     weights = options.train(reader, loss, len(data.images), schedule, accelerator, captions=data.kept["captions"])

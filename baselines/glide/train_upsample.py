@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,12 +19,11 @@ from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
 from baselines.glide.pipeline import diffusion_of, draw, rounded
-from baselines.glide.training_set import TrainingSet
+from baselines.glide.training_set import NoisedPictures
 from baselines.glide.unet import UNet
-from baselines.training.batches import Examples, to_device
+from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command
-from baselines.training.schedule import Schedule
 from submission.errors import run
 from submission.sheet import spread
 
@@ -80,35 +78,23 @@ def degraded(images: Tensor, generator: torch.Generator) -> Tensor:
     return rounded(blurred.clamp(-1, 1))
 
 
-class UpsampleLoss:
+class UpsampleLoss(NoisedPictures):
     """Of the upsampler, on images and their small versions."""
 
-    def __init__(self, data: TrainingSet, config: UNetConfig, accelerator: Accelerator) -> None:
-        self.data, self.accelerator = data, accelerator
-        self.images = Examples(data.images, accelerator.device)
-        self.tokens, self.real = data.text_tokenizer(data.captions)
-        self.diffusion = diffusion_of(config)
-
     def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        device = self.accelerator.device
-        x0 = self.images[indices].float() / 127.5 - 1
+        x0 = self.pictures(indices)
         low_res = degraded(F.avg_pool2d(x0, 2), generator)
-        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), device)
-        noise = to_device(torch.randn(x0.shape, generator=generator), device)
-        picked = self.data.pick_captions(indices, generator)
-        x = self.diffusion.q_sample(x0, t, noise)
+        t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), self.device)
+        _, x = self.noised(x0, t, generator)
+        tokens, real = self.pick_captions(indices, generator)
         with self.accelerator.autocast():
-            tokens, real = (to_device(table[picked], device) for table in (self.tokens, self.real))
             output = model(x, t, model.encode_text(tokens, real), low_res=low_res)
         return image_loss(self.diffusion, output.float(), x0, x, t)
 
 
 def train_upsample(options: UpsampleOptions) -> Path:
     """Trains the upsampler and returns the path of its averaged weights."""
-    accelerator = options.accelerator()
-    data = training_set.load(options.data)
-    schedule = Schedule.of(options, ema_decay=0.998, preview_images=2_000)
-    torch.manual_seed(schedule.seed)
+    accelerator, data, schedule = training_set.begin(options, ema_decay=0.998, preview_images=2_000)
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
@@ -116,13 +102,12 @@ def train_upsample(options: UpsampleOptions) -> Path:
         large = data.images[shown].float() / 127.5 - 1
         small = rounded(F.avg_pool2d(large, 2))
         prompts = [data.captions[data.captions_of[index][0]] for index in shown]
-        process = diffusion_of(model.config, PREVIEW_SPACING)
-        generators = seeded_generators(range(len(shown)))
+        process, generators = diffusion_of(model.config, PREVIEW_SPACING), seeded_generators(range(len(shown)))
         low_res = small.to(accelerator.device)
         images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
-    loss = UpsampleLoss(data, model.config, accelerator)
+    loss = UpsampleLoss(data, accelerator, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
     kept = {"config": str(model.config), **data.kept}
     weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
     accelerator.print(weights)

@@ -30,7 +30,7 @@ CPU = Hardware("cpu", "float32", "a test")
 
 
 def test_only_the_captions_tokens_have_rows(training_set: Path) -> None:
-    data = sets.load(training_set)
+    data = sets.TrainingSet(training_set)
     assert data.vocabulary.rows == tuple(sorted(set(data.vocabulary.rows)))
     assert {CLIP_START, CLIP_END} <= set(data.vocabulary.rows)
     assert data.vocab_size < 40
@@ -43,7 +43,7 @@ def test_only_the_captions_tokens_have_rows(training_set: Path) -> None:
 
 
 def test_an_image_gets_its_own_captions(training_set: Path) -> None:
-    data = sets.load(training_set)
+    data = sets.TrainingSet(training_set)
     assert len(data.captions_of) == len(data.images)
     generator = torch.Generator().manual_seed(0)
     picked = [data.pick_captions(torch.tensor([0, len(data.images) - 1]), generator).tolist() for _ in range(40)]
@@ -149,7 +149,7 @@ def test_the_trainings_make_a_folder_that_draws_and_inpaints(
     learned = {name for name in read.keys() & base.keys() if not torch.equal(read[name], base[name])}
     assert {name.rpartition(".")[0] for name in learned} == {"text_encoder.pooled_projection"}  # the rest is kept
     sampling = replace(train.SAMPLING, steps=2, upsample_respacing="1,1")
-    train.assemble(runs, out, sets.load(training_set).vocabulary, sampling)
+    train.assemble(runs, out, sets.TrainingSet(training_set).vocabulary, sampling)
     config = read_config(out / "glide.json")
     assert config.sampling == sampling
     assert config.clip.logit_scale == pytest.approx(14.3, abs=0.1)
