@@ -15,11 +15,16 @@ from submission.errors import UsageError
 
 FILE_NAME = "glide.json"
 CLIP_START, CLIP_END = 49406, 49407  # in CLIP's vocabulary
-_STRICT = ConfigDict(extra="forbid")
+
+
+class _Strict:
+    """What pydantic reads without allowing other keys."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
-class UNetConfig:
+class UNetConfig(_Strict):
     """A text-conditional UNet (GLIDE, arXiv 2112.10741, section 4).
 
     Attributes:
@@ -42,8 +47,6 @@ class UNetConfig:
             input lacks. Predicted noise leaves noise behind when a small network draws in a few steps.
     """
 
-    __pydantic_config__ = _STRICT
-
     image_size: PositiveInt
     model_channels: PositiveInt
     num_res_blocks: PositiveInt
@@ -64,20 +67,26 @@ class UNetConfig:
     predicts: Literal["eps", "x0"] = "eps"
 
     def __post_init__(self) -> None:
-        widths = [self.model_channels * mult for mult in self.channel_mult]
-        attending = [
-            width
-            for level, width in enumerate(widths)
-            if level == len(widths) - 1 or self.image_size >> level in self.attention_resolutions
-        ]
+        widths = self.widths
         if not widths or any(width % self.norm_groups for width in widths):
             raise ValueError("model_channels times each of channel_mult must be a multiple of norm_groups")
-        if any(width % self.num_head_channels for width in attending):
+        attending = zip(widths, [*self.attends[:-1], True], strict=True)  # the middle does whatever the last level does
+        if any(width % self.num_head_channels for width, attends in attending if attends):
             raise ValueError("num_head_channels must divide the width of every level that attends")
         if self.text_width % self.text_heads:
             raise ValueError("text_heads must divide text_width")
         if self.image_size % 2 ** (len(widths) - 1):
             raise ValueError(f"image_size must be halved {len(widths) - 1} times, once between levels")
+
+    @property
+    def widths(self) -> list[int]:
+        """Of each level."""
+        return [self.model_channels * mult for mult in self.channel_mult]
+
+    @property
+    def attends(self) -> list[bool]:
+        """For each level whether it does."""
+        return [self.image_size >> level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
     @property
     def in_channels(self) -> int:
@@ -86,10 +95,8 @@ class UNetConfig:
 
 
 @dataclass(frozen=True)
-class ClipTowerConfig:
+class ClipTowerConfig(_Strict):
     """What both towers of the noised CLIP have: blocks of `num_heads` heads of width `head_dim`."""
-
-    __pydantic_config__ = _STRICT
 
     num_layers: PositiveInt
     num_heads: PositiveInt
@@ -101,14 +108,12 @@ class ClipTowerConfig:
 
 
 @dataclass(frozen=True)
-class NoisedClipConfig:
+class NoisedClipConfig(_Strict):
     """A CLIP whose image tower sees x_t and t (section 3.3).
 
     Attributes:
         logit_scale: of the similarities; not in OpenAI's files, where it is 100.
     """
-
-    __pydantic_config__ = _STRICT
 
     image: ClipTowerConfig
     text: ClipTowerConfig
@@ -126,7 +131,7 @@ class NoisedClipConfig:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Sampling(_Strict):
     """Defaults of drawing; the scales are those of OpenAI's notebooks.
 
     Attributes:
@@ -144,8 +149,6 @@ class Sampling:
             many as there are.
     """
 
-    __pydantic_config__ = _STRICT
-
     steps: PositiveInt = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
     clip_sampler: Literal["ancestral", "ddim"] = "ancestral"
@@ -160,24 +163,20 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class VocabularyConfig:
+class VocabularyConfig(_Strict):
     """A BPE and, of its ids, those that have a row in the token table, in the rows' order; None: all.
 
     `files` is the folder's own vocab.json and merges.txt in GPT-2's format, `clip` is CLIP's, which open_clip brings.
     An id without a row is left out of the prompt: the network has never seen it.
     """
 
-    __pydantic_config__ = _STRICT
-
     bpe: Literal["files", "clip"]
     rows: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
-class GlideConfig:
+class GlideConfig(_Strict):
     """Everything beside the weights. `models` names the UNets: base, upsample, base_inpaint, upsample_inpaint."""
-
-    __pydantic_config__ = _STRICT
 
     models: dict[Literal["base", "upsample", "base_inpaint", "upsample_inpaint"], UNetConfig]
     clip: NoisedClipConfig | None = None

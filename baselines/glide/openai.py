@@ -94,31 +94,23 @@ _CLIP_LAYER = {
 
 def unet_modules(config: UNetConfig) -> dict[str, str]:
     """OpenAI's `input_blocks.4.1` -> `down_blocks.0.attentions.3` and so on, for the blocks of a UNet of this shape."""
-    names = {"input_blocks.0.0": "conv_in"}
-    number = 1
-    levels = len(config.channel_mult)
-    attends = [config.image_size >> level in config.attention_resolutions for level in range(levels)]
+    levels, attends = len(config.channel_mult), config.attends
+
+    def block(level: str, index: int, attending: bool) -> list[str]:
+        return [f"{level}.resnets.{index}"] + [f"{level}.attentions.{index}"] * attending
+
+    # A list for each of OpenAI's blocks, of what it is made of here.
+    down, up = [["conv_in"]], list[list[str]]()
     for level in range(levels):
-        for index in range(config.num_res_blocks):
-            names[f"input_blocks.{number}.0"] = f"down_blocks.{level}.resnets.{index}"
-            if attends[level]:
-                names[f"input_blocks.{number}.1"] = f"down_blocks.{level}.attentions.{index}"
-            number += 1
+        down += [block(f"down_blocks.{level}", index, attends[level]) for index in range(config.num_res_blocks)]
+        up += [block(f"up_blocks.{level}", index, attends[-1 - level]) for index in range(config.num_res_blocks + 1)]
         if level != levels - 1:
-            names[f"input_blocks.{number}.0"] = f"down_blocks.{level}.resampler"
-            number += 1
-    names |= {"middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0"}
-    names |= {"middle_block.2": "mid_block.resnets.1"}
-    number = 0
-    for level in range(levels):
-        for index in range(config.num_res_blocks + 1):
-            names[f"output_blocks.{number}.0"] = f"up_blocks.{level}.resnets.{index}"
-            if attends[levels - 1 - level]:
-                names[f"output_blocks.{number}.1"] = f"up_blocks.{level}.attentions.{index}"
-            if level != levels - 1 and index == config.num_res_blocks:
-                last = 1 + attends[levels - 1 - level]
-                names[f"output_blocks.{number}.{last}"] = f"up_blocks.{level}.resampler"
-            number += 1
+            down.append([f"down_blocks.{level}.resampler"])
+            up[-1].append(f"up_blocks.{level}.resampler")
+    blocks = {f"input_blocks.{number}": parts for number, parts in enumerate(down)}
+    blocks["middle_block"] = ["mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"]
+    blocks |= {f"output_blocks.{number}": parts for number, parts in enumerate(up)}
+    names = {f"{theirs}.{place}": ours for theirs, parts in blocks.items() for place, ours in enumerate(parts)}
     return names | {"out.0": "conv_norm_out", "out.2": "conv_out"}
 
 

@@ -41,15 +41,21 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        widths = [config.model_channels * mult for mult in config.channel_mult]
         embedding_width = 4 * config.model_channels
-        sizes = [config.image_size >> level for level in range(len(widths))]
 
         def resnet(in_channels: int, out_channels: int, resample: Any = None) -> ResnetBlock:
             return ResnetBlock(in_channels, out_channels, embedding_width, config.dropout, config.norm_groups, resample)
 
         def attention(channels: int) -> AttentionBlock:
             return AttentionBlock(channels, config.num_head_channels, config.text_width, config.norm_groups)
+
+        def level(inputs: Sequence[int], width: int, attends: bool, resample: Any) -> Level:
+            """A residual block for each of `inputs`, its channels; all made in the order in which they are called."""
+            resnets, attentions = [], []
+            for in_channels in inputs:
+                resnets.append(resnet(in_channels, width))
+                attentions += [attention(width)] if attends else []
+            return Level(resnets, attentions, resnet(width, width, resample) if resample else None)
 
         self.time_embedding = nn.Sequential(
             nn.Linear(config.model_channels, embedding_width), nn.SiLU(), nn.Linear(embedding_width, embedding_width)
@@ -62,30 +68,23 @@ class UNet(nn.Module):
             config.text_heads,
             pooled_width=embedding_width,
         )
-        channels = widths[0]
+        levels = list(zip(config.widths, config.attends, strict=True))
+        channels = config.widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, channels, 3, padding=1)
         skips = [channels]
         self.down_blocks = nn.ModuleList()
-        for width, size in zip(widths, sizes, strict=True):
-            resnets, attentions = [], []
-            for _ in range(config.num_res_blocks):
-                resnets.append(resnet(channels, width))
-                attentions += [attention(width)] if size in config.attention_resolutions else []
-                channels = width
-                skips.append(channels)
-            last = len(self.down_blocks) == len(widths) - 1
-            self.down_blocks.append(Level(resnets, attentions, None if last else resnet(channels, channels, "down")))
-            skips += [] if last else [channels]
+        for index, (width, attends) in enumerate(levels):
+            inner = index != len(levels) - 1
+            inputs = [channels] + [width] * (config.num_res_blocks - 1)
+            self.down_blocks.append(level(inputs, width, attends, "down" if inner else None))
+            skips += [width] * (config.num_res_blocks + inner)
+            channels = width
         self.mid_block = Level([resnet(channels, channels), resnet(channels, channels)], [attention(channels)], None)
         self.up_blocks = nn.ModuleList()
-        for width, size in reversed(list(zip(widths, sizes, strict=True))):
-            resnets, attentions = [], []
-            for _ in range(config.num_res_blocks + 1):
-                resnets.append(resnet(channels + skips.pop(), width))
-                attentions += [attention(width)] if size in config.attention_resolutions else []
-                channels = width
-            last = len(self.up_blocks) == len(widths) - 1
-            self.up_blocks.append(Level(resnets, attentions, None if last else resnet(channels, channels, "up")))
+        for index, (width, attends) in reversed(list(enumerate(levels))):
+            inputs = [before + skips.pop() for before in [channels] + [width] * config.num_res_blocks]
+            self.up_blocks.append(level(inputs, width, attends, "up" if index else None))
+            channels = width
         self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels)
         self.conv_out = zeroed(nn.Conv2d(channels, 6, 3, padding=1))
         self.openai_keys = openai.unet_keys(config)
@@ -131,8 +130,15 @@ class UNet(nn.Module):
         """
         embedding = self.time_embedding(timestep_embedding(timesteps, self.config.model_channels))
         embedding = embedding.to(self.dtype) + text.pooled
-        upsampled = self._upsampled(x, low_res)
-        h = self.conv_in(self._with_conditions(x, known, upsampled).to(self.dtype))
+        inputs = [x]
+        if self.config.inpaint:
+            inputs.append(x.new_zeros(len(x), 4, *x.shape[2:]) if known is None else known)
+        if self.config.super_res:
+            if low_res is None:
+                raise ValueError("an upsampler needs the image to upsample")
+            upsampled = F.interpolate(low_res, x.shape[2:], mode="bilinear", align_corners=False)
+            inputs.append(upsampled)
+        h = self.conv_in(torch.cat(inputs, dim=1).to(self.dtype))
         skips = [h]
         for level in cast("Sequence[Level]", self.down_blocks):
             for index in range(len(level.resnets)):
@@ -149,21 +155,6 @@ class UNet(nn.Module):
             if level.resampler is not None:
                 h = level.resampler(h, embedding)
         output: Tensor = self.conv_out(F.silu(self.conv_norm_out(h.float())))
-        if upsampled is not None and self.config.predicts == "x0":
+        if self.config.super_res and self.config.predicts == "x0":
             output = output.float() + F.pad(upsampled, (0, 0, 0, 0, 0, 3))  # the first three channels
         return output
-
-    def _upsampled(self, x: Tensor, low_res: Tensor | None) -> Tensor | None:
-        if not self.config.super_res:
-            return None
-        if low_res is None:
-            raise ValueError("an upsampler needs the image to upsample")
-        return F.interpolate(low_res, x.shape[2:], mode="bilinear", align_corners=False)
-
-    def _with_conditions(self, x: Tensor, known: Tensor | None, upsampled: Tensor | None) -> Tensor:
-        inputs = [x]
-        if self.config.inpaint:
-            inputs.append(x.new_zeros(x.shape[0], 4, *x.shape[2:]) if known is None else known)
-        if upsampled is not None:
-            inputs.append(upsampled)
-        return torch.cat(inputs, dim=1)
