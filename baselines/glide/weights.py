@@ -126,14 +126,14 @@ class Folder:
         assert self.config.clip is not None
         return ClipTokenizer(Vocabulary(clip_bpe(), self.config.clip_text.rows), self.config.clip.text_length)
 
-    def file(self, name: str) -> Path:
-        """The safetensors of a part, or else its .pt. Raises MissingPart."""
-        self.require(name)
-        return next(path for path in self._candidates(name) if path.exists())
+    def files(self, name: str) -> list[Path]:
+        """Those of a part that are there: its safetensors, its .pt."""
+        candidates = (self.path / f"{name}.safetensors", self.path / f"{name}.pt")
+        return [path for path in candidates if path.exists()]
 
     def require(self, *names: str) -> None:
         """Raises MissingPart that says which of the parts are not there and how to get them."""
-        missing = [name for name in names if not any(path.exists() for path in self._candidates(name))]
+        missing = [name for name in names if not self.files(name)]
         if not missing:
             return
         suffix = ".pt" if self.official else ".safetensors"
@@ -143,15 +143,16 @@ class Folder:
             get_it=download(missing) if self.official else "train it, or name a folder that has it with --weights",
         )
 
-    def _candidates(self, name: str) -> list[Path]:
-        return [self.path / f"{name}.safetensors", self.path / f"{name}.pt"]
-
     def _load(self, model: Model, name: str) -> Model:
-        file = self.file(name)
+        self.require(name)
+        file = self.files(name)[0]
         model = load_into(model, read_state(file), file)
         self.sha256[file.name] = file_sha256(file)
-        if original := original_sha256(file):
-            self.notes.append(f"{file.name} was converted from {name}.pt, sha256 {original}")
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as opened:
+                original = (opened.metadata() or {}).get("source_sha256")  # as `convert` noted it
+            if original:
+                self.notes.append(f"{file.name} was converted from {name}.pt, sha256 {original}")
         if self.official:  # for whoever compares them with what others got from the same place
             print(f"{file.name}: sha256 {self.sha256[file.name]}", file=sys.stderr)
         return model
@@ -165,14 +166,6 @@ def on_hardware(model: UNet, hardware: Hardware) -> UNet:
     return model.half_precision() if hardware.precision == "float16" else model.float()
 
 
-def original_sha256(path: Path) -> str | None:
-    """Of the file that a safetensors was converted from, as `convert` noted it."""
-    if path.suffix != ".safetensors":
-        return None
-    with safe_open(path, "pt") as file:
-        return (file.metadata() or {}).get("source_sha256")
-
-
 def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:
     """`model` (built on the meta device) with `state`'s tensors as its own, in evaluation mode, frozen.
 
@@ -182,16 +175,15 @@ def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:
     wanted = openai_layout(model)
     if not wanted.keys() & state.keys():  # our own names
         wanted = {key: value.shape for key, value in model.state_dict().items()}
-    missing = [key for key in wanted if key not in state]
-    unknown = [key for key in state if key not in wanted]
-    other = [
-        f"{key} {tuple(state[key].shape)}, not {tuple(shape)}"
-        for key, shape in wanted.items()
-        if key in state and state[key].shape != shape
-    ]
-    if missing or unknown or other:
+    shapes = {key: (tuple(state[key].shape), tuple(wanted[key])) for key in wanted if key in state}
+    differing = {
+        "missing": [key for key in wanted if key not in state],
+        "not known": [key for key in state if key not in wanted],
+        "of another shape": [f"{key} {own}, not {other}" for key, (own, other) in shapes.items() if own != other],
+    }
+    if any(differing.values()):
         lines = [f"{path}: an unknown checkpoint layout; it does not fit the model that it is for"]
-        for what, names in (("missing", missing), ("not known", unknown), ("of another shape", other)):
+        for what, names in differing.items():
             if names:
                 rest = f" … and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
                 lines.append(f"  {len(names)} {what}: {shown(', '.join(names[:_NAMES_SHOWN]), 400)}{rest}")
@@ -227,22 +219,19 @@ def convert(folder: Path) -> list[Path]:
     todo = [name for name in found if not (folder / f"{name}.safetensors").exists()]
     with Progress("converting", len(todo)) as progress:
         for name in todo:
-            _convert_file(folder / f"{name}.pt")
+            path = folder / f"{name}.pt"
+            model = load_into(empty_model(name), read_state(path), path)
+            metadata = {"format": "pt", "source": path.name, "source_sha256": file_sha256(path)}
+            tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
+            atomic.write_bytes(path.with_suffix(".safetensors"), save(tensors, metadata=metadata))
             progress.advance()
     return [folder / f"{name}.safetensors" for name in todo]
-
-
-def _convert_file(path: Path) -> None:
-    model = load_into(empty_model(path.stem), read_state(path), path)
-    metadata = {"format": "pt", "source": path.name, "source_sha256": file_sha256(path)}
-    tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
-    atomic.write_bytes(path.with_suffix(".safetensors"), save(tensors, metadata=metadata))
 
 
 def empty_model(name: str) -> UNet | NoisedImageEncoder | NoisedTextEncoder:
     """The model of one of OpenAI's six files, on the meta device."""
     with torch.device("meta"):
-        if name in CLIP_FILES:
-            assert OPENAI.clip is not None
-            return (NoisedImageEncoder if name == CLIP_FILES[0] else NoisedTextEncoder)(OPENAI.clip)
-        return UNet({str(known): config for known, config in OPENAI.models.items()}[name])
+        if name in OPENAI.models:
+            return UNet(OPENAI.models[name])
+        assert OPENAI.clip is not None
+        return (NoisedImageEncoder if name == CLIP_FILES[0] else NoisedTextEncoder)(OPENAI.clip)
