@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -81,29 +82,19 @@ class Inpainter:
         factor = self.image_size // self._base.config.image_size
         # A small pixel is known if all of it is: min-pooling. The average of its pixels is its value then.
         small = Known(F.avg_pool2d(large.image, factor), -F.max_pool2d(-large.mask, factor))
-        generators = seeded_generators([seed])
-        base = draw(
-            self._base,
-            self.tokenizer,
-            [prompt],
-            generators,
-            self._diffusion,
-            sampler="ancestral",
-            guidance_scale=self._guidance_scale,
-            known=small,
-            on_step=on_step,
+        stage = partial(
+            draw, tokenizer=self.tokenizer, prompts=[prompt], generators=seeded_generators([seed]), on_step=on_step
         )
-        upsampled = draw(
+        base = stage(
+            self._base, diffusion=self._diffusion, sampler="ancestral", guidance_scale=self._guidance_scale, known=small
+        )
+        upsampled = stage(
             self._upsampler,
-            self.tokenizer,
-            [prompt],
-            generators,
-            self._upsample_diffusion,
+            diffusion=self._upsample_diffusion,
             sampler="ancestral" if self._upsampler.config.inpaint else "ddim",  # as each was made to be sampled
             known=large,
             low_res=rounded(base.clamp(-1, 1)),
             temperature=self._temperature,
-            on_step=on_step,
         )
         return np.where(fill[..., None], to_pixels(upsampled)[0], image)
 

@@ -61,14 +61,14 @@ class Glide:
         folder = Folder.open(weights)
         self._defaults = defaults = folder.config.sampling
         self._device = torch.device(hardware.device)
-        self._steps = defaults.steps if steps is None else steps
+        steps = defaults.steps if steps is None else steps
         by_clip = guidance == "clip"
         default_scale = defaults.clip_scale if by_clip else defaults.guidance_scale
         scale = float(default_scale if guidance_scale is None else guidance_scale)
         self._classifier_free_scale = defaults.clip_guidance_scale if by_clip else scale
         self._sampler = defaults.clip_sampler if by_clip else defaults.sampler
         self._clip_scale = scale if by_clip else 0.0
-        self._diffusion = diffusion_of(folder.unet_config("base"), str(self._steps))
+        self._diffusion = diffusion_of(folder.unet_config("base"), str(steps))
         self._upsample_diffusion = diffusion_of(folder.unet_config("upsample"), defaults.upsample_respacing)
         folder.require("base", "upsample", *(CLIP_FILES if by_clip else ()))
         self._tokenizer = folder.text_tokenizer()
@@ -79,7 +79,7 @@ class Glide:
             self._clip = folder.noised_clip().to(self._device)
         self.batch_size = defaults.batch_size
         self.settings: dict[str, Any] = {
-            "steps": self._steps,
+            "steps": steps,
             "guidance": guidance,
             "guidance_scale": scale,
             "sampler": self._sampler,
@@ -98,23 +98,14 @@ class Glide:
         return in_fixed_batches(self._defaults.fixed_batch, prompts, seeds, self._draw)
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        generators = seeded_generators(seeds)
-        images = draw(
-            self._base,
-            self._tokenizer,
-            prompts,
-            generators,
-            self._diffusion,
-            sampler=self._sampler,
-            guidance_scale=self._classifier_free_scale,
-            gradient=self._gradient(prompts),
+        stage = partial(draw, tokenizer=self._tokenizer, prompts=prompts, generators=seeded_generators(seeds))
+        scale, gradient = self._classifier_free_scale, self._gradient(prompts)
+        images = stage(
+            self._base, diffusion=self._diffusion, sampler=self._sampler, guidance_scale=scale, gradient=gradient
         )
-        upsampled = draw(
+        upsampled = stage(
             self._upsampler,
-            self._tokenizer,
-            prompts,
-            generators,
-            self._upsample_diffusion,
+            diffusion=self._upsample_diffusion,
             sampler="ddim",
             low_res=rounded(images.clamp(-1, 1)),
             temperature=self._defaults.upsample_temperature,
@@ -130,15 +121,15 @@ class Glide:
 
 def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Prompt], for_whom: str = "") -> list[str]:
     """What the network will not see of the prompts."""
-
-    def note(names: list[str], what: str) -> list[str]:
-        return [f"{len(names)} of {len(prompts)} prompts {what}: {some(names)}"] if names else []
-
-    cut = [prompt.image_name for prompt in prompts if tokenizer.cuts(prompt.text)]
-    unknown = [prompt.image_name for prompt in prompts if tokenizer.vocabulary.leaves_out(prompt.text)]
-    return note(cut, f"are longer than {tokenizer.length} tokens and were cut{for_whom}") + note(
-        unknown, f"have words that the model does not know, which were left out{for_whom}"
-    )
+    found = {
+        f"are longer than {tokenizer.length} tokens and were cut": tokenizer.cuts,
+        "have words that the model does not know, which were left out": tokenizer.vocabulary.leaves_out,
+    }
+    notes = []
+    for what, holds in found.items():
+        if names := [prompt.image_name for prompt in prompts if holds(prompt.text)]:
+            notes.append(f"{len(names)} of {len(prompts)} prompts {what}{for_whom}: {some(names)}")
+    return notes
 
 
 def load_clip_guided(competition: Competition, hardware: Hardware, **options: Any) -> Glide:
