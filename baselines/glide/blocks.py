@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.glide.config import UNetConfig
+
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
@@ -52,20 +54,19 @@ class TransformerLayer(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """Token ids to hidden states and the pooled state, that of the last position, projected to `pooled_width`."""
+    """Token ids to hidden states and the pooled state, that of the last position, projected to `embedding_width`."""
 
-    def __init__(
-        self, vocab_size: int, length: int, width: int, num_layers: int, num_heads: int, pooled_width: int
-    ) -> None:
+    def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(vocab_size, width)
+        width = config.text_width
+        self.token_embedding = nn.Embedding(config.vocab_size, width)
         # Sinusoids as large as the tokens: with small random numbers, the order of words is hardly learned.
-        positions = timestep_embedding(torch.arange(length), width)
+        positions = timestep_embedding(torch.arange(config.text_length), width)
         self.position_embedding = nn.Parameter(positions)
         self.padding_embedding = nn.Parameter(positions.clone())
-        self.layers = nn.ModuleList(TransformerLayer(width, num_heads) for _ in range(num_layers))
+        self.layers = nn.ModuleList(TransformerLayer(width, config.text_heads) for _ in range(config.text_layers))
         self.final_layer_norm = nn.LayerNorm(width)
-        self.pooled_projection = nn.Linear(width, pooled_width)
+        self.pooled_projection = nn.Linear(width, config.embedding_width)
 
     def forward(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> TextStates:
         """`mask` is True at real tokens; elsewhere the id does not matter: the position's padding embedding is used."""
@@ -95,21 +96,15 @@ class ResnetBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        embedding_width: int,
-        dropout: float,
-        norm_groups: int,
-        resample: Literal["up", "down"] | None = None,
+        self, config: UNetConfig, in_channels: int, out_channels: int, resample: Literal["up", "down"] | None = None
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.norm1 = nn.GroupNorm(norm_groups, in_channels)
+        self.norm1 = nn.GroupNorm(config.norm_groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.time_emb_proj = nn.Linear(embedding_width, 2 * out_channels)
-        self.norm2 = nn.GroupNorm(norm_groups, out_channels)
-        self.dropout = nn.Dropout(dropout)
+        self.time_emb_proj = nn.Linear(config.embedding_width, 2 * out_channels)
+        self.norm2 = nn.GroupNorm(config.norm_groups, out_channels)
+        self.dropout = nn.Dropout(config.dropout)
         self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
@@ -130,12 +125,12 @@ class ResnetBlock(nn.Module):
 class AttentionBlock(nn.Module):
     """Residual attention whose keys are the text states, then the image positions (GLIDE, section 4)."""
 
-    def __init__(self, channels: int, num_head_channels: int, text_width: int, norm_groups: int) -> None:
+    def __init__(self, config: UNetConfig, channels: int) -> None:
         super().__init__()
-        self.num_heads = channels // num_head_channels
-        self.group_norm = nn.GroupNorm(norm_groups, channels)
+        self.num_heads = channels // config.num_head_channels
+        self.group_norm = nn.GroupNorm(config.norm_groups, channels)
         self.to_qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.add_kv_proj = nn.Conv1d(text_width, 2 * channels, 1)
+        self.add_kv_proj = nn.Conv1d(config.text_width, 2 * channels, 1)
         self.to_out = zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"], text: Float[Tensor, "b l d"]) -> Float[Tensor, "b c h w"]:

@@ -89,6 +89,11 @@ class UNetConfig(_Strict):
         return [self.image_size >> level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
     @property
+    def embedding_width(self) -> int:
+        """Of the timestep's embedding and the whole prompt's."""
+        return 4 * self.model_channels
+
+    @property
     def in_channels(self) -> int:
         """x_t; known pixels and their mask; the upsampled low-resolution image."""
         return 3 + 4 * self.inpaint + 3 * self.super_res

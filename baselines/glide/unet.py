@@ -41,33 +41,20 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        embedding_width = 4 * config.model_channels
-
-        def resnet(in_channels: int, out_channels: int, resample: Any = None) -> ResnetBlock:
-            return ResnetBlock(in_channels, out_channels, embedding_width, config.dropout, config.norm_groups, resample)
-
-        def attention(channels: int) -> AttentionBlock:
-            return AttentionBlock(channels, config.num_head_channels, config.text_width, config.norm_groups)
+        embedding_width = config.embedding_width
 
         def level(inputs: Sequence[int], width: int, attends: bool, resample: Any) -> Level:
             """A residual block for each of `inputs`, its channels; all made in the order in which they are called."""
             resnets, attentions = [], []
             for in_channels in inputs:
-                resnets.append(resnet(in_channels, width))
-                attentions += [attention(width)] if attends else []
-            return Level(resnets, attentions, resnet(width, width, resample) if resample else None)
+                resnets.append(ResnetBlock(config, in_channels, width))
+                attentions += [AttentionBlock(config, width)] if attends else []
+            return Level(resnets, attentions, ResnetBlock(config, width, width, resample) if resample else None)
 
         self.time_embedding = nn.Sequential(
             nn.Linear(config.model_channels, embedding_width), nn.SiLU(), nn.Linear(embedding_width, embedding_width)
         )
-        self.text_encoder = TextTransformer(
-            config.vocab_size,
-            config.text_length,
-            config.text_width,
-            config.text_layers,
-            config.text_heads,
-            pooled_width=embedding_width,
-        )
+        self.text_encoder = TextTransformer(config)
         levels = list(zip(config.widths, config.attends, strict=True))
         channels = config.widths[0]
         self.conv_in = nn.Conv2d(config.in_channels, channels, 3, padding=1)
@@ -79,7 +66,8 @@ class UNet(nn.Module):
             self.down_blocks.append(level(inputs, width, attends, "down" if inner else None))
             skips += [width] * (config.num_res_blocks + inner)
             channels = width
-        self.mid_block = Level([resnet(channels, channels), resnet(channels, channels)], [attention(channels)], None)
+        middle = [ResnetBlock(config, channels, channels) for _ in range(2)]
+        self.mid_block = Level(middle, [AttentionBlock(config, channels)], None)
         self.up_blocks = nn.ModuleList()
         for index, (width, attends) in reversed(list(enumerate(levels))):
             inputs = [before + skips.pop() for before in [channels] + [width] * config.num_res_blocks]
