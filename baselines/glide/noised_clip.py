@@ -55,6 +55,7 @@ class ClipTower(nn.Module):
         self.layers = nn.ModuleList(ClipLayer(config, causal) for _ in range(config.num_layers))
         self.final_layer_norm = nn.LayerNorm(config.width)
         self.projection = nn.Linear(config.width, embed_dim, bias=False)
+        self.openai_keys = openai.clip_keys(config)
         self.register_load_state_dict_pre_hook(openai.rename)  # type: ignore[no-untyped-call]
 
     def encode(self, x: Float[Tensor, "b l d"], last: Int[Tensor, " b"]) -> Float[Tensor, "b embed"]:
@@ -72,7 +73,6 @@ class NoisedImageEncoder(ClipTower):
     def __init__(self, config: NoisedClipConfig) -> None:
         tower, patch = config.image, config.patch_size
         super().__init__(tower, (config.image_size // patch) ** 2 + 1, config.embed_dim, causal=False)
-        self.openai_keys = openai.clip_image_keys(config)
         self.time_embedding = nn.Embedding(config.train_timesteps, tower.width)
         self.patch_embedding = nn.Conv2d(3, tower.width, patch, stride=patch, bias=False)
         self.pre_layer_norm = nn.LayerNorm(tower.width)
@@ -91,7 +91,6 @@ class NoisedTextEncoder(ClipTower):
 
     def __init__(self, config: NoisedClipConfig) -> None:
         super().__init__(config.text, config.text_length, config.embed_dim, causal=True)
-        self.openai_keys = openai.clip_text_keys(config)
         self.token_embedding = nn.Embedding(config.vocab_size, config.text.width)
 
     def forward(self, tokens: Int[Tensor, "b l"], lengths: Int[Tensor, " b"]) -> Float[Tensor, "b embed"]:

@@ -134,7 +134,8 @@ def unet_keys(config: UNetConfig) -> dict[str, str]:
     return keys
 
 
-def _clip_keys(tower: ClipTowerConfig) -> dict[str, str]:
+def clip_keys(tower: ClipTowerConfig) -> dict[str, str]:
+    """OpenAI's keys -> ours for a tower of the noised CLIP. Some are the other tower's: those are in no state dict."""
     layers = {"blocks.output.ln": "final_layer_norm", "blocks.output.f": "projection"}
     for index in range(tower.num_layers):
         layers |= {f"blocks.block_{index}.{leaf}": f"layers.{index}.{own}" for leaf, own in _CLIP_LAYER.items()}
@@ -142,22 +143,14 @@ def _clip_keys(tower: ClipTowerConfig) -> dict[str, str]:
     for theirs, ours in layers.items():
         keys[f"{theirs}.{'g' if theirs.endswith('.ln') else 'w'}"] = f"{ours}.weight"
         keys[f"{theirs}.b"] = f"{ours}.bias"  # where it has one
-    return keys | {"blocks.input.w_pos": "position_embedding"}
-
-
-def clip_image_keys(config: NoisedClipConfig) -> dict[str, str]:
-    """OpenAI's keys -> ours for the image tower."""
-    return _clip_keys(config.image) | {
+    return keys | {
+        "blocks.input.w_pos": "position_embedding",
         "blocks.input.w_t": "time_embedding.weight",
         "blocks.input.patch_proj": "patch_embedding.weight",
         "blocks.input.ln.g": "pre_layer_norm.weight",
         "blocks.input.ln.b": "pre_layer_norm.bias",
+        "blocks.input.w_voc": "token_embedding.weight",
     }
-
-
-def clip_text_keys(config: NoisedClipConfig) -> dict[str, str]:
-    """OpenAI's keys -> ours for the text tower."""
-    return _clip_keys(config.text) | {"blocks.input.w_voc": "token_embedding.weight"}
 
 
 def rename(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
