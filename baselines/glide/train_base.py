@@ -20,7 +20,7 @@ from baselines.glide.blocks import TextTransformer
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
-from baselines.glide.training_set import NoisedPictures
+from baselines.glide.training_set import NoisedPictures, Training
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, stratified_timesteps
@@ -116,7 +116,8 @@ def train_base(options: BaseOptions) -> Path:
     Raises:
         UsageError, OSError: a file to begin with is not there, or not one of such a network.
     """
-    accelerator, data, schedule = training_set.begin(options, ema_decay=0.999, preview_images=250_000)
+    training = Training(options, ema_decay=0.999, preview_images=250_000)
+    data = training.data
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"config": str(model.config), **data.kept}
     if options.init:
@@ -133,10 +134,8 @@ def train_base(options: BaseOptions) -> Path:
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
-    loss = BaseLoss(data, accelerator, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
-    accelerator.print(weights)
-    return weights
+    loss = BaseLoss(training, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
+    return training.run(model, loss, preview, **kept)
 
 
 main = command(train_base, __doc__, BaseOptions())

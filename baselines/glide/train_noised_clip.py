@@ -19,7 +19,7 @@ from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.training_set import NoisedPictures
+from baselines.glide.training_set import NoisedPictures, Training
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, contrastive_loss, stratified_timesteps
 from baselines.training.options import RunOptions, command
@@ -81,15 +81,13 @@ class NoisedContrastiveLoss(NoisedPictures):
 
 def train_noised_clip(options: NoisedClipOptions) -> Path:
     """Trains the noised CLIP and returns the path of its averaged weights."""
-    accelerator, data, schedule = training_set.begin(options, ema_decay=0.998)
+    training = Training(options, ema_decay=0.998)
+    data = training.data
     model = ClipInTraining(config(data.vocab_size))
     shape = model.clip.config
     diffusion = Diffusion(betas("squaredcos_cap_v2", shape.train_timesteps))  # the base model's
-    loss = NoisedContrastiveLoss(data, accelerator, data.clip_tokenizer, diffusion, shape.image_size)
-    kept = {"config": str(shape), **data.kept}
-    weights = options.train(model, loss, len(data.images), schedule, accelerator, **kept)
-    accelerator.print(weights)
-    return weights
+    loss = NoisedContrastiveLoss(training, data.clip_tokenizer, diffusion, shape.image_size)
+    return training.run(model, loss, config=str(shape), **data.kept)
 
 
 main = command(train_noised_clip, __doc__, NoisedClipOptions())

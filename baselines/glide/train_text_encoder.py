@@ -17,9 +17,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.glide import train_base, training_set
+from baselines.glide import train_base
 from baselines.glide.blocks import TextTransformer
-from baselines.glide.training_set import TrainingSet
+from baselines.glide.training_set import Training, TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog
@@ -77,13 +77,12 @@ class ReadingLoss:
 
 def train_text_encoder(options: TextEncoderOptions) -> Path:
     """Trains the text encoder and returns the path of its averaged weights, those of a `Reader`."""
-    accelerator, data, schedule = training_set.begin(options)
-    loss = ReadingLoss(data, accelerator)
+    training = Training(options)
+    data = training.data
+    loss = ReadingLoss(data, training.accelerator)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
     reader = Reader(text_encoder, data.vocab_size, len(loss.words))
-    weights = options.train(reader, loss, len(data.images), schedule, accelerator, captions=data.kept["captions"])
-    accelerator.print(weights)
-    return weights
+    return training.run(reader, loss, captions=data.kept["captions"])
 
 
 main = command(train_text_encoder, __doc__, TextEncoderOptions())

@@ -19,7 +19,7 @@ from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
 from baselines.glide.pipeline import diffusion_of, draw, rounded
-from baselines.glide.training_set import NoisedPictures
+from baselines.glide.training_set import NoisedPictures, Training
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, stratified_timesteps
@@ -94,7 +94,8 @@ class UpsampleLoss(NoisedPictures):
 
 def train_upsample(options: UpsampleOptions) -> Path:
     """Trains the upsampler and returns the path of its averaged weights."""
-    accelerator, data, schedule = training_set.begin(options, ema_decay=0.998, preview_images=2_000)
+    training = Training(options, ema_decay=0.998, preview_images=2_000)
+    data = training.data
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
@@ -103,15 +104,12 @@ def train_upsample(options: UpsampleOptions) -> Path:
         small = rounded(F.avg_pool2d(large, 2))
         prompts = [data.captions[data.captions_of[index][0]] for index in shown]
         process, generators = diffusion_of(model.config, PREVIEW_SPACING), seeded_generators(range(len(shown)))
-        low_res = small.to(accelerator.device)
+        low_res = small.to(training.accelerator.device)
         images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
-    loss = UpsampleLoss(data, accelerator, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    kept = {"config": str(model.config), **data.kept}
-    weights = options.train(model, loss, len(data.images), schedule, accelerator, preview, **kept)
-    accelerator.print(weights)
-    return weights
+    loss = UpsampleLoss(training, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
+    return training.run(model, loss, preview, config=str(model.config), **data.kept)
 
 
 main = command(train_upsample, __doc__, UpsampleOptions())

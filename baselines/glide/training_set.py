@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.losses import drop_mask
 from baselines.training.options import RunOptions
 from baselines.training.pictures import load_pictures
+from baselines.training.run import Loss, M, Preview
 from baselines.training.schedule import Schedule
 
 TEXT_LENGTH = 40  # tokens; the longest of the bestiary's captions has 34
@@ -57,21 +57,33 @@ class TrainingSet:
         return torch.tensor([numbers[int(share * len(numbers))] for numbers, share in zip(own, chance, strict=True)])
 
 
+class Training:
+    """What a training begins with; the seed of its schedule, with `others`, decides all that is random from here on."""
+
+    def __init__(self, options: RunOptions, **others: Any) -> None:
+        self.options, self.accelerator = options, options.accelerator()
+        self.data = TrainingSet(options.data)
+        self.schedule = Schedule.of(options, **others)
+        torch.manual_seed(self.schedule.seed)
+
+    def run(self, model: M, loss: Loss[M], preview: Preview[M] | None = None, /, **kept: object) -> Path:
+        """Trains the model and returns the path of its averaged weights."""
+        count = len(self.data.images)
+        weights = self.options.train(model, loss, count, self.schedule, self.accelerator, preview, **kept)
+        self.accelerator.print(weights)
+        return weights
+
+
 class NoisedPictures:
     """A training set for a loss: pictures of `size` pixels, noised by `diffusion`, and captions, all on the device."""
 
     def __init__(
-        self,
-        data: TrainingSet,
-        accelerator: Accelerator,
-        tokenizer: TextTokenizer | ClipTokenizer,
-        diffusion: Diffusion,
-        size: int,
+        self, training: Training, tokenizer: TextTokenizer | ClipTokenizer, diffusion: Diffusion, size: int
     ) -> None:
-        self.data, self.accelerator, self.device = data, accelerator, accelerator.device
+        self.data, self.accelerator, self.device = training.data, training.accelerator, training.accelerator.device
         self.diffusion, self.size = diffusion, size
-        self.images = Examples(data.images, self.device)
-        self.captions = tokenizer(data.captions)
+        self.images = Examples(self.data.images, self.device)
+        self.captions = tokenizer(self.data.captions)
 
     def pictures(self, indices: Int64[Tensor, " b"]) -> Float32[Tensor, "b 3 size size"]:
         """x_0, in -1 … 1."""
@@ -89,15 +101,6 @@ class NoisedPictures:
         picked = self.data.pick_captions(indices, generator)
         tokens, real = self.captions
         return to_device(tokens[picked], self.device), to_device(real[picked], self.device)
-
-
-def begin(options: RunOptions, **others: Any) -> tuple[Accelerator, TrainingSet, Schedule]:
-    """What a training begins with; `others` are the schedule's, whose seed decides all that is random from here on."""
-    accelerator = options.accelerator()
-    data = TrainingSet(options.data)
-    schedule = Schedule.of(options, **others)
-    torch.manual_seed(schedule.seed)
-    return accelerator, data, schedule
 
 
 def dropped(mask: Bool[Tensor, "b l"], fraction: float, generator: torch.Generator) -> Bool[Tensor, "b l"]:
