@@ -26,8 +26,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 ok, 2 wrong usage, 4 a needed part is missing",
     )
     subcommands = parser.add_subparsers(dest="command", required=True, metavar="inpaint | sheet | convert")
-    text = "draw a part of an image anew, by a prompt; the rest keeps its pixels"
-    inpaint = subcommands.add_parser("inpaint", help=text, description=text)
+
+    def subcommand(name: str, text: str) -> argparse.ArgumentParser:
+        return subcommands.add_parser(name, help=text, description=text)
+
+    inpaint = subcommand("inpaint", "draw a part of an image anew, by a prompt; the rest keeps its pixels")
     inpaint.add_argument("--image", type=Path, required=True, help="PNG or JPEG, of the size that the weights draw")
     inpaint.add_argument("--mask", type=Path, required=True, help="of the same size: white is drawn anew, black kept")
     inpaint.add_argument("--prompt", required=True, help="what the whole image should show")
@@ -39,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     option.add_hardware(inpaint)
 
     text = "a page of a competition's references, parts of which are drawn anew, each by two prompts"
-    sheet = subcommands.add_parser("sheet", help=text, description=text)
+    sheet = subcommand("sheet", text)
     sheet.add_argument("--competition", default="bestiary", metavar="C", help="a name or a path (%(default)s)")
     sheet.add_argument("--out", type=Path, default=Path("glide-inpaint.png"), help="the PNG to write (%(default)s)")
     sheet.add_argument("--count", type=int, default=8, help="references (%(default)s)")
@@ -47,8 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--seed", type=int, default=0, help="of the first reference (%(default)s)")
     option.add_hardware(sheet)
 
-    text = "write a safetensors beside each of OpenAI's .pt files, once"
-    convert = subcommands.add_parser("convert", help=text, description=text)
+    convert = subcommand("convert", "write a safetensors beside each of OpenAI's .pt files, once")
     convert.add_argument("--weights", type=Path, required=True, metavar="DIR", help="the folder with the .pt files")
     return parser
 
@@ -64,7 +66,7 @@ def _inpaint(options: argparse.Namespace) -> None:
 
     folder = Folder.open(options.weights)
     fill = mask[..., 0] >= 128
-    check_sizes(image, fill, folder.output_size)  # before gigabytes are read
+    check_sizes(image, fill, folder.unet_config("upsample").image_size)  # before gigabytes are read
     inpainter = Inpainter(folder, _hardware(options), steps=options.steps, guidance_scale=options.guidance_scale)
     if inpainter.tokenizer.cuts(options.prompt):
         print(f"note: the prompt is cut at {inpainter.tokenizer.length} tokens", file=sys.stderr)
@@ -85,7 +87,7 @@ def _sheet(options: argparse.Namespace) -> None:
     inpainter = Inpainter(Folder.open(options.weights), _hardware(options))
     images = 2 * min(options.count, len(competition.prompts))
     with Progress("inpainting", images * inpainter.total_steps) as progress:
-        page = draw_sheet(inpainter, competition, count=options.count, seed=options.seed, on_step=progress.advance)
+        page = draw_sheet(inpainter, competition, options.count, options.seed, progress.advance)
     atomic.write_bytes(options.out, sheet_bytes(page))
     print(options.out)
 

@@ -101,18 +101,11 @@ class Inpainter:
 
 def check_sizes(image: np.ndarray, fill: np.ndarray, size: int) -> None:
     """Raises UsageError as `Inpainter.inpaint` says."""
-
-    def shown(array: np.ndarray) -> str:
-        return f"{array.shape[1]}×{array.shape[0]}"
-
+    own, of_mask = (f"{array.shape[1]}×{array.shape[0]}" for array in (image, fill))
     if fill.shape != image.shape[:2]:
-        raise UsageError(
-            f"the mask has {shown(fill)} pixels and the image {shown(image)}: they must have the same size"
-        )
+        raise UsageError(f"the mask has {of_mask} pixels and the image {own}: they must have the same size")
     if image.shape[:2] != (size, size):
-        raise UsageError(
-            f"the image has {shown(image)} pixels; these weights draw {size}×{size}: resize image and mask to that"
-        )
+        raise UsageError(f"the image has {own} pixels; these weights draw {size}×{size}: resize image and mask to that")
     if not fill.any():
         raise UsageError("the mask is black everywhere: there is nothing to fill; white marks what to draw anew")
 
@@ -127,12 +120,7 @@ def holes(size: int, index: int) -> Bool[np.ndarray, "size size"]:
 
 
 def draw_sheet(
-    inpainter: Inpainter,
-    competition: Competition,
-    *,
-    count: int = 8,
-    seed: int = 0,
-    on_step: Callable[[], None] = lambda: None,
+    inpainter: Inpainter, competition: Competition, count: int, seed: int, on_step: Callable[[], None]
 ) -> Image.Image:
     """`count` rows of a competition's references, spread over it; each is filled by its prompt and by the next row's.
 
@@ -155,12 +143,11 @@ def draw_sheet(
 
 def _page(rows: list[tuple[list[UInt8[np.ndarray, "h w 3"]], tuple[str, str]]]) -> Image.Image:
     letters = font(12)
-    columns = len(HEADINGS)
     height = TILE + _LINE * _LINES + _GAP
-    size = (2 * _MARGIN + columns * TILE + (columns - 1) * _GAP, 2 * _MARGIN + 2 * _LINE + len(rows) * height)
+    lefts = [_MARGIN + column * (TILE + _GAP) for column in range(len(HEADINGS))]
+    size = (lefts[-1] + TILE + _MARGIN, 2 * _MARGIN + 2 * _LINE + len(rows) * height)
     page = Image.new("RGB", size, _PAGE)
     draw = ImageDraw.Draw(page)
-    lefts = [_MARGIN + column * (TILE + _GAP) for column in range(columns)]
     for left, heading in zip(lefts, HEADINGS, strict=True):
         draw.text((left, _MARGIN), heading, font=letters, fill=_QUIET)
     for index, (pictures, texts) in enumerate(rows):

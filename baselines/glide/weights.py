@@ -74,11 +74,6 @@ class Folder:
             return cls(path, config, official=False, sha256={FILE_NAME: file_sha256(described)})
         return cls(path, OPENAI, official=True)
 
-    @property
-    def output_size(self) -> int:
-        """Width and height of the images that come out of the upsampler."""
-        return self.unet_config("upsample").image_size
-
     def unet_config(self, name: str) -> UNetConfig:
         """Of one of the UNets. Raises MissingPart when the weights have no such model."""
         if name not in self.config.models:
