@@ -74,9 +74,6 @@ class Glide:
         self._tokenizer = folder.text_tokenizer()
         self._base = on_hardware(folder.unet("base"), hardware)
         self._upsampler = on_hardware(folder.unet("upsample"), hardware)
-        if by_clip:
-            self._clip_tokenizer = folder.clip_tokenizer()
-            self._clip = folder.noised_clip().to(self._device)
         self.batch_size = defaults.batch_size
         self.settings: dict[str, Any] = {
             "steps": steps,
@@ -85,12 +82,13 @@ class Glide:
             "sampler": self._sampler,
             "upsampler": f"ddim {defaults.upsample_respacing}",
         }
+        notes = prompt_notes(self._tokenizer, competition.prompts)
         if by_clip:
+            self._clip_tokenizer = folder.clip_tokenizer()
+            self._clip = folder.noised_clip().to(self._device)
             self.settings["classifier_free_scale"] = self._classifier_free_scale
-        self.weights = dict(folder.sha256)
-        self.notes = folder.notes + prompt_notes(self._tokenizer, competition.prompts)
-        if by_clip:
-            self.notes += prompt_notes(self._clip_tokenizer, competition.prompts, for_whom=" for CLIP")
+            notes += prompt_notes(self._clip_tokenizer, competition.prompts, for_whom=" for CLIP")
+        self.weights, self.notes = dict(folder.sha256), folder.notes + notes  # of all that was loaded
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:

@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -70,8 +69,7 @@ def assemble(runs: Path, out: Path, vocabulary: VocabularyConfig, sampling: Samp
         "clip_text_enc": guide.clip.text_encoder,
     }
     for name, model in parts.items():
-        tensors = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()}
-        atomic.write_bytes(out / f"{name}.safetensors", save(tensors, metadata={"format": "pt"}))
+        atomic.write_bytes(out / f"{name}.safetensors", save(model.half().state_dict(), metadata={"format": "pt"}))
     config = GlideConfig(
         models={"base": base.config, "upsample": upsample.config},
         clip=train_noised_clip.config(vocab_size, logit_scale=round(guide.logit_scale.item(), 3)),
