@@ -51,14 +51,14 @@ def read_bpe(vocab: Path, merges: Path) -> BytePairEncoding:
         lines = merges.read_text(encoding="utf-8").split("\n")
     except ValueError as error:
         raise UsageError(f"{vocab.parent}: vocab.json or merges.txt cannot be read: {error}") from None
-    if not isinstance(ids, dict) or sorted(map(repr, ids.values())) != sorted(map(repr, range(len(ids)))):
+    if not isinstance(ids, dict) or sorted(ids.values(), key=str) != sorted(range(len(ids)), key=str):
         raise UsageError(f"{vocab} is not a vocabulary: it must map each token to an id of its own, from 0 on")
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
     known = [pair for pair in pairs if len(pair) == 2 and {*pair, "".join(pair)} <= ids.keys()]
     if len(known) != len(pairs) or not set(words.alphabet()) <= ids.keys():
         raise UsageError(f"{merges} and {vocab} do not belong together: a merge or a byte has no id")
-    tokenizer = Tokenizer(models.BPE(ids, known))
+    tokenizer = Tokenizer(models.BPE({token: int(number) for token, number in ids.items()}, known))  # JSON's 1.0 is 1
     tokenizer.pre_tokenizer = words
     return BytePairEncoding(tokenizer)
 
