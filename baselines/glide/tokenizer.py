@@ -40,7 +40,7 @@ class BytePairEncoding:
 
 def read_bpe(vocab: Path, merges: Path) -> BytePairEncoding:
     """From vocab.json and merges.txt. Raises UsageError when they are not what GPT-2's are, or not of each other."""
-    from tokenizers import Tokenizer, models, pre_tokenizers  # transformers brings it; only OpenAI's folder needs it
+    from tokenizers import Tokenizer, models, pre_tokenizers  # only OpenAI's folder needs it
 
     for path in (vocab, merges):
         if path.stat().st_size > _MAX_FILE_BYTES:
