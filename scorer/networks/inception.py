@@ -6,20 +6,20 @@ What a protocol is, and what it compares with, is in `protocols`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from scorer.device import autocast
-from scorer.networks import Backbone, named, used
+from scorer.networks import Backbone, embedded, named, used
 from scorer.networks.inception_v3 import SIZE, empty_network, folded, load_archive
 from scorer.networks.protocols import PROTOCOLS
 from scorer.networks.resize import clean_fid_resize, legacy_pytorch_resize, legacy_tensorflow_resize, squash_resize
-from scorer.networks.weight_files import find_weights, is_torchscript, load_into, load_state_dict
+from scorer.networks.weight_files import find_weights, is_torchscript, load_state_dict
 from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
@@ -27,32 +27,6 @@ from submission.paths import cache_home
 
 # Images of 299 pixels that a network works on together: on a CPU, more of them fall out of its caches.
 AT_ONCE = {"cpu": 8}
-_ARCHIVES = ("clean", "legacy_tensorflow")  # the protocols whose file holds code as well
-
-
-@runtime_checkable
-class Inception(Protocol):
-    """What the scorer needs of a feature network: `name` of the protocol, `sha256` of the weights, two functions.
-
-    `note` says what a reader of the scorecard should know about how it runs, or is empty.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    @property
-    def note(self) -> str: ...
-
-    def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
-        """Features of uint8 RGB images of one size, each independent of its batch."""
-        ...
-
-    def log_probabilities(self, features: Float32[Tensor, "n d"]) -> Float64[Tensor, "n k"]:
-        """Natural logarithms of the class probabilities, from the features."""
-        ...
 
 
 def find_inception(
@@ -70,23 +44,26 @@ def find_inception(
     if protocol == "bestiary":
         if weights is not None:
             raise UsageError("--inception-weights: the competition's Inception is the embedded one, which has its own")
-        from scorer.networks import embedded
-
         return Backbone(name, embedded.sha256("classifier"), lambda device: BestiaryInception(device, name, precision))
-    file, url = PROTOCOLS[protocol].weights, PROTOCOLS[protocol].url
-    path = find_weights(
-        weights,
-        [cache_home() / file, Path(torch.hub.get_dir()) / "checkpoints" / file],
-        what=_what(protocol),
-        option="--inception-weights",
-        get_it=f"download {url}",
-    )
+    known = PROTOCOLS[protocol]
+    what, get_it = f"Inception for the protocol {protocol!r} ({known.weights})", f"download {known.url}"
+    places = [cache_home() / known.weights, Path(torch.hub.get_dir()) / "checkpoints" / known.weights]
+    path = find_weights(weights, places, what=what, option="--inception-weights", get_it=get_it)
     sha256 = file_sha256(path)
-    runs_code = trusted and protocol in _ARCHIVES and sha256 != PROTOCOLS[protocol].sha256
-    key = used(sha256, trusted=True) if runs_code else sha256
+    of_archive = protocol in ("clean", "legacy_tensorflow")  # whose file holds code as well
+    key = used(sha256, trusted=True) if trusted and of_archive and sha256 != known.sha256 else sha256
+    note = "" if sha256.startswith(known.sha256) else f"Inception's weights are not the official file: {sha256[:12]}…"
 
     def load(device: torch.device) -> Inception:
-        return replace(_load(protocol, path, name, sha256, precision, trusted, device), sha256=key)
+        bias, ran = None, ""
+        if not of_archive:
+            network, classifier, bias = _load_checkpoint(path, what, device, fid=protocol != "torchvision")
+        elif is_torchscript(path):
+            network, classifier, ran = load_archive(path, device, official=known.sha256, trusted=trusted)
+        else:
+            raise MissingPart(f"{path} is not the TorchScript archive {known.weights}", get_it=get_it)
+        notes = "; ".join(filter(None, (note, ran)))
+        return InceptionV3(name, key, _PIXELS[protocol], network, classifier, bias, precision, notes)
 
     return Backbone(name, key, load)
 
@@ -100,7 +77,10 @@ def load_inception(
 
 @dataclass(frozen=True)
 class InceptionV3:
-    """An Inception v3 behind a protocol's own resize and scaling, with the classifier that belongs to it."""
+    """An Inception v3 behind a protocol's own resize and scaling, with the classifier that belongs to it.
+
+    `sha256` is of the weights; `note` says what a reader of the scorecard should know about how it runs, or is empty.
+    """
 
     name: str
     sha256: str
@@ -112,7 +92,7 @@ class InceptionV3:
     note: str = ""
 
     def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 2048"]:
-        """Features after the last pooling."""
+        """Features after the last pooling, of images of one size, each independent of its batch."""
         return torch.cat([self._features(part) for part in images.split(AT_ONCE.get(images.device.type, len(images)))])
 
     def _features(self, images: Tensor) -> Tensor:
@@ -127,57 +107,12 @@ class InceptionV3:
         return (logits if self.bias is None else logits + self.bias).log_softmax(dim=1)
 
 
-_PIXELS: dict[str, Callable[[Tensor], Tensor]] = {
-    "clean": lambda images: clean_fid_resize(images, SIZE).sub_(128.0).div_(128.0),
-    "legacy_pytorch": lambda images: legacy_pytorch_resize(images, SIZE).div_(255.0).mul_(2.0).sub_(1.0),
-    "legacy_tensorflow": lambda images: legacy_tensorflow_resize(images, SIZE).sub_(128.0).div_(128.0),
-    "torchvision": lambda images: squash_resize(images, SIZE, "bilinear").float().div_(255.0).sub_(0.5).div_(0.5),
-}
-
-
-def _what(protocol: str) -> str:
-    return f"Inception for the protocol {protocol!r} ({PROTOCOLS[protocol].weights})"
-
-
-def _load(
-    protocol: str, path: Path, name: str, sha256: str, precision: str, trusted: bool, device: torch.device
-) -> InceptionV3:
-    official = PROTOCOLS[protocol].sha256
-    note = "" if sha256.startswith(official) else f"Inception's weights are not the official file: {sha256[:12]}…"
-    if protocol in _ARCHIVES:
-        if not is_torchscript(path):
-            raise MissingPart(
-                f"{path} is not the TorchScript archive {PROTOCOLS[protocol].weights}",
-                get_it=f"download {PROTOCOLS[protocol].url}",
-            )
-        network, classifier, ran = load_archive(path, device, official=official, trusted=trusted)
-        note = "; ".join(filter(None, (note, ran)))
-        bias = None
-    else:
-        network, classifier, bias = _load_checkpoint(protocol, path, device)
-    # Without the bias, as in the first Inception Score code, and so everywhere since; torchvision's is another network.
-    bias = bias if protocol == "torchvision" else None
-    return InceptionV3(name, sha256, _PIXELS[protocol], network, classifier, bias, precision, note)
-
-
-def _load_checkpoint(protocol: str, path: Path, device: torch.device) -> tuple[nn.Module, Tensor, Tensor]:
-    network: Any = empty_network(fid=protocol != "torchvision")
-    state = load_state_dict(path, what=_what(protocol))
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
-    load_into(network, state, path, what=_what(protocol))
-    weight, bias = (tensor.detach().to(device, torch.float64) for tensor in (network.fc.weight, network.fc.bias))
-    return folded(network, device), weight, bias
-
-
 class BestiaryInception:
     """The classifier that this project trained on the bestiary. Its weights are shipped."""
 
-    size = 64
     note = ""
 
     def __init__(self, device: torch.device, name: str = "bestiary", precision: str = "exact") -> None:
-        from scorer.networks import embedded
-
         self.name, self.sha256 = name, embedded.sha256("classifier")
         self._device, self._precision = device, precision
         self._classifier = embedded.load_classifier(device)
@@ -185,7 +120,7 @@ class BestiaryInception:
     def features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         """The classifier's features."""
         with autocast(images.device, self._precision):
-            return self._classifier.features(squash_resize(images, self.size, "bicubic")).float()
+            return self._classifier.features(squash_resize(images, 64, "bicubic")).float()
 
     def log_probabilities(self, features: Float32[Tensor, "n d"]) -> Float64[Tensor, "n k"]:
         """Of body plan × colour."""
@@ -194,3 +129,29 @@ class BestiaryInception:
     def attributes(self, features: Float32[Tensor, "n d"]) -> dict[str, list[Any]]:
         """What the classifier sees: each attribute's n predictions, in the form of the competition's attributes."""
         return self._classifier.attributes(features.to(self._device))
+
+
+Inception = InceptionV3 | BestiaryInception
+
+_PIXELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "clean": lambda images: clean_fid_resize(images, SIZE).sub_(128.0).div_(128.0),
+    "legacy_pytorch": lambda images: legacy_pytorch_resize(images, SIZE).div_(255.0).mul_(2.0).sub_(1.0),
+    "legacy_tensorflow": lambda images: legacy_tensorflow_resize(images, SIZE).sub_(128.0).div_(128.0),
+    "torchvision": lambda images: squash_resize(images, SIZE, "bilinear").float().div_(255.0).sub_(0.5).div_(0.5),
+}
+
+
+def _load_checkpoint(
+    path: Path, what: str, device: torch.device, *, fid: bool
+) -> tuple[nn.Module, Tensor, Tensor | None]:
+    network: Any = empty_network(fid=fid)
+    state = load_state_dict(path, what=what)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("AuxLogits.")}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise MissingPart(f"{what}: {path} is of another network: {' '.join(lines[:2])[:300]}") from error
+    weight, bias = (tensor.detach().to(device, torch.float64) for tensor in (network.fc.weight, network.fc.bias))
+    # Without the bias, as in the first Inception Score code, and so everywhere since; torchvision's is another network.
+    return folded(network, device), weight, None if fid else bias

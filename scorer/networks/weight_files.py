@@ -59,12 +59,3 @@ def load_state_dict(path: Path, *, what: str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise MissingPart(f"{what}: {path} is not a table of named tensors")
     return state
-
-
-def load_into(module: torch.nn.Module, state: dict[str, Tensor], path: Path, *, what: str) -> None:
-    """Load `state` into `module`, every tensor of it. Raises MissingPart when they do not fit."""
-    try:
-        module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        lines = str(error).splitlines()
-        raise MissingPart(f"{what}: {path} is of another network: {' '.join(lines[:2])[:300]}") from error
