@@ -14,7 +14,6 @@ class Protocol:
     """How one protocol sees an image: as `features` numbers. `weights`: the official file; `url`: where it is, if not
     shipped; `sha256`: its hash, or as much of it as its publisher tells."""
 
-    name: str
     network: str
     images: str
     classes: str
@@ -26,7 +25,6 @@ class Protocol:
 
 
 _CLEAN = Protocol(
-    name="clean",
     network="TensorFlow's Inception of 2015, 2048 features after the last pooling",
     images="Pillow bicubic on float channels to 299 × 299, not rounded; (x − 128) / 128",
     classes="its 1008 logits without bias",
@@ -38,46 +36,39 @@ _CLEAN = Protocol(
 )
 
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
+    "clean": _CLEAN,
+    "legacy_pytorch": Protocol(
+        network=f"{_CLEAN.network}, as ported by pytorch-fid",
+        images="PyTorch's bilinear, without antialiasing, to 299 × 299, not rounded; x / 127.5 − 1",
+        classes=_CLEAN.classes,
+        weights="pt_inception-2015-12-05-6726825d.pth",
+        url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        comparable_to='clean-fid, mode="legacy_pytorch", and pytorch-fid: most PyTorch papers since 2018',
+        sha256="6726825d",  # of its name, which torch.hub's convention makes the hash's beginning
+    ),
+    "legacy_tensorflow": replace(
         _CLEAN,
-        Protocol(
-            name="legacy_pytorch",
-            network=f"{_CLEAN.network}, as ported by pytorch-fid",
-            images="PyTorch's bilinear, without antialiasing, to 299 × 299, not rounded; x / 127.5 − 1",
-            classes=_CLEAN.classes,
-            weights="pt_inception-2015-12-05-6726825d.pth",
-            url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-            comparable_to='clean-fid, mode="legacy_pytorch", and pytorch-fid: most PyTorch papers since 2018',
-            sha256="6726825d",  # of its name, which torch.hub's convention makes the hash's beginning
-        ),
-        replace(
-            _CLEAN,
-            name="legacy_tensorflow",
-            images="TensorFlow 1's bilinear, inside the network, to 299 × 299, without antialiasing; (x − 128) / 128",
-            comparable_to='clean-fid, mode="legacy_tensorflow", TTUR\'s first FID code, StyleGAN, ADM',
-        ),
-        Protocol(
-            name="torchvision",
-            network="torchvision's inception_v3, IMAGENET1K_V1, transform_input=False, 2048 features",
-            images="Pillow bilinear on 8-bit images to 299 × 299; (x / 255 − ½) / ½",
-            classes="its 1000 classes",
-            weights="inception_v3_google-0cc3c7bd.pth",
-            url="https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
-            comparable_to="the NYCU course's scorer; no published FID, whose network has other weights",
-            sha256="0cc3c7bd",  # of its name, likewise
-        ),
-        Protocol(
-            name="bestiary",
-            network="a small classifier of the bestiary, 176 features",
-            images="64 × 64 as they are (other sizes: Pillow bicubic, 8-bit); x / 127.5 − 1",
-            classes="its own classes, body plan × colour",
-            weights="classifier.safetensors, shipped",
-            url=None,
-            comparable_to="nothing but other entries of the bestiary",
-            features=176,
-        ),
-    )
+        images="TensorFlow 1's bilinear, inside the network, to 299 × 299, without antialiasing; (x − 128) / 128",
+        comparable_to='clean-fid, mode="legacy_tensorflow", TTUR\'s first FID code, StyleGAN, ADM',
+    ),
+    "torchvision": Protocol(
+        network="torchvision's inception_v3, IMAGENET1K_V1, transform_input=False, 2048 features",
+        images="Pillow bilinear on 8-bit images to 299 × 299; (x / 255 − ½) / ½",
+        classes="its 1000 classes",
+        weights="inception_v3_google-0cc3c7bd.pth",
+        url="https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+        comparable_to="the NYCU course's scorer; no published FID, whose network has other weights",
+        sha256="0cc3c7bd",  # of its name, likewise
+    ),
+    "bestiary": Protocol(
+        network="a small classifier of the bestiary, 176 features",
+        images="64 × 64 as they are (other sizes: Pillow bicubic, 8-bit); x / 127.5 − 1",
+        classes="its own classes, body plan × colour",
+        weights="classifier.safetensors, shipped",
+        url=None,
+        comparable_to="nothing but other entries of the bestiary",
+        features=176,
+    ),
 }
 
 
@@ -89,8 +80,8 @@ def explanation() -> str:
         "Write one of these as `inception` in the [backbones] of a competition.toml. FIDs of different protocols",
         "cannot be compared, even on the same images; nor can those of different numbers of images.",
     ]
-    for protocol in PROTOCOLS.values():
-        parts += ["", protocol.name]
+    for name, protocol in PROTOCOLS.items():
+        parts += ["", name]
         values = ((label, getattr(protocol, row)) for label, row in zip(labels, rows, strict=True))
         parts += [f"  {label:<14}{value}" for label, value in values if value]
     return "\n".join(parts)
