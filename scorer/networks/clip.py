@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from scorer.device import autocast
-from scorer.networks import Backbone, named, used
+from scorer.networks import Backbone, embedded, named, used
 from scorer.networks.clip_speed import can_pack, encode_text, speed_up
 from scorer.networks.resize import open_clip_resize, squash_resize
 from scorer.networks.weight_files import find_weights, is_torchscript
@@ -24,7 +24,6 @@ from submission import CompetitionError, MissingPart
 from submission.errors import UsageError
 from submission.hashes import file_sha256
 
-EMBEDDED = "bestiary"
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
 _RESIZES = {("shortest", "bicubic"), ("squash", "bicubic"), ("squash", "bilinear")}
 
@@ -91,18 +90,37 @@ def find_clip(
         MissingPart: weights that are not there, or are of another network.
         UsageError: `weights` that the embedded network would ignore.
     """
-    if name == EMBEDDED:
-        if weights is not None:
-            raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
-        from scorer.networks import embedded
+    called = named(name, precision)
+    if name != "bestiary":
+        sha256, read = _of_open_clip(name, tag_or_file, weights)
+    elif weights is None:
+        sha256, read = embedded.sha256("clip"), embedded.load_clip
+    else:
+        raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
 
-        sha256 = embedded.sha256("clip")
-        return Backbone(
-            named(name, precision),
-            sha256,
-            lambda device: _clip(name, sha256, *embedded.load_clip(device), device, precision),
-        )
+    def load(device: torch.device) -> Clip:
+        import open_clip
 
+        model, tokenizer = read(device)
+        config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+        size, mode, interpolation = config.size, config.resize_mode, config.interpolation
+        size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
+        if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
+            how = f"images of {size} pixels by {mode} {interpolation} resizing"
+            raise CompetitionError(f"backbones.clip = {name!r}: {how} are not supported")
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (config.mean, config.std))
+        model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
+        speed_up(model, pack_weights=precision == "exact" and can_pack(device))
+        squash = interpolation if mode == "squash" else None
+        return Clip(called, sha256, model, tokenizer, size, mean, std, squash, precision)
+
+    return Backbone(called, sha256, load)
+
+
+def _of_open_clip(
+    name: str, tag_or_file: str | None, weights: Path | None
+) -> tuple[str, Callable[[torch.device], tuple[nn.Module, Any]]]:
+    """An open_clip model's hash, and what reads it and its tokenizer."""
     import open_clip
 
     if name not in open_clip.list_models():
@@ -110,31 +128,6 @@ def find_clip(
             f"backbones.clip = {name!r}: not a model of open_clip (open_clip.list_models()) or 'bestiary'"
         )
     tag_config = open_clip.get_pretrained_cfg(name, tag_or_file) if tag_or_file else {}
-    _check_tag(name, tag_or_file, tag_config, open_clip)
-    path = _weights_path(name, tag_or_file, tag_config, weights, open_clip)
-    preprocess = {key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None}
-    usual = open_clip.transform.PreprocessCfg()
-    sha256 = used(file_sha256(path), **{key: how for key, how in preprocess.items() if how != getattr(usual, key)})
-
-    def load(device: torch.device) -> Clip:
-        try:
-            model = open_clip.create_model(
-                name,
-                pretrained=str(path),
-                require_pretrained=True,  # without it, a failure leaves random weights behind
-                weights_only=True,
-                device=device,
-                force_preprocess_cfg=preprocess,
-            )
-        except Exception as error:  # open_clip raises whatever its loaders meet
-            reason = " ".join(str(error).split())[:300]
-            raise MissingPart(f"CLIP {name}: {path} does not fit the model: {reason}") from error
-        return _clip(name, sha256, model, open_clip.get_tokenizer(name), device, precision)
-
-    return Backbone(named(name, precision), sha256, load)
-
-
-def _check_tag(name: str, tag_or_file: str | None, tag_config: dict[str, Any], open_clip: Any) -> None:
     if tag_or_file and not tag_config and not Path(tag_or_file).suffix:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
         raise CompetitionError(
@@ -148,21 +141,40 @@ def _check_tag(name: str, tag_or_file: str | None, tag_config: dict[str, Any], o
         raise CompetitionError(
             f"backbones.clip = {name!r}: {tag_or_file!r} was trained with the other GELU; write clip = {other!r}"
         )
+    path = _weights_path(name, tag_or_file, tag_config, weights, open_clip)
+    preprocess = {key: tag_config[key] for key in _PREPROCESS_KEYS if tag_config.get(key) is not None}
+    usual = open_clip.transform.PreprocessCfg()
+    sha256 = used(file_sha256(path), **{key: how for key, how in preprocess.items() if how != getattr(usual, key)})
+
+    def read(device: torch.device) -> tuple[nn.Module, Any]:
+        try:
+            model = open_clip.create_model(
+                name,
+                pretrained=str(path),
+                require_pretrained=True,  # without it, a failure leaves random weights behind
+                weights_only=True,
+                device=device,
+                force_preprocess_cfg=preprocess,
+            )
+        except Exception as error:  # open_clip raises whatever its loaders meet
+            reason = " ".join(str(error).split())[:300]
+            raise MissingPart(f"CLIP {name}: {path} does not fit the model: {reason}") from error
+        return model, open_clip.get_tokenizer(name)
+
+    return sha256, read
 
 
 def _weights_path(
     name: str, tag_or_file: str | None, tag_config: dict[str, Any], weights: Path | None, open_clip: Any
 ) -> Path:
     what = f"CLIP {name} ({tag_or_file})"
-    source = str(tag_config.get("hf_hub", "")).rstrip("/") or str(tag_config.get("url", ""))
-    get_it = (
-        f"download open_clip_model.safetensors (or open_clip_pytorch_model.bin) from https://huggingface.co/{source}"
-        if tag_config.get("hf_hub")
-        else f"download {source or 'the weights that the competition names'}"
-    )
+    get_it = f"download {tag_config.get('url') or 'the weights that the competition names'}"
+    if repository := tag_config.get("hf_hub", "").rstrip("/"):
+        files = "open_clip_model.safetensors (or open_clip_pytorch_model.bin)"
+        get_it = f"download {files} from https://huggingface.co/{repository}"
     if weights is None and tag_config:
         try:
-            path = _in_hub_cache(tag_config) or _download(tag_config, open_clip)
+            path = _downloaded(tag_config, open_clip)
         except Exception as error:  # hub, network and file system errors alike
             raise MissingPart(
                 f"{what}: the weights are not on this machine and cannot be downloaded",
@@ -183,43 +195,17 @@ def _weights_path(
     return path
 
 
-def _in_hub_cache(tag_config: dict[str, Any]) -> Path | None:
-    """The tag's weights where an earlier download left them; looked up here, because the hub's client asks first."""
-    from huggingface_hub import try_to_load_from_cache
+def _downloaded(tag_config: dict[str, Any], open_clip: Any) -> Path:
+    """The tag's weights, also from where an earlier download left them: the hub's client asks the internet first."""
+    from huggingface_hub import constants, try_to_load_from_cache
 
-    if not tag_config.get("hf_hub"):
-        return None
-    repository, _, file = tag_config["hf_hub"].rpartition("/")
-    for candidate in (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
-        found = try_to_load_from_cache(repository, candidate)
-        if isinstance(found, str):
-            return Path(found)
-    return None
-
-
-def _download(tag_config: dict[str, Any], open_clip: Any) -> Path:
-    from huggingface_hub import constants
-
-    if tag_config.get("hf_hub") and not getproxies():
-        # The hub's client would try a dozen times, for most of a minute, before it says that there is no internet.
-        socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
+    repository, _, file = tag_config.get("hf_hub", "").rpartition("/")
+    if repository:
+        for candidate in (file,) if file else ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
+            found = try_to_load_from_cache(repository, candidate)
+            if isinstance(found, str):
+                return Path(found)
+        if not getproxies():
+            # The hub's client would try a dozen times, for most of a minute, before it says that there is no internet.
+            socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
     return Path(open_clip.download_pretrained(tag_config))
-
-
-def _clip(name: str, sha256: str, model: nn.Module, tokenizer: Any, device: torch.device, precision: str) -> Clip:
-    import open_clip
-
-    config = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
-    config |= open_clip.get_model_preprocess_cfg(model)
-    size = config["size"]
-    size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
-    mode, interpolation = config.get("resize_mode", "shortest"), config.get("interpolation", "bicubic")
-    if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
-        raise CompetitionError(
-            f"backbones.clip = {name!r}: images of {size} pixels by {mode} {interpolation} resizing are not supported"
-        )
-    mean, std = (torch.tensor(config[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
-    model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
-    speed_up(model, pack_weights=precision == "exact" and can_pack(device))
-    squash = interpolation if mode == "squash" else None
-    return Clip(named(name, precision), sha256, model, tokenizer, size, mean, std, squash, precision)

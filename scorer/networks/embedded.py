@@ -32,13 +32,13 @@ def weights_file(part: str) -> Path:
     """Where the weights of 'classifier' or 'clip' are. Raises MissingPart when they are not there."""
     path = WEIGHTS / f"{part}.safetensors"
     if not path.is_file():
-        raise MissingPart(f"the bestiary's {part} is not there", looked_for=path, get_it=_how_to_get())
+        raise _missing(f"the bestiary's {part} is not there", path)
     return path
 
 
-def _how_to_get() -> str:
+def _missing(what: str, path: Path) -> MissingPart:
     make = commands.make("train MODEL=backbones", "experiments.backbones")
-    return f"restore the file, or train it: {make}"
+    return MissingPart(what, looked_for=path, get_it=f"restore the file, or train it: {make}")
 
 
 def sha256(part: str) -> str:
@@ -81,26 +81,19 @@ class BestiaryClassifier(nn.Module):
 
     def attributes(self, features: Float32[Tensor, "n 176"]) -> dict[str, list[Any]]:
         """What the pictures show, in the form of attributes.json: lists of n strings, or of n lists of strings."""
-        best = {
-            head: self.heads[head](features).argmax(1).tolist()
-            for head in ("body", "colour", "second colour", "item", "action")
-        }
-        names = {head: [self.labels[head][k] for k in ks] for head, ks in best.items()}
+
+        def best(head: str) -> list[str]:
+            return [self.labels[head][k] for k in self.heads[head](features).argmax(1).tolist()]
+
+        colours = zip(best("colour"), best("second colour"), strict=True)
         worn = (self.heads["features"](features) > 0).tolist()
         return {
-            "body": names["body"],
-            "colours": [
-                [a] if b == "none" else [a, b] for a, b in zip(names["colour"], names["second colour"], strict=True)
-            ],
+            "body": best("body"),
+            "colours": [[first] if second == "none" else [first, second] for first, second in colours],
             "features": [[name for name, on in zip(self.labels["features"], row, strict=True) if on] for row in worn],
-            "item": names["item"],
-            "action": names["action"],
+            "item": best("item"),
+            "action": best("action"),
         }
-
-
-def _read(part: str) -> dict[str, Tensor]:
-    """The half-precision tensors of 'classifier' or 'clip'. Raises MissingPart for a file that is none of tensors."""
-    return load_state_dict(weights_file(part), what=f"the bestiary's {part}")
 
 
 def _read_object(file: Path) -> Any:
@@ -108,8 +101,12 @@ def _read_object(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError) as error:
-        what = f"the bestiary's {file.name} is not there, or damaged"
-        raise MissingPart(what, looked_for=file, get_it=_how_to_get()) from error
+        raise _missing(f"the bestiary's {file.name} is not there, or damaged", file) from error
+
+
+def _read(part: str) -> dict[str, Tensor]:
+    """The half-precision tensors of 'classifier' or 'clip'. Raises MissingPart for a file that is none of tensors."""
+    return load_state_dict(weights_file(part), what=f"the bestiary's {part}")
 
 
 def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
@@ -120,7 +117,7 @@ def _fill(model: nn.Module, part: str, state: dict[str, Tensor]) -> None:
     wrong = [name for name in names if name not in own or name not in state or own[name].shape != state[name].shape]
     if wrong:
         what = f"the weights of the bestiary's {part} do not fit this version's network ({min(wrong)})"
-        raise MissingPart(what, looked_for=weights_file(part), get_it=_how_to_get())
+        raise _missing(what, weights_file(part))
     model.load_state_dict(state, strict=False)
 
 
@@ -138,14 +135,11 @@ class CompactEmbedding(nn.Module):
     sometimes taken for unknown ones, so that the model learns that a zero vector says nothing.
     """
 
-    row_of: Tensor
-
     def __init__(self, ids: Int64[Tensor, " rows"], width: int, vocabulary: int) -> None:
         super().__init__()
-        self.register_buffer("ids", ids.int())
-        row_of = torch.zeros(vocabulary, dtype=torch.long)
-        row_of[ids.long()] = torch.arange(1, len(ids) + 1)
-        self.register_buffer("row_of", row_of, persistent=False)
+        self.ids = nn.Buffer(ids.int())
+        self.row_of = nn.Buffer(torch.zeros(vocabulary, dtype=torch.long), persistent=False)
+        self.row_of[ids.long()] = torch.arange(1, len(ids) + 1)
         self.weight = nn.Parameter(torch.randn(len(ids), width) * 0.02)
 
     def forward(self, tokens: Int64[Tensor, "b length"]) -> Float[Tensor, "b length width"]:
@@ -187,9 +181,8 @@ def tokenizer() -> Callable[[list[str]], Int64[Tensor, "b length"]]:
     """CLIP's tokenizer, as open_clip brings it, at the embedded model's length."""
     import open_clip
 
-    config = _read_object(CLIP_CONFIG_FILE)
-    tokenize: Callable[[list[str]], Tensor]
-    tokenize = open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    text = _read_object(CLIP_CONFIG_FILE)["text_cfg"]
+    tokenize: Callable[[list[str]], Tensor] = open_clip.SimpleTokenizer(context_length=text["context_length"])
     return tokenize
 
 
