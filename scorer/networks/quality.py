@@ -14,7 +14,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from scipy.stats import mannwhitneyu
 
 from scorer.attributes import attribute_hits
 from scorer.networks import embedded
@@ -37,16 +38,14 @@ def retrieval(text: torch.Tensor, image: torch.Tensor, meanings: Sequence[Hashab
     """
     distinct = torch.tensor([i for i, meaning in enumerate(meanings) if meanings.index(meaning) == i])
     cosines = (text[distinct] @ image[distinct].T).double()
-    own = cosines.diagonal().contiguous()
+    own = cosines.diagonal()
     rank = (cosines > own[:, None]).sum(1)
     others = cosines[~torch.eye(len(own), dtype=torch.bool)]
-    ordered = others.sort().values
-    below = torch.searchsorted(ordered, own, right=False) + torch.searchsorted(ordered, own, right=True)
     return {
         "distinct captions": len(own),
         "R@1": (rank < 1).double().mean().item(),
         "R@10": (rank < 10).double().mean().item(),
-        "AUC": (below.double() / 2 / len(ordered)).mean().item(),
+        "AUC": float(mannwhitneyu(own, others).statistic) / len(own) / len(others),
         "cosine, matched": own.mean().item(),
         "cosine, others": others.mean().item(),
     }
@@ -58,23 +57,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--competition", default="bestiary", help="whose references to look at (default: bestiary)")
     args = parser.parse_args(argv)
     competition = Competition.load(args.competition)
-    references = competition.references()
-    pixels = np.stack([references.read(prompt.image_name) for prompt in competition.prompts])
+    references, names = competition.references(), [prompt.image_name for prompt in competition.prompts]
+    pixels = np.stack([references.read(name) for name in names])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     inception = BestiaryInception(torch.device("cpu"))
     clip = load_clip("bestiary", None, torch.device("cpu"))
     features = torch.cat([inception.features(part) for part in images.split(BATCH)])
     embedded_images = torch.cat([clip.image_features(part) for part in images.split(BATCH)])
     captions = [prompt.text for prompt in competition.prompts]
-    table = Table(title=f"Backbones on {len(images)} references")
-    table.add_column("what")
-    table.add_column("value", justify="right")
+    table = Table("what", Column("value", justify="right"), title=f"Backbones on {len(images)} references")
     if (attributes := competition.attributes()) is None:
         raise CompetitionError(f"the competition {competition.name!r} does not say what its pictures show")
-    meanings = [json.dumps(attributes[prompt.image_name], sort_keys=True) for prompt in competition.prompts]
+    meanings = [json.dumps(attributes[name], sort_keys=True) for name in names]
     for what, value in retrieval(clip.text_features(captions), embedded_images, meanings).items():
         table.add_row(what, f"{value:.4f}" if isinstance(value, float) else str(value))
-    names = [prompt.image_name for prompt in competition.prompts]
     for what, hits in attribute_hits(inception.attributes(features), attributes, names).items():
         table.add_row(f"{what} accuracy", f"{np.mean(hits):.4f}")
     for part in ("classifier", "clip"):

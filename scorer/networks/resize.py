@@ -38,9 +38,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 FILTERS = {"bicubic": (_cubic, 2.0), "bilinear": (_triangle, 1.0)}
 
 
-def pillow_coefficients(
-    in_size: int, out_size: int, filter: str, rows: range | None = None
-) -> Float[np.ndarray, "out_size in_size"]:
+def pillow_coefficients(in_size: int, out_size: int, filter: str, rows: range) -> Float[np.ndarray, "rows in_size"]:
     """Pillow's resampling of one side as a float64 matrix whose rows sum to 1 (Resample.c, precompute_coeffs).
 
     `rows`: only these of the `out_size` rows, where the others would be cropped away.
@@ -49,8 +47,7 @@ def pillow_coefficients(
     scale = in_size / out_size
     filter_scale = max(scale, 1.0)  # anti-aliasing: the kernel widens when shrinking
     support = radius * filter_scale
-    wanted = range(out_size) if rows is None else rows
-    centre = (np.arange(wanted.start, wanted.stop) + 0.5) * scale
+    centre = (np.asarray(rows) + 0.5) * scale
     first = np.maximum((centre - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centre + support + 0.5).astype(np.int64), in_size)
     pixel = np.arange(in_size)
@@ -63,7 +60,7 @@ def pillow_coefficients(
 # A matrix is a few hundred rows of one image side: 10 MB at most, however narrow and long an image is.
 @lru_cache(maxsize=24)
 def _float_matrix(in_size: int, out_size: int, filter: str, device: torch.device) -> Tensor:
-    return torch.from_numpy(pillow_coefficients(in_size, out_size, filter)).to(device, torch.float32)
+    return torch.from_numpy(pillow_coefficients(in_size, out_size, filter, range(out_size))).to(device, torch.float32)
 
 
 @lru_cache(maxsize=24)
@@ -77,12 +74,7 @@ def _integer_matrix(in_size: int, out_size: int, filter: str, rows: range, devic
 def clean_fid_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c size size"]:
     """clean-fid's resize ("clean" mode): Pillow bicubic on float channels, never rounded, aspect ratio ignored.
 
-    Args:
-        images: uint8 (B, C, H, W), any device.
-        size: side of the result; Inception takes 299.
-
-    Returns:
-        float32 (B, C, size, size) in 0…255, within 0.001 grey levels of Pillow's mode "F".
+    uint8 (B, C, H, W) -> float32 (B, C, size, size) in 0…255, within 0.001 grey levels of Pillow's mode "F".
     """
     _require_uint8(images)
     height, width = images.shape[-2:]
@@ -92,12 +84,7 @@ def clean_fid_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Ten
 
 
 def _resize_8bit(
-    images: UInt8[Tensor, "b c h w"],
-    height: int,
-    width: int,
-    filter: str,
-    rows: range | None = None,
-    columns: range | None = None,
+    images: UInt8[Tensor, "b c h w"], height: int, width: int, filter: str, rows: range, columns: range
 ) -> UInt8[Tensor, "b c rows columns"]:
     """Pillow's 8-bit resize, bit by bit: two passes, each rounded and clipped to 0…255.
 
@@ -105,7 +92,6 @@ def _resize_8bit(
     """
     _require_uint8(images)
     old_height, old_width = images.shape[-2:]
-    rows, columns = rows or range(height), columns or range(width)
 
     def horizontally(images: Tensor) -> Tensor:
         if old_width == width:
@@ -133,12 +119,7 @@ def _to_8bit(fixed_point: Tensor) -> Tensor:
 def open_clip_resize(images: UInt8[Tensor, "b c h w"], size: int) -> UInt8[Tensor, "b c size size"]:
     """open_clip's evaluation transform up to the normalisation: shortest side to `size` (Pillow bicubic), centre crop.
 
-    Args:
-        images: uint8 (B, C, H, W), any device.
-        size: side of the result, the network's input.
-
-    Returns:
-        uint8 (B, C, size, size), the very bytes of open_clip's Pillow transform.
+    uint8 (B, C, H, W) -> uint8 (B, C, size, size), the very bytes of open_clip's Pillow transform.
     """
     height, width = images.shape[-2:]
     short = min(height, width)
@@ -158,7 +139,7 @@ def squash_resize(
     With "bilinear" it is torchvision's `Resize((size, size))` of a Pillow image (the course protocol), with "bicubic"
     open_clip's resize mode "squash" (SigLIP). Bit-identical to Pillow.
     """
-    return _resize_8bit(images, size, size, filter)
+    return _resize_8bit(images, size, size, filter, range(size), range(size))
 
 
 def legacy_pytorch_resize(images: UInt8[Tensor, "b c h w"], size: int) -> Float32[Tensor, "b c size size"]:
