@@ -97,13 +97,6 @@ def decoded(
         raise
 
 
-def until_a_problem(pairs: Iterable[Pair], problems: Sequence[Problem]) -> Iterator[Pair]:
-    """The pairs; after the first problem the rest is decoded, to report all, but no longer measured."""
-    for pair in pairs:
-        if not problems:
-            yield pair
-
-
 def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int) -> Iterator[Result]:
     """`function` of each item, in order, computed in threads up to `window` items before it is asked for.
 
@@ -120,8 +113,7 @@ def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int
             while pending:
                 yield pending.popleft().result()
         finally:
-            for future in pending:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def batches(pairs: Iterable[Pair], batch_size: int, device: torch.device) -> Iterator[Batch]:

@@ -20,7 +20,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from scorer.cache import references as reference_cache
-from scorer.decoding import Pair, batches, decoded, until_a_problem
+from scorer.decoding import Pair, batches, decoded
 from scorer.frechet import Moments, feature_statistics, moments
 from scorer.networks.clip import Clip
 from scorer.parallel import Processes
@@ -91,7 +91,9 @@ def measure(
     shard = processes.shard(n)
     pairs = decoded(submission, setup.references, names, shard, problems, settings.batch_size, settings.shows_progress)
     rows = Rows(len(shard), shard.start)
-    measured = measure_images(until_a_problem(pairs, problems), setup, settings, rows, pair_metrics, missing)
+    # After the first problem the rest is decoded, to report all, but no longer measured.
+    whole = (pair for pair in pairs if not problems)
+    measured = measure_images(whole, setup, settings, rows, pair_metrics, missing)
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))

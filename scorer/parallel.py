@@ -28,24 +28,22 @@ _TIMEOUT = timedelta(hours=6)  # the others wait while the first computes statis
 class Processes(Place):
     """This process's place among those that score together."""
 
-    def shard(self, n: int) -> range:
-        """Which of n images (or prompts) are this process's."""
-        return self._shard(n, self.rank)
-
-    def _shard(self, n: int, rank: int) -> range:
+    def shard(self, n: int, rank: int | None = None) -> range:
+        """Which of n images (or prompts) are this process's, or those of `rank`."""
+        rank = self.rank if rank is None else rank
         return range(rank * n // self.count, (rank + 1) * n // self.count)
 
     def gather(self, value: Any) -> list[Any]:
         """Each process's value, a JSON one, in the order of ranks; in every process."""
         if self.count == 1:
             return [value]
-        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
-        dist.all_gather(lengths, torch.tensor([len(data)]))
-        longest = int(max(lengths))
-        padded = [torch.empty(longest, dtype=torch.uint8) for _ in range(self.count)]
-        dist.all_gather(padded, torch.nn.functional.pad(data, (0, longest - len(data))))
-        return [json.loads(bytes(part[: int(length)].tolist())) for part, length in zip(padded, lengths, strict=True)]
+        text = json.dumps(value).encode()
+        longest = torch.tensor(len(text))
+        dist.all_reduce(longest, dist.ReduceOp.MAX)
+        data = torch.frombuffer(bytearray(text.ljust(int(longest))), dtype=torch.uint8)  # JSON may end in spaces
+        parts = [torch.empty_like(data) for _ in range(self.count)]
+        dist.all_gather(parts, data)
+        return [json.loads(bytes(part.tolist())) for part in parts]
 
     def from_first(self, value: Any) -> Any:
         """The first process's value, a JSON one, in every process."""
@@ -73,7 +71,7 @@ class Processes(Place):
                 continue  # such as SSIM, which one shard may have and another not
             shape, dtype = parts[0][name]
             for rank in range(self.count):
-                shard = self._shard(n, rank)
+                shard = self.shard(n, rank)
                 for start in range(shard.start, shard.stop, _ROWS):
                     stop = min(start + _ROWS, shard.stop)
                     own = slice(start - shard.start, stop - shard.start)

@@ -164,22 +164,18 @@ def _path(path: str | os.PathLike[str] | None) -> Path | None:
 
 def _check(statistics: Statistics, protocol: str, sha256: str) -> None:
     """Raises CompetitionError when the statistics were not made with this network."""
-    again = how_to_make(protocol)
+    d, found = PROTOCOLS[protocol].features, len(statistics.mean)
     if statistics.inception not in (None, protocol):
-        raise CompetitionError(
-            f"the competition's statistics were made with the Inception {shown(statistics.inception)!r}, and its"
-            f" backbones.inception is {protocol!r}\n  {again}"
-        )
-    if statistics.inception_sha256 not in (None, sha256):
-        raise CompetitionError(
-            f"the competition's statistics were made with other weights of {protocol!r}"
-            f" ({shown(statistics.inception_sha256[:12])}…, here {sha256[:12]}…)\n  {again}"
-        )
-    if (d := PROTOCOLS[protocol].features) != len(statistics.mean):
-        raise CompetitionError(
-            f"the competition's statistics have {len(statistics.mean)} features, its Inception {d}: "
-            f"they were made with another network\n  {again}"
-        )
+        inception = shown(statistics.inception)
+        wrong = f"were made with the Inception {inception!r}, and its backbones.inception is {protocol!r}"
+    elif statistics.inception_sha256 not in (None, sha256):
+        theirs = shown(statistics.inception_sha256[:12])
+        wrong = f"were made with other weights of {protocol!r} ({theirs}…, here {sha256[:12]}…)"
+    elif d != found:
+        wrong = f"have {found} features, its Inception {d}: they were made with another network"
+    else:
+        return
+    raise CompetitionError(f"the competition's statistics {wrong}\n  {how_to_make(protocol)}")
 
 
 def _references(competition: Competition) -> tuple[References | None, str | None]:
