@@ -6,7 +6,7 @@ Each pair is measured interleaved in one run; every ratio is against float32 wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from statistics import median
@@ -24,16 +24,20 @@ MODELS = ("monster", "stable", "vq", "glide", "glide-clip", "clip-guided")
 FORMATS = {"first": torch.contiguous_format, "last": torch.channels_last}
 
 
-def seconds(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The median time of each run, taken in turns after one of each that does not count."""
+def seconds(
+    runs: dict[str, Callable[[], object]], repeats: int, of: Callable[[list[float]], float] = median
+) -> dict[str, float]:
+    """The median time of each run, or another number `of` its times, taken in turns after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, work in runs.items():
             start = time.perf_counter()
             work()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             if turn:
                 times[name].append(time.perf_counter() - start)
-    return {name: median(found) for name, found in times.items()}
+    return {name: of(found) for name, found in times.items()}
 
 
 def drawing(device: str, images: int, steps: int, repeats: int) -> dict[str, dict[str, float]]:
@@ -42,12 +46,11 @@ def drawing(device: str, images: int, steps: int, repeats: int) -> dict[str, dic
     prompts = [prompt.text for prompt in competition.prompts[:images]]
     results = {}
     for model in MODELS:
-        tolerated = [name for name in registry.MODELS[model].tolerates if _pays(name, device)]
         runs: dict[str, Callable[[], object]] = {}
-        for precision, (name, layout) in product(tolerated, FORMATS.items()):
+        for way, precision, layout in _ways(registry.MODELS[model].tolerates, device):
             with patch.object(hardware.Hardware, "memory_format", layout):
                 generator = baselines.load(model, competition, device, precision=precision, steps=steps)
-            runs[f"{precision}, channels {name}"] = partial(generator.generate, prompts, range(images))
+            runs[way] = partial(generator.generate, prompts, range(images))
         results[model] = _shown(model, seconds(runs, repeats))
     return results
 
@@ -57,18 +60,19 @@ def training(device: str, repeats: int) -> dict[str, dict[str, float]]:
     results = {}
     for name, network, call in _networks():
         runs: dict[str, Callable[[], object]] = {}
-        for precision, (layout_name, layout) in product(
-            [p for p in hardware.PRECISIONS if _pays(p, device)], FORMATS.items()
-        ):
+        for way, precision, layout in _ways(hardware.PRECISIONS, device):
             where = hardware.Hardware(device, precision, "")
             copy = network().to(device).to(memory_format=layout).train()
-            runs[f"{precision}, channels {layout_name}"] = partial(_step, copy, where, call)
+            runs[way] = partial(_step, copy, where, call)
         results[name] = _shown(f"training {name}", seconds(runs, repeats))
     return results
 
 
-def _pays(precision: str, device: str) -> bool:
-    return precision == "float32" or precision in hardware.native(device)
+def _ways(precisions: Sequence[str], device: str) -> list[tuple[str, str, torch.memory_format]]:
+    """Each precision that pays on the device with each memory format, and what to call the two."""
+    pays = [precision for precision in precisions if precision in ("float32", *hardware.native(device))]
+    ways = product(pays, FORMATS.items())
+    return [(f"{precision}, channels {name}", precision, layout) for precision, (name, layout) in ways]
 
 
 def _step(network: nn.Module, where: hardware.Hardware, call: Callable[[nn.Module], Tensor]) -> None:

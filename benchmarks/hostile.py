@@ -16,7 +16,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +25,6 @@ from submission.images import image_bytes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 import hostile_inputs
-from hostile_inputs import Case
 from hostile_inputs.images import FILES, MIB, PROGRESSIVE, ROWS, chunk, png
 from tiny_competition import picture
 
@@ -47,12 +45,10 @@ def cost(words: Sequence[str], cwd: Path) -> Cost:
         try:
             os.chdir(cwd)
             os.environ["DRAWOFF_CACHE"] = str(cwd / "cache")
-            with (
-                Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-                redirect_stdout(nowhere),
-                redirect_stderr(nowhere),
-            ):
-                code = run(importlib.import_module(f"{words[0]}.__main__").main, list(words[1:]))
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            code = run(importlib.import_module(f"{words[0]}.__main__").main, list(words[1:]))
         finally:
             os._exit(code)
     _, status, usage = os.wait4(child, 0)
@@ -66,31 +62,24 @@ def judging(words: Sequence[str], scorer: bool) -> list[str] | None:
     return ["scorer", *words[2:], "--no-leaderboard", "--device", "cpu"] if words[1] == "validate" else None
 
 
-def of_case(case: Case, scorer: bool) -> Cost | None:
-    """The cost of a case of the table; None for one that is no submission's, where the scorer is asked."""
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        hostile_inputs.competition(root)
-        hostile_inputs.honest(root)
-        words = case.make(root) or ["submission", "validate", "drawn", "--competition", "tiny"]
-        asked = judging(words, scorer)
-        return None if asked is None else cost(asked, root)
-
-
 def table(scorer: bool) -> None:
-    """All cases, the most expensive first."""
-    nothing: dict[str, Cost] = {}
+    """All cases that the one asked has a word for, the most expensive first."""
+    base: dict[str, float] = {}
     costs: dict[str, Cost] = {}
     for case in hostile_inputs.CASES:
-        if (found := of_case(case, scorer)) is None:
-            continue
-        costs[str(case)] = found
-        if case.name == "honest" or case.kind not in nothing:
-            nothing[case.kind] = found
+        with tempfile.TemporaryDirectory() as name:
+            root = Path(name)
+            hostile_inputs.competition(root)
+            hostile_inputs.honest(root)
+            words = case.make(root) or ["submission", "validate", "drawn", "--competition", "tiny"]
+            if (asked := judging(words, scorer)) is None:
+                continue
+            found = costs[str(case)] = cost(asked, root)
+        if case.name == "honest" or case.kind not in base:
+            base[case.kind] = found.megabytes
         if found.code != case.code:
             print(f"{case}: exit {found.code}, expected {case.code}")
     print(f"{'seconds':>8} {'MB more':>8}  of {len(costs)} cases, the worst in either")
-    base = {kind: honest.megabytes for kind, honest in nothing.items()}
     more = {name: found.megabytes - base[name.partition(":")[0]] for name, found in costs.items()}
     worst = sorted(costs, key=lambda name: -costs[name].seconds)[:10] + sorted(more, key=lambda name: -more[name])[:10]
     for name in dict.fromkeys(worst):

@@ -51,8 +51,6 @@ def latents(name: str, batch_size: int, repeats: int) -> dict[str, float]:
         value, _ = loss(model, torch.arange(size), torch.Generator().manual_seed(0), 0.0)
         value.backward()
         model.zero_grad(set_to_none=True)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
 
     times = seconds({"cached": partial(step, False), "encoding": partial(step, True)}, repeats)
     result = {f"{name}, images/s": size / time for name, time in times.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,20 +73,15 @@ def write_clip(path: Path, name: str) -> Path:
 class _Convolution(nn.Module):
     """One convolution of NVIDIA's archive: its own names, and a batch norm without scale."""
 
-    weight: Tensor
-    beta: Tensor
-    mean: Tensor
-    var: Tensor
-
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         k = convolution.out_channels
         self.stride, self.padding = convolution.stride, convolution.padding
         fan_in = convolution.weight[0].numel()
-        self.register_buffer("weight", torch.randn(convolution.weight.shape) * (2 / fan_in) ** 0.5)
-        self.register_buffer("beta", 0.1 * torch.randn(k))
-        self.register_buffer("mean", 0.1 * torch.randn(k))
-        self.register_buffer("var", 0.5 + torch.rand(k))
+        self.weight = nn.Buffer(torch.randn(convolution.weight.shape) * (2 / fan_in) ** 0.5)
+        self.beta = nn.Buffer(0.1 * torch.randn(k))
+        self.mean = nn.Buffer(0.1 * torch.randn(k))
+        self.var = nn.Buffer(0.5 + torch.rand(k))
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.conv2d(x, self.weight, None, self.stride, self.padding)
@@ -99,13 +95,11 @@ class _Layers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        network = empty_network(fid=True).eval()
+        network: Any = empty_network(fid=True).eval()
         network.fc = nn.Identity()
         for ours, theirs in archive_names().items():
-            *block, branch = theirs.split(".")
-            parent = network.get_submodule(".".join(block))
-            convolution = _Convolution(getattr(parent, branch).conv)
-            setattr(parent, branch, convolution)
+            convolution = _Convolution(network.get_submodule(f"{theirs}.conv"))
+            network.set_submodule(theirs, convolution)
             holder: nn.Module = self
             *path, last = ours.removeprefix("layers.").split(".")
             for part in path:

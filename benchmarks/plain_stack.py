@@ -47,8 +47,9 @@ def scores(
 ) -> dict[str, float]:
     """FID, CLIP-I, CLIP-T, IS, PSNR and SSIM of the folder `entry`."""
     warnings.simplefilter("ignore")
-    prompts = list(json.loads((competition / "test.json").read_text()).values())
-    names = [prompt["image_name"] for prompt in prompts]
+    prompts = json.loads((competition / "test.json").read_text()).values()
+    text_of = {prompt["image_name"]: prompt["text_prompt"] for prompt in prompts}
+    names = list(text_of)
     references = competition / "references"
     result: dict[str, float] = {}
 
@@ -77,16 +78,10 @@ def scores(
     model.eval()
     tokenizer = open_clip.get_tokenizer(clip)
     cosines: dict[str, list[float]] = {"clip_i": [], "clip_t": []}
-    for start in range(0, len(prompts), batch):
-        these = prompts[start : start + batch]
-        texts = model.encode_text(tokenizer([prompt["text_prompt"] for prompt in these]).to(device), normalize=True)
-        images, pairs = (
-            model.encode_image(
-                torch.stack([transform(Image.open(folder / prompt["image_name"])) for prompt in these]).to(device),
-                normalize=True,
-            )
-            for folder in (entry, references)
-        )
+    for part in _parts(names, batch):
+        texts = model.encode_text(tokenizer([text_of[name] for name in part]).to(device), normalize=True)
+        both = (torch.stack([transform(Image.open(folder / name)) for name in part]) for folder in (entry, references))
+        images, pairs = (model.encode_image(pixels.to(device), normalize=True) for pixels in both)
         cosines["clip_i"] += (images * pairs).sum(1).tolist()
         cosines["clip_t"] += (images * texts).sum(1).tolist()
     return result | {name: float(np.mean(values)) for name, values in cosines.items()}

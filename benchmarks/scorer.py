@@ -32,6 +32,7 @@ import torch
 from PIL import Image
 
 from benchmarks import drawing, latents, material
+from submission import Scorecard
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,7 +82,7 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             entry, competition, options.device, inception_weights=archive, batch_size=options.batch_size, progress=False
         )
         assert not card.notes, card.notes
-        return {name: value.value for name, value in card.scores.items() if value.value is not None}
+        return _values(card)
 
     ways: dict[str, Callable[[], dict[str, float]]] = {"plain": plain, "cold": ours, "warm": ours, "again": ours}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -155,23 +156,11 @@ def bench_stages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     result = {}
     with torch.inference_mode(), exact_float32():
         for name, stage in stages.items():
-            result[name] = _best(stage, options.repeats, device) / n * 1e3
+            result[name] = drawing.seconds({name: stage}, options.repeats, min)[name] / n * 1e3
             print(f"  {name:<38}{result[name]:9.3f} ms per image", flush=True)
     flops = 11.4e9 / (result["Inception, with the resize"] - result["resize for Inception"]) * 1e3
     print(f"  Inception's forward runs at {flops / 1e12:.3f} TFLOP/s")
     return result
-
-
-def _best(function: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Seconds of the fastest of some calls, after a first one."""
-    times = []
-    for _ in range(repeats + 1):
-        begun = time.perf_counter()
-        function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - begun)
-    return min(times[1:])
 
 
 def bench_frechet(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -192,8 +181,7 @@ def bench_frechet(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             return float(clean_fid(features.mean(axis=0), np.cov(features, rowvar=False), mean, covariance))
 
-    device = torch.device("cpu")
-    seconds = {"ours": _best(ours, options.repeats, device), "scipy": _best(theirs, 1, device)}
+    seconds = drawing.seconds({"ours": ours}, options.repeats, min) | drawing.seconds({"scipy": theirs}, 1, min)
     print(f"  ours {seconds['ours']:.3f} s, clean-fid with scipy {seconds['scipy']:.1f} s", end="")
     print(f": {seconds['scipy'] / seconds['ours']:.0f}×; values {ours():.6f} and {theirs():.6f}")
     return seconds
@@ -232,26 +220,20 @@ def bench_growth(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def bench_precision(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What `--precision fast` changes, with the networks' random weights."""
     from scorer import score
+    from scorer.device import PRECISIONS
 
     archive, _, competition, entry = _official(options, folder)
-    cards = {
-        precision: score(
-            entry,
-            competition,
-            options.device,
-            inception_weights=archive,
-            precision=precision,
-            cache=False,
-            progress=False,
-        )
-        for precision in ("exact", "fast")
-    }
-    for name, exact in cards["exact"].scores.items():
-        slow, fast = exact.value, cards["fast"].scores[name].value
-        assert slow is not None
-        assert fast is not None
-        print(f"  {name:<7} exact {slow:.6f}  fast {fast:.6f}  {(fast / slow - 1) * 100:+.3f} %")
-    return {name: {key: value.value for key, value in card.scores.items()} for name, card in cards.items()}
+    usual: dict[str, Any] = {"inception_weights": archive, "cache": False, "progress": False}
+    exact, fast = (
+        _values(score(entry, competition, options.device, precision=precision, **usual)) for precision in PRECISIONS
+    )
+    for name, value in exact.items():
+        print(f"  {name:<7} exact {value:.6f}  fast {fast[name]:.6f}  {(fast[name] / value - 1) * 100:+.3f} %")
+    return {"exact": exact, "fast": fast}
+
+
+def _values(card: Scorecard) -> dict[str, float]:
+    return {name: score.value for name, score in card.scores.items() if score.value is not None}
 
 
 USUAL = ("stack", "stages", "frechet", "growth")

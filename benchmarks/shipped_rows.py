@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leaderboard import board
@@ -54,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cards = {name: _card(name, arguments.folder, arguments.device) for name in names}
     old = board.read(arguments.board)
     rows = replaced(old, cards)
-    atomic.write_bytes(arguments.board, as_csv(rows))
+    atomic.write_bytes(arguments.board, b"".join(csv_line(cells) for cells in (COLUMNS, *map(to_cells, rows))))
     if arguments.board == board.SHIPPED:
-        _rewrite(README, lambda text: with_board(text, shipped_board()))
-        _rewrite(NUMBERS, lambda text: with_rows(text, cards))
+        atomic.write_text(README, with_board(README.read_text(encoding="utf-8"), shipped_board()))
+        atomic.write_text(NUMBERS, with_rows(NUMBERS.read_text(encoding="utf-8"), cards))
     print(f"{len(cards)} rows of {len(rows)} are new: {arguments.board}")
     for row in rows:
         if row.families is None:
@@ -70,10 +70,6 @@ def replaced(rows: Sequence[Row], cards: Mapping[str, Scorecard]) -> list[Row]:
     made = {name: from_scorecard(card) for name, card in cards.items()}
     kept = [made.pop(row.name, row) for row in rows]
     return kept + list(made.values())
-
-
-def as_csv(rows: Sequence[Row]) -> bytes:
-    return b"".join(csv_line(cells) for cells in (COLUMNS, *map(to_cells, rows)))
 
 
 def shipped_board() -> str:
@@ -113,10 +109,6 @@ def table_row(name: str, card: Scorecard) -> str:
     cells.insert(3, f"{card.context['clip_t_shuffled']:.4f}")
     cells += [f"{fraction:.3f}" for fraction in (card.accuracy or {}).values()]
     return f"| {title(name)} | {' | '.join(cells)} |"
-
-
-def _rewrite(path: Path, change: Callable[[str], str]) -> None:
-    atomic.write_bytes(path, change(path.read_text(encoding="utf-8")).encode("utf-8"))
 
 
 def _card(name: str, folder: Path, device: str) -> Scorecard:
