@@ -135,17 +135,15 @@ def by_shape(
 ) -> Iterator[Sequence[Item]]:
     """Groups whose images have one shape each. With one shape, the order is kept; with many, memory stays bounded."""
     waiting: dict[tuple[int, ...], list[Item]] = {}
-    count = held = 0
+    held = 0
     for item in items:
         group = waiting.setdefault(image_of(item).shape, [])
         group.append(item)
-        count += 1
         held += image_of(item).nbytes
-        if len(group) < batch_size and (count >= 8 * batch_size or held > WAITING_BYTES):
+        if len(group) < batch_size:
+            if sum(map(len, waiting.values())) < 8 * batch_size and held <= WAITING_BYTES:
+                continue
             group = max(waiting.values(), key=len)
-        elif len(group) < batch_size:
-            continue
-        count -= len(group)
         held -= sum(image_of(member).nbytes for member in group)
         yield waiting.pop(image_of(group[0]).shape)
     yield from waiting.values()
