@@ -67,6 +67,7 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of the plain stack, of ours with a cold and a warm cache, and of the same bytes again, in turn."""
     from benchmarks.plain_stack import scores as plain_scores
     from scorer import score
+    from scorer.networks.inception_v3 import OTHER_LAYOUT
 
     archive, weights, competition, entry = _official(options, folder)
     cache = folder / "cache"
@@ -81,7 +82,7 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         card = score(
             entry, competition, options.device, inception_weights=archive, batch_size=options.batch_size, progress=False
         )
-        assert not card.notes, card.notes
+        assert not any(OTHER_LAYOUT in note for note in card.notes), card.notes
         return _values(card)
 
     ways: dict[str, Callable[[], dict[str, float]]] = {"plain": plain, "cold": ours, "warm": ours, "again": ours}
