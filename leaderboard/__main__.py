@@ -13,7 +13,7 @@ from rich.console import Console
 
 from leaderboard import board, editing, entry, gate_files, show, table
 from leaderboard.entry import NotMeasured
-from leaderboard.gate import GateResult, Verdict, evaluate, tier_of
+from leaderboard.gate import SIGNS, GateResult, evaluate, tier_of
 from leaderboard.ranking import rank
 from submission import atomic, commands
 from submission.atomic import check_kept, check_writable
@@ -152,21 +152,18 @@ def _table(arguments: argparse.Namespace) -> int:
 
 def _rename(arguments: argparse.Namespace) -> int:
     count = editing.rename(arguments.leaderboard, arguments.old, arguments.new, _name_of(arguments.competition))
-    return _changed(arguments, f"Renamed {_entries(count)} of {shown(arguments.old)} to {shown(arguments.new)}")
+    return _changed(arguments, "Renamed", count, f"{shown(arguments.old)} to {shown(arguments.new)}")
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     competition = _name_of(arguments.competition)
     count = editing.remove(arguments.leaderboard, arguments.name, competition, arguments.submission)
-    return _changed(arguments, f"Removed {_entries(count)} of {shown(arguments.name)}")
+    return _changed(arguments, "Removed", count, shown(arguments.name))
 
 
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
-
-
-def _changed(arguments: argparse.Namespace, what: str) -> int:
-    print(f"{what}\nAs they were: {editing.history_path(arguments.leaderboard)}")
+def _changed(arguments: argparse.Namespace, done: str, count: int, whose: str) -> int:
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    print(f"{done} {entries} of {whose}\nAs they were: {editing.history_path(arguments.leaderboard)}")
     return 0
 
 
@@ -203,17 +200,15 @@ def _check(arguments: argparse.Namespace) -> int:
     except Exception as error:
         code = error.exit_code if isinstance(error, NotMeasured) else exit_code(error)
         refusal = gate_files.Refusal(code, str(error) or type(error).__name__, _problems(error))
-        gate_files.write(
-            arguments.json, arguments.junit, gate_files.error_json(refusal), gate_files.junit_error(refusal)
-        )
-        gate_files.append_step_summary(gate_files.error_markdown(refusal))
+        forms = gate_files.error_json(refusal), gate_files.junit_error(refusal), gate_files.error_markdown(refusal)
+        gate_files.write(arguments.json, arguments.junit, *forms)
         if isinstance(error, NotMeasured):  # the scorer has said it
             print(f"not judged: {shown(str(error).splitlines()[0], 400)}", file=sys.stderr)
             return code
         raise
     _print(result)
-    gate_files.write(arguments.json, arguments.junit, gate_files.as_json(result), gate_files.junit(result))
-    gate_files.append_step_summary(gate_files.markdown(result))
+    forms = gate_files.as_json(result), gate_files.junit(result), gate_files.markdown(result)
+    gate_files.write(arguments.json, arguments.junit, *forms)
     return result.exit_code
 
 
@@ -240,20 +235,19 @@ def _problems(error: Exception) -> list[dict[str, str]]:
 
 
 def _print(result: GateResult) -> None:
-    colours = {Verdict.BEATS: "green", Verdict.FAILS: "red", Verdict.UNKNOWN: "yellow"}
     console = Console(highlight=False, markup=False)
-    console.print(f"{result.headline}: {shown(result.reason, 1000)}", style=colours[result.verdict])
+    console.print(f"{result.headline}: {shown(result.reason, 1000)}", style=SIGNS[result.verdict][1])
     console.print(f"  {result.basis}", style="bold red" if result.entry.trusted else "dim")
-    marks = {Verdict.BEATS: "✓", Verdict.FAILS: "✗", Verdict.UNKNOWN: "?"}
     for check in result.checks:
+        sign, colour = SIGNS[check.verdict]
         value, difference, interval = check.cells
         remark = f"95 %: {interval}" if interval else check.reason
-        line = f"  {marks[check.verdict]} {check.requirement:<16} {value:>9} {difference:>9}  {shown(remark, 400)}"
-        console.print(line.rstrip(), style=colours[check.verdict])
+        line = f"  {sign} {check.requirement:<16} {value:>9} {difference:>9}  {shown(remark, 400)}"
+        console.print(line.rstrip(), style=colour)
     for rule in result.entry.rules:
-        mark, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]
+        sign, colour = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}[rule.passed]
         value = "" if rule.value is None else f"{rule.value:g}"
-        console.print(f"  {mark} {rule.rule:<24} {value:>9}  {shown(rule.reason, 400)}".rstrip(), style=colour)
+        console.print(f"  {sign} {rule.rule:<24} {value:>9}  {shown(rule.reason, 400)}".rstrip(), style=colour)
 
 
 def _competitions(chosen: str | None) -> dict[str, Competition]:

@@ -112,9 +112,9 @@ def _number(column: str, cell: str) -> float | None:
     return float(cell)
 
 
-def _sha256(column: str, cell: str) -> str:
+def _of_its_form(column: str, form: str, cell: str) -> str:
     if not re.fullmatch(PATTERNS[column], cell):
-        raise ValueError(f"{column} is not 64 hexadecimal digits")
+        raise ValueError(f"{column} is not {form}")
     return cell
 
 
@@ -132,12 +132,6 @@ def _status(cell: str) -> str:
     return cell or "ok"
 
 
-def _look(cell: str) -> str:
-    if not re.fullmatch(PATTERNS["look"], cell):
-        raise ValueError("look is not a letter and base64")
-    return cell
-
-
 # How the cell of each column is read: its value, or ValueError, which says what is wrong with it.
 READ: dict[str, Callable[[str], Any]] = {
     "schema": _schema,
@@ -147,11 +141,11 @@ READ: dict[str, Callable[[str], Any]] = {
     **{column: partial(_number, column) for column in FLOATS},
     **{column: partial(_count_or, 0, column) for column in ("tiers_passed", "tiers")},
     **{column: partial(_count_or, None, column) for column in ("seed", "families", "protocol")},
-    **{column: partial(_sha256, column) for column in ("submission_sha256", "alike")},
+    **{column: partial(_of_its_form, column, "64 hexadecimal digits") for column in ("submission_sha256", "alike")},
     "fingerprint": str,
     "created_at": _time,
     "status": _status,
     "broken": partial(_text, "broken", limit=BROKEN_LIMIT),
-    "look": _look,
+    "look": partial(_of_its_form, "look", "a letter and base64"),
 }
 READ = {column: READ.get(column, partial(_text, column)) for column in COLUMNS}  # the others are text

@@ -39,13 +39,11 @@ def rename(path: Path, old: str, new: str, competition: str | None = None) -> in
         others = rows.drop(index=rows.index[lines])
         shipped = [shipped_rows(board, name)["name"] for name in rows["competition"].iloc[lines].unique()]
         names.check(plain(new), new, others["name"], chain(*shipped))
-        taken = others[others["name"] == plain(new)]
-        for line in lines:
-            same = taken["submission_sha256"] == rows["submission_sha256"].iloc[line]
-            if (same & (taken["fingerprint"] == rows["fingerprint"].iloc[line])).any():
-                raise UsageError(
-                    f"{shown(new)!r} has an entry with the images of {shown(old)!r} already: remove one of the two"
-                )
+        key = ["submission_sha256", "fingerprint"]
+        if len(rows[key].iloc[lines].merge(others[key][others["name"] == plain(new)])):
+            raise UsageError(
+                f"{shown(new)!r} has an entry with the images of {shown(old)!r} already: remove one of the two"
+            )
         cells = _cells(found)
         _remember(board, found, [cells[line] for line in lines], f"renamed to {plain(new)}")
         place = found.columns.index("name")
@@ -103,13 +101,12 @@ def _remember(board: Path, found: Content, rows: Sequence[Sequence[str]], change
     path = history_path(board)
     columns, kept = _history(path)
     columns += [column for column in (*_CHANGE, *found.columns) if column not in columns]
-    known = {tuple(sorted(line.items() - {("changed_at", line.get("changed_at"))})) for line in kept}
+    known = {frozenset(item for item in line.items() if item[0] != "changed_at") for line in kept}
     now = datetime.now(UTC).strftime(TIME_FORMAT)
     for cells in rows:
-        line = {**dict(zip(found.columns, cells, strict=True)), "changed_at": now, "change": as_cell(change)}
-        line = {column: line.get(column, "") for column in columns}
-        if tuple(sorted((key, value) for key, value in line.items() if key != "changed_at" and value)) not in known:
-            kept.append(line)
+        line = {**dict(zip(found.columns, cells, strict=True)), "change": as_cell(change)}
+        if frozenset((key, value) for key, value in line.items() if value and key != "changed_at") not in known:
+            kept.append({**line, "changed_at": now})
     with atomic.replacing(path) as file:
         file.write(csv_line(columns))
         file.writelines(csv_line([line.get(column, "") for column in columns]) for line in kept)

@@ -78,8 +78,7 @@ def measured(target: Path, competition: Competition, given: str, options: Sequen
             f"{shown(str(target))} is a file that anyone could have written, no measurement: give the submission "
             "itself,\n  or say --trust with that file if you vouch for it"
         )
-    card = measure(target, given, options)
-    return _entry(card, competition, str(target), None)
+    return _entry(measure(target, given, options), competition, str(target), None)
 
 
 def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:

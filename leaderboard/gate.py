@@ -24,6 +24,9 @@ class Verdict(StrEnum):
     UNKNOWN = "cannot tell"
 
 
+SIGNS = {Verdict.BEATS: ("✓", "green"), Verdict.FAILS: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
+
+
 @dataclass(frozen=True)
 class Check:
     """One threshold: what was measured, how far it is from the threshold (value - threshold), the verdict and why."""

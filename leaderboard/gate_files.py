@@ -70,31 +70,25 @@ def as_json(result: GateResult) -> dict[str, Any]:
 
 def junit(result: GateResult) -> bytes:
     """One test case for each threshold. What cannot be told is a failure too: the gate stays shut."""
-    suite = _suite(len(result.checks))
+    suite = ElementTree.Element("testsuite", name="drawoff gate")
     if result.entry.trusted is not None:
         properties = ElementTree.SubElement(suite, "properties")
         ElementTree.SubElement(properties, "property", name="basis", value=_xml(result.basis))
     for check in result.checks:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=f"gate.{check.metric.name}", name=_xml(check.requirement)
-        )
-        if check.verdict is not Verdict.BEATS:
-            got = "no value" if check.score.value is None else f"got {check.cells[0]}"
-            ElementTree.SubElement(case, "failure", message=_xml(f"{check.verdict}: {check.reason or got}"))
+        got = "no value" if check.score.value is None else f"got {check.cells[0]}"
+        failure = None if check.verdict is Verdict.BEATS else f"{check.verdict}: {check.reason or got}"
+        _case(suite, f"gate.{check.metric.name}", check.requirement, failure)
     for rule in result.entry.rules:
-        case = ElementTree.SubElement(suite, "testcase", classname="gate.rules", name=_xml(rule.rule))
-        if rule.passed is not True:
-            ElementTree.SubElement(case, "failure", message=_xml(rule.reason))
+        _case(suite, "gate.rules", rule.rule, None if rule.passed else rule.reason)
     if result.verdict is not Verdict.BEATS and not suite.findall("testcase/failure"):
-        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=_xml(f"tier {result.tier}"))
-        ElementTree.SubElement(case, "failure", message=_xml(f"{result.verdict}: {result.reason}"))
+        _case(suite, "gate", f"tier {result.tier}", f"{result.verdict}: {result.reason}")
     return _xml_bytes(suite)
 
 
 def junit_error(refusal: Refusal) -> bytes:
     """The document for an entry that could not be judged at all, such as an invalid submission."""
-    suite = _suite(1)
-    case = ElementTree.SubElement(suite, "testcase", classname="gate", name="submission")
+    suite = ElementTree.Element("testsuite", name="drawoff gate")
+    case = _case(suite, "gate", "submission", None)
     message = f"{refusal.verdict}: {refusal.message.splitlines()[0]}"
     ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(refusal.message)
     return _xml_bytes(suite)
@@ -142,7 +136,7 @@ def markdown(result: GateResult) -> str:
     return "\n".join([*lines, "", f"{of}, {markdown_text(result.basis)}", ""])
 
 
-def append_step_summary(text: str) -> None:
+def _append_step_summary(text: str) -> None:
     """Append `text` to the job summary that GitHub names in `$GITHUB_STEP_SUMMARY`; does nothing elsewhere."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
@@ -152,15 +146,19 @@ def append_step_summary(text: str) -> None:
             print(f"the job summary could not be written: {shown(path)}: {error.strerror}", file=sys.stderr)
 
 
-def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes) -> None:
+def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes, summary: str) -> None:
     if json_path is not None:
         atomic.write_json(json_path, values)
     if junit_path is not None:
         atomic.write_bytes(junit_path, xml)
+    _append_step_summary(summary)
 
 
-def _suite(tests: int) -> ElementTree.Element:
-    return ElementTree.Element("testsuite", name="drawoff gate", tests=str(tests))
+def _case(suite: ElementTree.Element, classname: str, name: str, failure: str | None) -> ElementTree.Element:
+    case = ElementTree.SubElement(suite, "testcase", classname=classname, name=_xml(name))
+    if failure is not None:
+        ElementTree.SubElement(case, "failure", message=_xml(failure))
+    return case
 
 
 def _xml_bytes(suite: ElementTree.Element) -> bytes:

@@ -145,14 +145,12 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
 
 def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarray) -> np.ndarray:
     """The rule of the ranking: the positions of the rows, best first."""
-    hashes = _numbers_of(rows["submission_sha256"])
     rule = (
         does_not_rank,  # those come last
         -tiers_passed,  # more tiers first
         _or_infinite(_finite(rows["fid"])),  # then the lower FID
         rows["created_at"].to_numpy().astype(np.int64),  # then the earlier entry
-        hashes[:, 0],  # then the smaller hash
-        hashes[:, 1],
+        rows["submission_sha256"].to_numpy("S16"),  # then the smaller hash
     )
     order: np.ndarray = np.lexsort(rule[::-1])  # whose last key decides first
     return order
@@ -240,9 +238,3 @@ def _finite(values: pd.Series) -> np.ndarray:
 
 def _or_infinite(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), math.inf, values)
-
-
-def _numbers_of(hashes: pd.Series) -> np.ndarray:
-    """The first 16 hexadecimal digits of each hash as two numbers, (N, 2), for sorting."""
-    digits = np.frombuffer("".join([text[:16] for text in hashes]).encode(), np.uint8).reshape(-1, 16)
-    return digits.copy().view(">u8").astype(np.uint64)

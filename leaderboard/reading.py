@@ -86,20 +86,18 @@ def _block(body: bytes, columns: Sequence[str], first: int) -> pd.DataFrame:
     lines = body.split(b"\n")[:-1]
     cells = (f'(?:{_FORMS[name]}|"{_FORMS[name]}")' if name in _FORMS else _TEXT for name in columns)
     fits = re.compile(",".join(cells).encode()).fullmatch
-    odd = np.array([fits(line) is None for line in lines])
+    numbers = [number for number, line in enumerate(lines) if fits(line)]
     try:
         if b"\r" in body or b"\0" in body:
             raise ValueError("signs that pandas reads otherwise")
         body.decode("utf-8")
-        frame = _together([line for line, is_odd in zip(lines, odd.tolist(), strict=True) if not is_odd], columns)
+        frame = _together([lines[number] for number in numbers], columns)
     except ValueError:  # of a broken line perhaps, and the first one is to be named
-        frame, odd = frame_of([]), np.ones(len(lines), bool)
-    if not odd.any():
+        frame, numbers = frame_of([]), []
+    if not (left := sorted({*range(len(lines))} - {*numbers})):
         return frame
-    left = np.flatnonzero(odd)
-    rest = frame_of(_strictly(((first + number, lines[number]) for number in left.tolist()), columns))
-    order = np.argsort(np.concatenate([np.flatnonzero(~odd), left]))
-    return pd.concat([frame, rest]).iloc[order]
+    rest = frame_of(_strictly(((first + number, lines[number]) for number in left), columns))
+    return pd.concat([frame, rest]).iloc[np.argsort(numbers + left)]
 
 
 def _strictly(lines: Iterable[tuple[int, bytes]], columns: Sequence[str]) -> list[Row]:

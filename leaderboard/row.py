@@ -71,11 +71,6 @@ class Row:
         return fingerprint(self.competition, self.n, self.measured_by)
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What makes two rows the same entry: the name, the submission's bytes and what measured them."""
-        return self.name, self.submission_sha256, self.fingerprint
-
-    @property
     def scores(self) -> dict[str, Score]:
         """Every metric as `score` gives it."""
         return {metric: self.score(metric) for metric in METRICS}

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from leaderboard.gate import Verdict, checks_of, summary
+from leaderboard.gate import SIGNS, Verdict, checks_of, summary
 from leaderboard.ranking import Group, Ranked
-from leaderboard.row import Row
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, shown
 from submission.judging import Tier, mark
@@ -36,7 +35,6 @@ _OTHERWISE = {
     "clip_sha256": "other weights of CLIP",
     "protocol": "another protocol",
 }
-_MARKS = {Verdict.BEATS: ("✓", "green"), Verdict.FAILS: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 
 
 def print_board(console: Console, groups: Sequence[Group], competitions: Mapping[str, Competition]) -> None:
@@ -111,8 +109,8 @@ def _table(group: Group, competition: Competition | None, gate: Tier | None, wid
         table.add_column("mark", justify="right", no_wrap=True)
     if dated:
         table.add_column("date", no_wrap=True)
-    for entry in group.ranked:
-        more: list[str | Text] = [_mark(marks, entry.row)] if marks else []
+    for number, entry in enumerate(group.ranked):
+        more: list[str | Text] = [marks[number]] if marks else []
         more += [Text(f"{entry.row.created_at:%Y-%m-%d}", "dim")] if dated else []
         table.add_row(*_cells(entry, shown, gate, wide), *more, style=None if entry.place else "dim")
     if gate is not None:
@@ -122,24 +120,19 @@ def _table(group: Group, competition: Competition | None, gate: Tier | None, wid
     return table
 
 
-def _marks(group: Group, competition: Competition | None) -> dict[tuple[str, str, str], float | None]:
-    """The mark of each entry by its row's key, by the competition as it is now; none where none are given.
+def _marks(group: Group, competition: Competition | None) -> list[str]:
+    """The mark of each entry as it is printed; an empty list where none are given."""
+    marks = [_mark(entry, competition) for entry in group.ranked]
+    given = any(value is not None for value in marks)
+    return ["–" if value is None else f"{value:g} %" for value in marks] if given else []
 
-    Who is not ranked earns none.
-    """
+
+def _mark(entry: Ranked, competition: Competition | None) -> float | None:
+    """By the competition as it is now, where it is at hand. Who is not ranked earns none."""
     if competition is None:
-        marks = {entry.row.key: entry.row.mark for entry in group.ranked}
-    else:
-        marks = {}
-        for entry in group.ranked:
-            earned = mark(entry.row.scores, competition.tiers, competition.marks)
-            marks[entry.row.key] = None if earned is None else earned.value * (not entry.unranked)
-    return marks if any(value is not None for value in marks.values()) else {}
-
-
-def _mark(marks: Mapping[tuple[str, str, str], float | None], row: Row) -> str:
-    value = marks[row.key]
-    return "–" if value is None else f"{value:g} %"
+        return entry.row.mark
+    earned = mark(entry.row.scores, competition.tiers, competition.marks)
+    return None if earned is None else earned.value * (not entry.unranked)
 
 
 def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool) -> list[str | Text]:
@@ -164,7 +157,7 @@ def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool
                 cell.stylize(colour)
         cells.append(cell)
     if gate is not None:
-        cells.append(Text(*_MARKS[_verdict(entry, gate)]))
+        cells.append(Text(*SIGNS[_verdict(entry, gate)]))
     return cells
 
 

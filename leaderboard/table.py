@@ -10,6 +10,7 @@ import pandas as pd
 from leaderboard.columns import FORMULA
 from leaderboard.gate_files import markdown_text
 from leaderboard.ranking import Group
+from leaderboard.row import finite
 from submission.csv_text import csv_line
 from submission.metrics import METRICS
 
@@ -60,10 +61,7 @@ def as_csv(groups: Sequence[Group]) -> str:
 
 def _values(entries: pd.DataFrame, name: str) -> list[float | None]:
     """A metric's values, None where there is none or where it is not finite."""
-    values = entries[name].to_numpy()
-    return [
-        value if finite else None for value, finite in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)
-    ]
+    return [finite(value) for value in entries[name].tolist()]
 
 
 def _guarded(text: str) -> str:
