@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from submission import strict_json
 from submission.errors import shown
@@ -20,7 +20,6 @@ _BYTES_AN_IMAGE = 512  # its name (200 bytes at most) and the hash
 _MAX_SETTINGS_BYTES = 2**16  # they are copied into scorecards
 _MAX_SETTINGS_DEPTH = 16
 _MAX_ENTRIES = {"weights": 1000, "settings": 1000, "versions": 1000, "notes": 100}
-_PROBLEMS_SHOWN = 20
 
 
 def _printable(text: str) -> str:
@@ -66,87 +65,66 @@ class Manifest(BaseModel):
         "key: ours -> theirs"."""
         found = []
         for key in ("competition", "model", "seed", "resizing"):
-            ours, theirs = getattr(self, key), getattr(other, key)
-            if ours != theirs:
-                found.append(f"{key}: {ours!r} -> {theirs!r}")
-        for file in sorted(self.weights.keys() | other.weights.keys()):
-            ours, theirs = self.weights.get(file), other.weights.get(file)
-            if ours != theirs:
-                what = "the file changed" if ours and theirs else "the file is no longer used" if ours else "is new"
-                found.append(f"weights.{file}: {what}")
-        for group in ("settings", "versions"):
+            if (old := getattr(self, key)) != (new := getattr(other, key)):
+                found.append(f"{key}: {old!r} -> {new!r}")
+        for group in ("weights", "settings", "versions"):
             ours, theirs = getattr(self, group), getattr(other, group)
             for key in sorted(ours.keys() | theirs.keys()):
-                if ours.get(key) != theirs.get(key):
-                    found.append(f"{group}.{key}: {ours.get(key)!r} -> {theirs.get(key)!r}")
+                if (old := ours.get(key)) == (new := theirs.get(key)):
+                    continue
+                what = f"{old!r} -> {new!r}"
+                if group == "weights":
+                    what = "the file changed" if old and new else "the file is no longer used" if old else "is new"
+                found.append(f"{group}.{key}: {what}")
         return found
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
         """The manifest in `data`, which is foreign. Raises ValueError whose message is one problem per line."""
         value, problems = strict_json.parse(data)
-        if problems:
-            raise ValueError("\n".join(problems))
-        if problems := [*_too_much(value), *_wrong_hashes(value)]:
-            raise ValueError("\n".join(problems))
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            lines = [_sentence(entry) for entry in error.errors(include_url=False, include_input=False)]
-            raise ValueError("\n".join(_first(lines))) from None
-        except RecursionError:
-            raise ValueError("is nested too deeply") from None
+        problems = problems or _too_much(value)
+        if not problems:
+            try:
+                return cls.model_validate(value)
+            except ValidationError as error:
+                problems = strict_json.first(map(_sentence, error.errors(include_url=False, include_input=False)))
+            except RecursionError:
+                problems = ["is nested too deeply"]
+        raise ValueError("\n".join(problems))
 
 
 def _too_much(value: object) -> list[str]:
-    """Tables of a manifest that are larger than any generator writes, found before each entry is looked at."""
-    if not isinstance(value, Mapping):
+    """What is larger than any generator writes, found before each entry is looked at, and the images whose hash is
+    none: pydantic would make an error of a kilobyte for each."""
+    if not isinstance(value, dict):
         return []
+    images = value.get("images")
+    wrong = strict_json.first(
+        f"images.{shown(name, 60)}: is not a sha256 of 64 hexadecimal digits"
+        for name, digest in (images.items() if isinstance(images, dict) else ())
+        if not (isinstance(digest, str) and _SHA256.fullmatch(digest))
+    )
     if len(value) > 10 * len(Manifest.model_fields):
-        return [f"has {len(value):,} keys, a manifest has {len(Manifest.model_fields)}"]
+        return [f"has {len(value):,} keys, a manifest has {len(Manifest.model_fields)}", *wrong]
     problems = [
         f"{key}: has {len(value[key]):,} entries, more than {limit:,}"
         for key, limit in _MAX_ENTRIES.items()
-        if isinstance(value.get(key), Mapping | list) and len(value[key]) > limit
+        if isinstance(value.get(key), dict | list) and len(value[key]) > limit
     ]
     settings = value.get("settings")
-    if _depth(settings) > _MAX_SETTINGS_DEPTH:
+    if _is_deeper(settings, _MAX_SETTINGS_DEPTH):
         problems.append(f"settings: is nested more than {_MAX_SETTINGS_DEPTH} deep")
     elif (size := len(json.dumps(settings))) > _MAX_SETTINGS_BYTES:
         problems.append(f"settings: is {size:,} bytes of JSON, more than {_MAX_SETTINGS_BYTES:,}")
-    return problems
+    return [*problems, *wrong]
 
 
-def _depth(value: object) -> int:
-    """How many objects and arrays enclose each other; counting ends beyond what is allowed."""
-    level, depth = [value], 0
-    while depth <= _MAX_SETTINGS_DEPTH:
-        level = [
-            child
-            for outer in level
-            if isinstance(outer, Mapping | list)
-            for child in (outer.values() if isinstance(outer, Mapping) else outer)
-        ]
-        if not level:
-            break
-        depth += 1
-    return depth
+def _is_deeper(value: object, limit: int) -> bool:
+    """Whether more than `limit` objects and arrays enclose each other."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(limit == 0 or _is_deeper(child, limit - 1) for child in inner)
 
 
-def _wrong_hashes(value: object) -> list[str]:
-    """The images whose hash is none, as many as are shown: pydantic would make an error of a kilobyte for each."""
-    images = value.get("images") if isinstance(value, Mapping) else None
-    if not isinstance(images, Mapping):
-        return []
-    wrong = [name for name, digest in images.items() if not (isinstance(digest, str) and _SHA256.fullmatch(digest))]
-    return _first([f"images.{shown(name, 60)}: is not a sha256 of 64 hexadecimal digits" for name in wrong])
-
-
-def _first(lines: list[str]) -> list[str]:
-    more = len(lines) - _PROBLEMS_SHOWN
-    return lines[:_PROBLEMS_SHOWN] + ([f"and {more:,} more problems"] if more > 0 else [])
-
-
-def _sentence(entry: object) -> str:
-    place = ".".join(str(part) for part in entry["loc"])  # type: ignore[index]
-    return f"{place}: {entry['msg']}" if place else str(entry["msg"])  # type: ignore[index]
+def _sentence(entry: ErrorDetails) -> str:
+    place = ".".join(map(str, entry["loc"]))
+    return f"{place}: {entry['msg']}" if place else entry["msg"]
