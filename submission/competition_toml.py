@@ -10,11 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from submission.errors import CompetitionError, Problem
 from submission.families import problems_of_group
-from submission.judging import Line, TierTable, problems_of_marks, problems_of_tiers
+from submission.judging import Line, Table, TierTable, problems_of_marks, problems_of_tiers
 from submission.rules import Rules
 from submission.safe_read import read_regular
 from submission.statistics import problem_of_names
@@ -28,11 +28,7 @@ _FILES = ("prompts", "references", "statistics", "attributes", "training_hashes"
 _Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class _CompetitionTable(_Table):
+class _CompetitionTable(Table):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     title: Line | None = None
     prompts: Line
@@ -54,7 +50,7 @@ class _CompetitionTable(_Table):
         return files
 
 
-class Backbones(_Table):
+class Backbones(Table):
     """The protocol of the measurement: which Inception, which CLIP, and CLIP's weights (an open_clip tag or a file)."""
 
     inception: Literal["clean", "legacy_pytorch", "legacy_tensorflow", "torchvision", "bestiary"] = "clean"
@@ -62,7 +58,7 @@ class Backbones(_Table):
     clip_weights: Line | None = None
 
 
-class CompetitionToml(_Table):
+class CompetitionToml(Table):
     competition: _CompetitionTable
     backbones: Backbones = Backbones(clip_weights="openai")
     tiers: list[TierTable] = Field(default_factory=list)

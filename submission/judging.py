@@ -10,10 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, StringCons
 from pydantic_core import core_schema
 
 from submission.errors import Problem
-from submission.metrics import METRICS, Metric
+from submission.metrics import METRICS
 from submission.scorecard import Mark, Score, TierCheck, TierResult
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Table(BaseModel):
+    """A table of competition.toml, read strictly."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -28,22 +34,16 @@ class Tier:
     mark: float | None = None
 
 
-def _threshold(metric: Metric) -> Any:
-    return Annotated[float, Field(ge=metric.low, le=metric.high)] | None, None
-
-
 def _tier(table: BaseModel) -> Tier:
     values = table.model_dump()
     return Tier(values["name"], {name: values[name] for name in METRICS if values[name] is not None}, values["mark"])
 
 
-_TABLE = create_model(
-    "_TierTable",
-    __config__=ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False),
-    name=Line,
-    mark=(Annotated[float, Field(ge=0, le=100)] | None, None),
-    **{metric.name: _threshold(metric) for metric in METRICS.values()},
-)
+_THRESHOLDS: dict[str, Any] = {
+    name: (Annotated[float, Field(ge=metric.low, le=metric.high)] | None, None) for name, metric in METRICS.items()
+}
+_MARK = Annotated[float, Field(ge=0, le=100)] | None
+_TABLE = create_model("_TierTable", __base__=Table, name=Line, mark=(_MARK, None), **_THRESHOLDS)
 
 # A tier as competition.toml writes it, [[tiers]]: each metric's name is a key.
 TierTable = Annotated[
@@ -59,9 +59,8 @@ def problems_of_tiers(tiers: Sequence[Tier], gate: str | None) -> Iterator[Probl
     names = [tier.name for tier in tiers]
     for index, tier in enumerate(tiers):
         if not tier.thresholds:
-            yield Problem(
-                f"tiers.{index}", f"the tier {tier.name!r} has no threshold", f"set one of {', '.join(METRICS)}"
-            )
+            hint = f"set one of {', '.join(METRICS)}"
+            yield Problem(f"tiers.{index}", f"the tier {tier.name!r} has no threshold", hint)
         if tier.name in names[:index]:
             yield Problem(f"tiers.{index}.name", f"the name {tier.name!r} is taken by an earlier tier")
     if gate is not None and gate not in names:
@@ -102,19 +101,15 @@ def mark(scores: Mapping[str, Score], tiers: Sequence[Tier], shares: Mapping[str
     A submission may so reach one tier with one metric and another with the next. `shares` add up to 1; None when there
     are none, or when one of their metrics was not measured.
     """
-    values = {name: scores[name].value for name in shares if name in scores}
-    measured = {name: value for name, value in values.items() if value is not None}
-    if not shares or measured.keys() != shares.keys():
-        return None
     earned = {}
     for name, share in shares.items():
+        if name not in scores or (value := scores[name].value) is None:
+            return None
         reached = [
-            tier.mark
-            for tier in tiers
-            if tier.mark is not None and METRICS[name].passes(measured[name], tier.thresholds[name])
+            tier.mark for tier in tiers if tier.mark is not None and METRICS[name].passes(value, tier.thresholds[name])
         ]
         earned[name] = share * max(reached, default=0.0)
-    return Mark(sum(earned.values()), earned)
+    return Mark(sum(earned.values()), earned) if shares else None
 
 
 def no_mark(mark: Mark) -> Mark:

@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetPydanticSchema, Tag
+from pydantic import AfterValidator, Discriminator, Field, GetPydanticSchema, Tag
 from pydantic_core import core_schema
 
 from submission import commands
 from submission.errors import Problem
+from submission.judging import Table
 from submission.metrics import METRICS
 from submission.scorecard import FINDINGS, Finding, RuleCheck, Score
 
@@ -29,10 +30,8 @@ _Count = Annotated[int, Field(ge=0)]
 _MetricName = Annotated[str, GetPydanticSchema(lambda _, __: core_schema.literal_schema(list(METRICS)))]
 
 
-class _Bound(BaseModel):
+class _Bound(Table):
     """One bound of a metric, or both."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     min: float | None = None
     max: float | None = None
@@ -64,11 +63,9 @@ _Bounds = Annotated[
 ]
 
 
-class Rules(BaseModel):
+class Rules(Table):
     """The table `[rules]`: a rule that is not set is not checked. `bounds` maps a metric to its [low, high], or to
     one of them as { min = low } or { max = high }."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_reference_copies: _Count | None = None
     max_training_copies: _Count | None = None

@@ -19,7 +19,6 @@ from submission.metrics import EXTRA_METRICS, METRICS
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
-_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 _Look = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9+/]{0,1000}$")]
 
@@ -32,8 +31,14 @@ FINDINGS = {
 }
 
 
+class _Strict:
+    """Read from JSON strictly."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
 @dataclass(frozen=True)
-class Finding:
+class Finding(_Strict):
     """So many images are suspect in one way.
 
     `evidence` says by what, such as {"same pixels": 10, "same look": 2}, each image counted by its strongest evidence;
@@ -43,27 +48,24 @@ class Finding:
     count: int
     evidence: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
-    __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
-class RuleCheck:
+class RuleCheck(_Strict):
     """One rule of the competition: `passed` is None when it could not be checked; `reason` says why it did not pass."""
 
     rule: str
     value: float | None
     passed: bool | None
     reason: str = ""
-    __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
-class Suspicions:
+class Suspicions(_Strict):
     """All that was looked for and found, by the names of FINDINGS, and the verdict on each rule."""
 
     findings: dict[str, Finding]
     rules: list[RuleCheck] = field(default_factory=list)
-    __pydantic_config__ = _STRICT
 
     @property
     def broken(self) -> list[RuleCheck]:
@@ -78,14 +80,13 @@ class Suspicions:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(_Strict):
     """A finite value with its 95 % interval, or None; `reason` says why the value, or else the interval, is missing."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
     reason: str | None = None
-    __pydantic_config__ = _STRICT
 
     def __post_init__(self) -> None:
         for name in ("value", "low", "high"):
@@ -99,7 +100,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class TierCheck:
+class TierCheck(_Strict):
     """One threshold of a tier. `difference` is value - threshold, None when the value is missing."""
 
     metric: str
@@ -107,30 +108,27 @@ class TierCheck:
     value: float | None
     difference: float | None
     passed: bool
-    __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
-class TierResult:
+class TierResult(_Strict):
     """The verdict on one tier: passed when every threshold is reached; a missing value does not reach any."""
 
     name: str
     passed: bool
     checks: list[TierCheck]
-    __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
-class Mark:
+class Mark(_Strict):
     """What a submission is worth in percent: `value`, the sum of what each metric `earned`."""
 
     value: float
     earned: dict[str, float]
-    __pydantic_config__ = _STRICT
 
 
 @dataclass(frozen=True)
-class Scorecard:
+class Scorecard(_Strict):
     """The result of scoring one submission.
 
     `submission` is the sha256 of its content, `n` the number of images scored, `fingerprint` the protocol (scorecards
@@ -163,7 +161,6 @@ class Scorecard:
     schema_version: Literal[1] = 1
     created_at: _Time | None = field(default=None, compare=False)
     families: int | None = None
-    __pydantic_config__ = _STRICT
 
     @property
     def suspect(self) -> bool:
