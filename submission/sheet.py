@@ -5,6 +5,7 @@ Which are the worst is read from the per-image CSV that the scorer writes (`pyth
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 from collections.abc import Sequence
@@ -14,12 +15,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from submission import commands
-from submission.competition import Competition
 from submission.csv_text import from_cell, read_table
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, listing
 from submission.images import ImageProblem
 from submission.metrics import EXTRA_METRICS, METRICS, Metric
-from submission.prompts import Prompt
 from submission.references import References
 from submission.safe_read import NotReadable, read_regular
 from submission.sheet_text import cut, font, largest, legible, wrap
@@ -30,13 +29,6 @@ _GAP, _MARGIN, _PADDING, _BETWEEN, _LEADING = 14, 36, 10, 9, 5
 _CAPTION = 12  # pixels of the prompts' letters
 _ACCENT = "#a3341f"
 _INK, _QUIET, _RULE, _PAGE, _ABSENT = "#1d1d1f", "#77777c", "#e3e3e8", "#ffffff", "#f4f4f6"
-
-
-@dataclass(frozen=True)
-class _Cell:
-    pictures: list[Image.Image | str]  # a string says why there is none
-    value: str  # of the metric that the sheet is about, "" when it is about none
-    lines: list[str]
 
 
 def spread(count: int, n: int) -> list[int]:
@@ -61,46 +53,47 @@ def draw_sheet(
     else the folder's name.
     """
     competition = submission.competition
-    real = _references(competition) if references else None
+    real = None
+    with contextlib.suppress(MissingPart, CompetitionError):
+        real = competition.references() if references else None
     caption = font(_CAPTION)
     width = TILE * 2 + _BETWEEN if real else TILE
-    if ranking is None:
-        values = {}
-        picked = [competition.prompts[index] for index in spread(len(competition.prompts), n)]
-    else:
-        values = {image: f"{ranking.metric.label} {ranking.metric.text(value)}" for image, value in ranking.images}
-        by_name = {prompt.image_name: prompt for prompt in competition.prompts}
-        picked = [by_name[image] for image in values]
+    prompts = {prompt.image_name: prompt for prompt in competition.prompts}
+    values = dict(ranking.images) if ranking else {}
+    images = values if ranking else [competition.prompts[index].image_name for index in spread(len(prompts), n)]
     cells = []
-    for prompt in picked:
-        lines = wrap(legible(prompt.text[:400]), caption, width, 4 if real else 7)
-        value = values.get(prompt.image_name, "")
-        cells.append(_Cell(_pictures(submission, real, prompt), value, lines))
+    for image in images:
+        lines = [(line, _INK) for line in wrap(legible(prompts[image].text[:400]), caption, width, 4 if real else 7)]
+        if ranking:
+            lines.insert(0, (f"{ranking.metric.label} {ranking.metric.text(values[image])}", _ACCENT))
+        cells.append((_pictures(submission, real, image), lines))
     columns = min(columns or _columns(len(cells), width), len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     line_height = _CAPTION + _LEADING
-    heights = [
-        TILE + 2 * _PADDING + 6 + line_height * max(len(cell.lines) + bool(cell.value) for cell in row) for row in rows
-    ]
+    heights = [TILE + 2 * _PADDING + 6 + line_height * max(len(lines) for _, lines in row) for row in rows]
     head = 104
     cell_width = width + 2 * _PADDING
     page_width = 2 * _MARGIN + columns * cell_width + (columns - 1) * _GAP
     page = Image.new("RGB", (page_width, head + sum(heights) + _GAP * (len(rows) - 1) + _MARGIN), _PAGE)
     draw = ImageDraw.Draw(page)
-    _draw_heading(draw, submission, len(cells), real is not None, page.width - 2 * _MARGIN, name, ranking)
+    title, facts = _heading(submission, len(cells), name, ranking, pairs=real is not None)
+    for text, sizes, base, colour in ((title, (32, 28, 24, 20), 60, _INK), (facts, (15, 14, 13, 12, 11), 86, _QUIET)):
+        line = legible(text)
+        letters = font(largest(line, sizes, page.width - 2 * _MARGIN))
+        draw.text((_MARGIN, base), cut(line, letters, page.width - 2 * _MARGIN), font=letters, fill=colour, anchor="ls")
     top = head
     for row, height in zip(rows, heights, strict=True):
-        for column, cell in enumerate(row):
+        for column, (pictures, lines) in enumerate(row):
             left = _MARGIN + column * (cell_width + _GAP)
             draw.rounded_rectangle((left, top, left + cell_width - 1, top + height - 1), 8, outline=_RULE)
-            for place, picture in enumerate(cell.pictures):
+            for place, picture in enumerate(pictures):
                 _draw_picture(page, draw, picture, (left + _PADDING + place * (TILE + _BETWEEN), top + _PADDING))
             if real:
                 middle = left + _PADDING + TILE + _BETWEEN // 2
                 draw.line((middle, top + _PADDING, middle, top + _PADDING + TILE - 1), fill=_RULE)
-            for number, line in enumerate([cell.value, *cell.lines] if cell.value else cell.lines):
+            for number, (line, colour) in enumerate(lines):
                 at = (left + _PADDING, top + _PADDING + TILE + 8 + number * line_height)
-                draw.text(at, line, font=caption, fill=_ACCENT if cell.value and number == 0 else _INK)
+                draw.text(at, line, font=caption, fill=colour)
         top += height + _GAP
     return page
 
@@ -125,27 +118,18 @@ def _columns(count: int, width: int) -> int:
     return min(range(1, count + 1), key=badness)
 
 
-def _references(competition: Competition) -> References | None:
-    try:
-        return competition.references()
-    except (MissingPart, CompetitionError):
-        return None
-
-
-def _pictures(submission: Submission, real: References | None, prompt: Prompt) -> list[Image.Image | str]:
-    pictures: list[Image.Image | str] = []
-    if prompt.image_name not in submission.names:
-        pictures.append("missing")
+def _pictures(submission: Submission, real: References | None, name: str) -> list[Image.Image | str]:
+    """The image, and its reference where there are `real` ones; a string says why there is none."""
+    if name not in submission.names:
+        pictures: list[Image.Image | str] = ["missing"]
     else:
-        try:
-            pictures.append(Image.fromarray(submission.read(prompt.image_name)[1]))
-        except ImageProblem:
-            pictures.append("not readable")
+        pictures = ["not readable"]
+        with contextlib.suppress(ImageProblem):
+            pictures = [Image.fromarray(submission.read(name)[1])]
     if real:
-        try:
-            pictures.append(Image.fromarray(real.read(prompt.image_name)))
-        except CompetitionError:
-            pictures.append("not readable")
+        pictures.append("not readable")
+        with contextlib.suppress(CompetitionError):
+            pictures[1] = Image.fromarray(real.read(name))
     return pictures
 
 
@@ -163,32 +147,23 @@ def _draw_picture(
     page.paste(resized, (corner[0] + (TILE - size[0]) // 2, corner[1] + (TILE - size[1]) // 2))
 
 
-def _draw_heading(
-    draw: ImageDraw.ImageDraw,
-    submission: Submission,
-    count: int,
-    with_references: bool,
-    width: int,
-    name: str | None,
-    ranking: Ranking | None,
-) -> None:
+def _heading(
+    submission: Submission, count: int, name: str | None, ranking: Ranking | None, *, pairs: bool
+) -> tuple[str, str]:
+    """The title, and the line of facts below it; `pairs`: the images stand beside their references."""
     manifest, competition = submission.manifest, submission.competition
     drawn_by = manifest.model if manifest else ""
     title = (name or "").strip() or drawn_by or submission.path.resolve().name
     facts = [competition.title, f"{count} of {len(competition.prompts)} images"]
     if ranking:
         facts[1] = f"the {count} worst by {ranking.metric.label} {ranking.metric.arrow} of {len(competition.prompts)}"
-    if with_references:
+    if pairs:
         facts.append("left: drawn from the prompt, right: reference")
     if drawn_by not in ("", title):
         facts.append(drawn_by)
     if manifest:
         facts.append(f"seed {manifest.seed}")
-    rows = ((title[:400], (32, 28, 24, 20), 60, _INK), (" · ".join(facts), (15, 14, 13, 12, 11), 86, _QUIET))
-    for text, sizes, base, colour in rows:
-        line = legible(text)
-        letters = font(largest(line, sizes, width))
-        draw.text((_MARGIN, base), cut(line, letters, width), font=letters, fill=colour, anchor="ls")
+    return title[:400], " · ".join(facts)
 
 
 _MAX_BYTES = 2**30

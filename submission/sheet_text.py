@@ -32,9 +32,8 @@ def font(size: int) -> ImageFont.FreeTypeFont:
         path = Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
         if path.is_file():
             return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
-    raise MissingPart(
-        "the font DejaVu Sans", looked_for="the package matplotlib", get_it=commands.install(["matplotlib"])
-    )
+    get_it = commands.install(["matplotlib"])
+    raise MissingPart("the font DejaVu Sans", looked_for="the package matplotlib", get_it=get_it)
 
 
 def legible(text: str) -> str:
