@@ -46,13 +46,7 @@ def data_home() -> Path:
         return Path(chosen).expanduser().absolute()
     if root := checkout():
         return root / "data"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "drawoff"
+    return _users_folder("Application Support", "XDG_DATA_HOME", ".local/share")
 
 
 def cache_home() -> Path:
@@ -60,21 +54,23 @@ def cache_home() -> Path:
 
     Raises NoHome.
     """
-    chosen = os.environ.get("DRAWOFF_CACHE")
-    if chosen:
+    if chosen := os.environ.get("DRAWOFF_CACHE"):
         return Path(chosen).expanduser().absolute()
     try:
-        return _users_caches() / "drawoff"
+        return _users_folder("Caches", "XDG_CACHE_HOME", ".cache")
     except RuntimeError:
         raise NoHome("a folder for what is kept between runs: this user has no home") from None
 
 
-def _users_caches() -> Path:
+def _users_folder(of_mac: str, variable: str, otherwise: str) -> Path:
+    """`drawoff` in the platform's folder for one kind of users' files. Raises RuntimeError where there is no home."""
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path.home() / "Library" / of_mac
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get(variable) or Path.home() / otherwise)
+    return base / "drawoff"
 
 
 def submissions_home() -> Path:
