@@ -53,9 +53,8 @@ def trainers() -> dict[str, str]:
     """What can be trained -> the module whose `main` trains it."""
     from baselines.registry import MODELS
 
-    return {name: model.trainer for name, model in MODELS.items() if model.trainer} | {
-        "backbones": "experiments.backbones"
-    }
+    known = {name: model.trainer for name, model in MODELS.items() if model.trainer}
+    return {**known, "backbones": "experiments.backbones"}
 
 
 def usage() -> str:
@@ -74,19 +73,17 @@ def called_by(words: Sequence[str]) -> tuple[Callable[[list[str]], int | None], 
     from submission.errors import UsageError, shown
 
     name, *rest = words
-    command = COMMANDS.get(name)
-    if command is None:
+    if name not in COMMANDS:
         raise UsageError(f"drawoff has no command {shown(name)!r}\n\n{usage()}")
     if name == "completion":
         return completion, rest
-    module = command.module
+    module = COMMANDS[name].module
     if name == "train":
         known = trainers()
         if not rest or rest[0] not in known:
             raise UsageError(f"train what? One of {', '.join(known)}")
-        model, *rest = rest
-        module = known[model]
-    return import_module(module).main, [*command.words, *rest]
+        module = known[rest.pop(0)]
+    return import_module(module).main, [*COMMANDS[name].words, *rest]
 
 
 def completion(argv: Sequence[str]) -> int:

@@ -92,20 +92,6 @@ class Variables:
         name = Competition.load(self["COMPETITION"]).name
         return str(readable(submission_folder(name, self["MODEL"], self.number("SEED"))))
 
-    @property
-    def scorecard(self) -> str:
-        return f"{self._scored}.scorecard.json"
-
-    @property
-    def per_image(self) -> str:
-        """The values of each image, which `python -m submission sheet --worst` looks for there."""
-        return f"{self._scored}.per-image.csv"
-
-    @property
-    def _scored(self) -> str:
-        part = f".first-{self.number('LIMIT')}" if self["LIMIT"] else ""
-        return f"{self.submission}{part}"
-
 
 def data(v: Variables, words: str = "ARGS") -> Commands:
     """The competition's prepare.py, which finds the Makefile's other variables in its environment."""
@@ -118,7 +104,7 @@ def data(v: Variables, words: str = "ARGS") -> Commands:
         yield [sys.executable, str(competition.prepare), *options]
 
 
-def draw(v: Variables) -> Commands:
+def submission(v: Variables) -> Commands:
     options = [*v.competition, f"--out={v.submission}", *v.option("seed", "SEED"), *v.hardware]
     options += [*v.option("limit", "LIMIT"), *v.option("batch-size", "BATCH_SIZE")]
     yield module("baselines", v.path("MODEL"), *options, *v.words("ARGS"))
@@ -127,8 +113,10 @@ def draw(v: Variables) -> Commands:
 def score(v: Variables) -> Commands:
     # A submission that the user names is theirs: it is scored as it is and never drawn into.
     if not v["SUBMISSION"]:
-        yield from draw(v)
-    options = [*v.competition, *v.option("name", "NAME"), f"--json={v.scorecard}", f"--csv={v.per_image}"]
+        yield from submission(v)
+    scored = f"{v.submission}.first-{v.number('LIMIT')}" if v["LIMIT"] else v.submission
+    options = [*v.competition, *v.option("name", "NAME"), f"--json={scored}.scorecard.json"]
+    options += [f"--csv={scored}.per-image.csv"]  # where `python -m submission sheet --worst` looks for it
     options += [*v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
     yield module("scorer", v.submission, *options, *v.words("SCORER_ARGS"))
     sheet = f"{v.submission}.sheet.png"
@@ -144,7 +132,7 @@ def check(v: Variables) -> Commands:
     judge = module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"))
     if not v["SUBMISSION"]:
         try:
-            yield from draw(v)
+            yield from submission(v)
         except Failed as failed:
             with suppress(Failed):  # the files that CHECK_ARGS asks for say so; those of an earlier run would not
                 yield [*judge, f"--not-judged=drawing with {v['MODEL']} failed (exit code {failed.code})"]
@@ -213,21 +201,8 @@ def test_fast(v: Variables) -> Commands:
     yield from test(v, "--fast")
 
 
-WORDS: dict[str, Callable[[Variables], Commands]] = {
-    "data": data,
-    "submission": draw,
-    "score": score,
-    "check": check,
-    "validate": validate,
-    "leaderboard": leaderboard,
-    "table": table,
-    "pack": pack,
-    "train": train,
-    "sweep": sweep,
-    "bench": bench,
-    "test": test,
-    "test-fast": test_fast,
-}
+_WORDS = (data, submission, score, check, validate, leaderboard, table, pack, train, sweep, bench, test, test_fast)
+WORDS: dict[str, Callable[[Variables], Commands]] = {word.__name__.replace("_", "-"): word for word in _WORDS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
