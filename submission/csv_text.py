@@ -34,15 +34,15 @@ def decoded(data: bytes, problems: list[Problem]) -> str | None:
     """The text of `data`: UTF-8, or UTF-16 that says so with its byte order mark. None, and a problem, otherwise."""
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
-        if "\0" not in text:
-            return text
-        what = "holds zero bytes, as UTF-16 without its byte order mark does"
-        problems.append(Problem("", what, "save the file as UTF-8"))
-        return None
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         problems.append(Problem(f"line {number}", "is not UTF-8", _question(data, number)))
         return None
+    if "\0" not in text:
+        return text
+    what = "holds zero bytes, as UTF-16 without its byte order mark does"
+    problems.append(Problem("", what, "save the file as UTF-8"))
+    return None
 
 
 def _question(data: bytes, number: int) -> str:
@@ -73,17 +73,13 @@ def read_table(
     known = [delimiter for delimiter, header in headers.items() if understood(header)]
     delimiter = known[0] if known else max(candidates, key=lambda candidate: len(headers[candidate]))
     header = headers[delimiter]
-    rows: list[tuple[int, list[str]]] = []
+    rows = []
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    started = False
+    filled = (cells for row in reader if any(cells := [cell.strip() for cell in row]))
     try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if has_header and not started:
-                started = True
-                continue
+        if has_header:
+            next(filled, None)
+        for cells in filled:
             while len(cells) > len(header) and not cells[-1]:
                 cells.pop()
             line = reader.line_num + skipped

@@ -7,6 +7,7 @@ problems are reported at once, each with its entry.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import os
 import re
@@ -121,11 +122,8 @@ def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
         if reason := why_unsafe(prompt.image_name):
             yield Problem(prompt.key, f"the image name {prompt.image_name!r} {reason}")
         if (other := seen.setdefault(clash_key(prompt.image_name), prompt)) is not prompt:
-            how = (
-                "is also that"
-                if other.image_name == prompt.image_name
-                else f"differs only in case from {other.image_name!r}"
-            )
+            same = other.image_name == prompt.image_name
+            how = "is also that" if same else f"differs only in case from {other.image_name!r}"
             yield Problem(prompt.key, f"the image name {prompt.image_name!r} {how} of {other.key!r}")
         if not prompt.text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in prompt.text):
             yield Problem(prompt.key, "the prompt has control characters", "write it on one line, without tabs")
@@ -151,18 +149,10 @@ def entries_of_json(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
     problems += [Problem("", what) for what in wrong]
     if isinstance(value, list):
         for number, entry in enumerate(value):
-            if isinstance(entry, dict):
-                yield from _entry(f"entry {number}", entry, problems)
-            else:
-                problems.append(Problem(f"entry {number}", "must be an object with image_name and text_prompt", _FORM))
+            yield from _entry(f"entry {number}", entry, problems)
     elif isinstance(value, dict):
         for key, entry in value.items():
-            if isinstance(entry, dict):
-                yield from _entry(key, entry, problems, keyed=True)
-            elif isinstance(entry, str) and _names_an_image(key):
-                yield key, entry, key, {}
-            else:
-                problems.append(Problem(key, "is not an object", _FORM))
+            yield from _entry(key, entry, problems, keyed=True)
     elif not wrong:
         problems.append(Problem("", "must be an object or a list of entries, each with image_name and text_prompt"))
 
@@ -175,14 +165,19 @@ def entries_of_lines(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
         value, wrong = strict_json.parse(line)
         place = f"line {number}"
         problems += [Problem(place, what) for what in wrong]
-        if isinstance(value, dict):
+        if isinstance(value, dict) or not wrong:
             yield from _entry(place, value, problems)
-        elif not wrong:
-            problems.append(Problem(place, "must be an object with image_name and text_prompt", _FORM))
 
 
-def _entry(place: str, entry: dict[str, Any], problems: list[Problem], *, keyed: bool = False) -> Iterator[Entry]:
+def _entry(place: str, entry: object, problems: list[Problem], *, keyed: bool = False) -> Iterator[Entry]:
     """One entry, whose `place` is its key in an object (`keyed`), or where it stands."""
+    if keyed and isinstance(entry, str) and _names_an_image(place):
+        yield place, entry, place, {}
+        return
+    if not isinstance(entry, dict):
+        what = "is not an object" if keyed else "must be an object with image_name and text_prompt"
+        problems.append(Problem(place, what, _FORM))
+        return
     name = _field(entry, "image_name", _NAME_FIELDS)
     text = _field(entry, "text_prompt", _TEXT_FIELDS)
     if name == "" and keyed and _names_an_image(place):
@@ -215,9 +210,7 @@ def _names_an_image(text: str) -> bool:
 
 def _as_utf8(data: bytes) -> bytes:
     """UTF-16 with a byte order mark, as some shells redirect, becomes UTF-8; everything else is left as it is."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
+    with contextlib.suppress(UnicodeError):
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return data.decode("utf-16").encode()
-        except UnicodeError:
-            return data
     return data
