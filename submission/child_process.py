@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from submission.paths import repo_root
@@ -28,21 +27,15 @@ def environment() -> dict[str, str]:
 def exit_code(command: Sequence[str], **options: Any) -> int:
     """Run `command` to its end, with `options` of subprocess.Popen; its exit code, -N when signal N ended it."""
     process = subprocess.Popen(command, **options)  # noqa: S603 - our own modules, and no shell
-    with _passed_on(signal.SIGTERM, process):
+    handles = threading.current_thread() is threading.main_thread()  # elsewhere Python sets no handlers
+    if handles:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    try:
         while True:
             try:
                 return process.wait()
             except KeyboardInterrupt:  # the terminal interrupts the command as well, which prints that itself
                 continue
-
-
-@contextmanager
-def _passed_on(number: signal.Signals, process: subprocess.Popen[Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where Python sets no handlers
-        yield
-        return
-    before = signal.signal(number, lambda *_: process.send_signal(number))
-    try:
-        yield
     finally:
-        signal.signal(number, before)
+        if handles:
+            signal.signal(signal.SIGTERM, before)

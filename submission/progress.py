@@ -59,12 +59,13 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
+        took = duration(self._clock() - self._start)
         if self._bar is not None:
             self._bar.stop()
         elif kind is None:
-            self._say(f"{self._count()} in {duration(self._clock() - self._start)}{self._and_rate()}{self._and_note()}")
+            self._say(f"{self._count()} in {took}", rate_text(self._rate()), self._note)
         elif not issubclass(kind, GeneratorExit):  # that is `track`'s consumer, which wanted no more
-            self._say(f"stopped at {self._count()} after {duration(self._clock() - self._start)}")
+            self._say(f"stopped at {self._count()} after {took}")
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """`count` more pieces are done; `note` is the latest news of the work, such as its loss."""
@@ -73,10 +74,10 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=count, note=self._note)
         elif self._a_line_is_due():
-            left = ""
-            if self._total is not None and (rate := self._rate()) is not None:
-                left = f", {duration(max(0, self._total - self._done) / rate)} left"
-            self._say(f"{self._count()}{self._and_rate()}{left}{self._and_note()}")
+            rate, left = self._rate(), ""
+            if self._total is not None and rate:
+                left = f"{duration(max(0, self._total - self._done) / rate)} left"
+            self._say(self._count(), rate_text(rate), left, self._note)
             self._last_line_at, self._last_line_done = self._clock(), self._done
 
     def _a_line_is_due(self) -> bool:
@@ -86,23 +87,17 @@ class Progress:
                 return False
         return self._clock() - self._last_line_at >= SECONDS_BETWEEN_LINES
 
-    def _rate(self) -> float | None:
+    def _rate(self) -> float:
+        """Pieces per second of this run, 0 where nothing is known yet."""
         seconds, done = self._clock() - self._start, self._done - self._begun_with
-        return done / seconds if done > 0 and seconds > 0 else None
+        return done / seconds if done > 0 and seconds > 0 else 0.0
 
     def _count(self) -> str:
         return f"{self._done}" if self._total is None else f"{self._done} of {self._total}"
 
-    def _and_rate(self) -> str:
-        rate = self._rate()
-        return "" if rate is None else f", {rate_text(rate)}"
-
-    def _and_note(self) -> str:
-        return f", {self._note}" if self._note else ""
-
-    def _say(self, line: str) -> None:
+    def _say(self, *news: str) -> None:
         if self._show:
-            print(f"{self._what}: {line}", file=sys.stderr, flush=True)
+            print(f"{self._what}: {', '.join(filter(None, news))}", file=sys.stderr, flush=True)
 
 
 def track(
@@ -122,8 +117,10 @@ def track(
             progress.advance()
 
 
-def rate_text(rate: float) -> str:
-    """Pieces per second, in the words that are read most easily."""
+def rate_text(rate: float | None) -> str:
+    """Pieces per second, in the words that are read most easily; none where the rate is not known."""
+    if not rate:
+        return ""
     return f"{rate:.0f}/s" if rate >= 100 else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
@@ -148,8 +145,7 @@ def _bar(what: str, total: int | None, done: int) -> rich.progress.Progress:
 
     class Rate(progress.ProgressColumn):
         def render(self, task: rich.progress.Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(rate_text(speed) if speed else "")
+            return Text(rate_text(task.finished_speed or task.speed))
 
     bar = progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
