@@ -175,18 +175,14 @@ def _unchecked(path: Path) -> FolderFiles:
         raise SubmissionError([Problem("", str(error), "a submission is a folder of images")], str(path)) from None
     if not isinstance(files, FolderFiles):
         raise UsageError(f"{path} is a zip already; `validate` checks it")
-    problems = list(files.problems)
     images = [name for name in files.names if name != MANIFEST_NAME]
-    problems += [
-        Problem(name, "is not an image", "remove it") for name in images if not name.lower().endswith(SUFFIXES)
-    ]
+    others = [name for name in images if not name.lower().endswith(SUFFIXES)]
+    problems = [*files.problems, *(Problem(name, "is not an image", "remove it") for name in others)]
     if not images:
         problems.append(Problem("", "there are no images in it"))
     manifest, _ = read_manifest(files, "", images)
-    if manifest and manifest.images:
-        problems += [
-            Problem(name, f"is missing, {MANIFEST_NAME} lists it") for name in manifest.images.keys() - set(images)
-        ]
+    missing = manifest.images.keys() - set(images) if manifest else ()
+    problems += [Problem(name, f"is missing, {MANIFEST_NAME} lists it") for name in missing]
     if problems:
         raise SubmissionError(sorted(problems, key=lambda problem: problem.name), str(path))
     return files
@@ -268,8 +264,7 @@ _COMMANDS = {"validate": _validate, "import": _import, "pack": _pack, "sheet": _
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    command = _COMMANDS["validate" if options.command == "check" else options.command]
-    command(options)
+    _COMMANDS["validate" if options.command == "check" else options.command](options)
     return 0
 
 

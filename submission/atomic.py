@@ -50,10 +50,8 @@ def _is_gone(host: str, pid: str) -> bool:
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # somebody else's
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # another one: it is somebody else's
     return False
 
 
@@ -210,10 +208,11 @@ def check_writable(outputs: Mapping[str, Path | None], *, makes_folder: Collecti
     A file is made beside each and removed, so nothing is left behind. The folders of those in `makes_folder` need not
     exist yet.
     """
-    problems: list[str] = []
-    for what, path in outputs.items():
-        if path is not None and (reason := _reason(path, makes_folder=what in makes_folder)):
-            problems.append(f"{what} {shown(str(path))}: {reason}")
+    problems = [
+        f"{what} {shown(str(path))}: {reason}"
+        for what, path in outputs.items()
+        if path is not None and (reason := _reason(path, makes_folder=what in makes_folder))
+    ]
     if problems:
         raise UsageError("\n  ".join(["nothing was done, because its result could not be written:", *problems]))
 
@@ -225,14 +224,13 @@ def check_kept(outputs: Mapping[str, Path | None], kept: Mapping[str, Path | Non
     the same. A folder among the kept ones is kept with the files that lie directly in it.
     """
     problems = []
-    written: list[tuple[str, Path]] = [(option, path) for option, path in outputs.items() if path is not None]
+    written = [(option, path) for option, path in outputs.items() if path is not None and not _is_special(path)]
+    read = [(what, path) for what, path in kept.items() if path is not None]
     for place, (option, path) in enumerate(written):
-        if _is_special(path):
-            continue
-        for what, other in [*((option, path) for option, path in written[:place]), *kept.items()]:
-            if other is not None and _same(path, other):
+        for what, other in written[:place] + read:
+            if _same(path, other):
                 problems.append(f"{option} {shown(str(path))} is {what}, which it would replace")
-            elif other is not None and other.is_dir() and path.resolve().parent == other.resolve():
+            elif other.is_dir() and path.resolve().parent == other.resolve():
                 problems.append(f"{option} {shown(str(path))} lies in {what}: write it elsewhere")
     if problems:
         raise UsageError("\n  ".join(problems))

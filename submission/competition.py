@@ -128,11 +128,11 @@ class Competition:
 
     def tier(self, name: str) -> Tier:
         """The tier `name`. Raises CompetitionError."""
-        for tier in self.tiers:
-            if tier.name == name:
-                return tier
-        known = ", ".join(tier.name for tier in self.tiers) or "none"
-        raise CompetitionError(f"the competition {self.name!r} has no tier {name!r} (it has: {known})")
+        tiers = {tier.name: tier for tier in self.tiers}
+        if name not in tiers:
+            known = ", ".join(tiers) or "none"
+            raise CompetitionError(f"the competition {self.name!r} has no tier {name!r} (it has: {known})")
+        return tiers[name]
 
     @cached_property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -172,12 +172,10 @@ class Competition:
     def reference_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape (H, W, 3) of each reference where they decide the images' sizes: no `image_size` is named, and they
         are on this machine. Empty otherwise. Raises CompetitionError with every reference that is no image."""
-        if self.image_size is not None or not self.has_references:
-            return {}
-        try:
-            return self.references().shapes()
-        except MissingPart:
-            return {}
+        if self.image_size is None and self.has_references:
+            with contextlib.suppress(MissingPart):
+                return self.references().shapes()
+        return {}
 
     def size_of(self, image_name: str) -> tuple[int, int] | None:
         """(width, height) that an image is to have: `image_size`, else its reference's; None where any will do."""

@@ -145,16 +145,10 @@ _HELPS = {
 }
 
 
-def _memory(error: BaseException) -> str | None:
-    """What to do when the memory did not suffice; None for another error."""
-    text = str(error)
-    if not (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text))
-    ):
-        return None
-    return "there is not enough memory\n  try a smaller --batch-size, or a machine with more"
+def _is_of_memory(error: BaseException) -> bool:
+    text = str(error) if isinstance(error, RuntimeError) else ""
+    said = "can't allocate memory" in text or "not enough memory" in text
+    return said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _describe_bug(error: BaseException) -> str:
@@ -192,8 +186,8 @@ def explain(error: Exception) -> int:
     elif isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in ("", *paths.ROOMS):
         get_it = commands.environment(error.name)
         message = f"missing: the package {shown(error.name or str(error))}\n  get it:     {get_it}"
-    elif (sentence := _memory(error)) is not None:
-        message = f"error: {sentence}"
+    elif _is_of_memory(error):
+        message = "error: there is not enough memory\n  try a smaller --batch-size, or a machine with more"
     elif isinstance(error, OSError):
         message = f"error: {system_says(error)}"
     else:

@@ -17,31 +17,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # Signs of ours in ASCII. Never "?", which the board and the gate print for "cannot tell".
-_ASCII = {
-    "✓": "+",
-    "✗": "x",
-    "✔": "+",
-    "✘": "x",
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "…": "...",
-    "·": "|",
-    "×": "x",
-    "±": "+/-",
-    "≥": ">=",
-    "≤": "<=",
-    "≈": "~",
-    "↑": "^",
-    "↓": "v",
-    "→": "->",
-    "’": "'",
-    "‘": "'",
-    "“": '"',
-    "”": '"',
-    "�": "#",
-    "\N{NO-BREAK SPACE}": " ",
-}
+_SIGNS = "✓✔✗✘×≈·–—−↑↓�\N{NO-BREAK SPACE}"
+_ALIKE = "++xxx~|---^v# "
+_ASCII = dict(zip(_SIGNS, _ALIKE, strict=True)) | dict.fromkeys("’‘", "'") | dict.fromkeys("“”", '"')
+_ASCII |= {"…": "...", "±": "+/-", "≥": ">=", "≤": "<=", "→": "->"}
 _HANDLER = "drawoff.ascii"
 
 

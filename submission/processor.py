@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,10 +35,5 @@ def bfloat16_units(
         file = Path("/proc/cpuinfo")
         cpuinfo = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     machine = (machine or platform.machine()).lower().replace("amd64", "x86_64").replace("arm64", "aarch64")
-    flags = {
-        flag
-        for line in cpuinfo.splitlines()
-        if line.split(":")[0].strip() in ("flags", "Features")
-        for flag in line.split()
-    }
+    flags = " ".join(re.findall(r"^\s*(?:flags|Features)\s*:(.*)", cpuinfo, re.MULTILINE)).split()
     return next((flag for flag in _FLAGS.get(machine, ()) if flag in flags), None)

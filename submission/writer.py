@@ -67,10 +67,8 @@ class SubmissionWriter:
             except (ValueError, NotReadable) as error:
                 refusal = f"its {MANIFEST_NAME} cannot be read: {shown(str(error), 400)}"
             else:
-                if differences := found.differences(self.manifest):
-                    refusal = "it was drawn before something changed:\n  " + "\n  ".join(
-                        shown(line, 400) for line in differences
-                    )
+                if differences := [shown(line, 400) for line in found.differences(self.manifest)]:
+                    refusal = "\n  ".join(["it was drawn before something changed:", *differences])
                 elif not self._overwrite:
                     return dict(found.images)
         else:
@@ -101,16 +99,11 @@ class SubmissionWriter:
         """Those of `names` (default: all) that are still to be drawn: not there, or damaged, in the given order."""
         files = FolderFiles(self.out)
         present = set(files.names)
-        result = []
-        for name in self.names if names is None else names:
-            if name in self._good:
-                continue
-            digest = self._checked(files, name) if name in present and not self._overwrite else None
-            if digest is None:
-                result.append(name)
-            else:
+        asked = self.names if names is None else names
+        for name in () if self._overwrite else asked:
+            if name in present and name not in self._good and (digest := self._checked(files, name)):
                 self._good[name] = digest
-        return result
+        return [name for name in asked if name not in self._good]
 
     def write(self, name: str, image: np.ndarray) -> None:
         """Write one image, uint8 (H, W, 3), atomically. The same pixels give the same bytes. Raises ValueError."""
@@ -131,7 +124,7 @@ class SubmissionWriter:
                 return False
             images = {}
             for name in self.names:
-                digest = self._checked(files, name) if name not in self._good else self._good[name]
+                digest = self._good.get(name) or self._checked(files, name)
                 if digest is None:
                     return False
                 images[name] = digest
