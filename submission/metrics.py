@@ -54,26 +54,28 @@ class Metric:
         return value >= threshold if self.higher_is_better else value <= threshold
 
 
-def _by_name(*metrics: Metric) -> dict[str, Metric]:
-    return {metric.name: metric for metric in metrics}
-
-
 # In the order of columns and tables.
-METRICS = _by_name(
-    Metric("fid", "FID", higher_is_better=False, digits=2, low=0),
-    Metric("clip_i", "CLIP-I", higher_is_better=True, digits=4, low=-1, high=1),
-    Metric("clip_t", "CLIP-T", higher_is_better=True, digits=4, low=-1, high=1),
-    Metric("is", "IS", higher_is_better=True, digits=2, low=1),
-    Metric("psnr", "PSNR", higher_is_better=True, digits=2, low=0, high=100),
-    Metric("ssim", "SSIM", higher_is_better=True, digits=4, low=-1, high=1),
-)
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("fid", "FID", higher_is_better=False, digits=2, low=0),
+        Metric("clip_i", "CLIP-I", higher_is_better=True, digits=4, low=-1, high=1),
+        Metric("clip_t", "CLIP-T", higher_is_better=True, digits=4, low=-1, high=1),
+        Metric("is", "IS", higher_is_better=True, digits=2, low=1),
+        Metric("psnr", "PSNR", higher_is_better=True, digits=2, low=0, high=100),
+        Metric("ssim", "SSIM", higher_is_better=True, digits=4, low=-1, high=1),
+    )
+}
 
 # Measured on request, from the same features; neither tiers nor ranks know them.
-EXTRA_METRICS = _by_name(
-    Metric("kid", "KID", higher_is_better=False, digits=5),
-    Metric("precision", "precision", higher_is_better=True, digits=4, low=0, high=1),
-    Metric("recall", "recall", higher_is_better=True, digits=4, low=0, high=1),
-    Metric("density", "density", higher_is_better=True, digits=4, low=0),
-    Metric("coverage", "coverage", higher_is_better=True, digits=4, low=0, high=1),
-    Metric("cmmd", "CMMD", higher_is_better=False, digits=3, low=0),
-)
+EXTRA_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("kid", "KID", higher_is_better=False, digits=5),
+        Metric("precision", "precision", higher_is_better=True, digits=4, low=0, high=1),
+        Metric("recall", "recall", higher_is_better=True, digits=4, low=0, high=1),
+        Metric("density", "density", higher_is_better=True, digits=4, low=0),
+        Metric("coverage", "coverage", higher_is_better=True, digits=4, low=0, high=1),
+        Metric("cmmd", "CMMD", higher_is_better=False, digits=3, low=0),
+    )
+}
