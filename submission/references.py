@@ -68,6 +68,9 @@ class References:
             else:
                 yield broken[candidates[0]]
 
+    def __len__(self) -> int:
+        return len(self.names)
+
     def read_bytes(self, name: str) -> bytes:
         """The file of one reference. Raises CompetitionError."""
         try:
@@ -99,7 +102,7 @@ class References:
                 return error.problem(name)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow's decoders release the interpreter's lock
-            done = track(pool.map(shape, self.names), "checking references", total=len(self.names), show=progress)
+            done = track(pool.map(shape, self.names), "checking references", total=len(self), show=progress)
             found = dict(zip(self.names, done, strict=True))
         if problems := [problem for problem in found.values() if isinstance(problem, Problem)]:
             count = "1 reference is" if len(problems) == 1 else f"{len(problems)} references are"
