@@ -34,7 +34,8 @@ def seconds(
             start = time.perf_counter()
             work()
             if torch.cuda.is_initialized():
-                torch.cuda.synchronize()
+                for number in range(torch.cuda.device_count()):
+                    torch.cuda.synchronize(number)
             if turn:
                 times[name].append(time.perf_counter() - start)
     return {name: of(found) for name, found in times.items()}

@@ -209,11 +209,11 @@ def keep_text_mean(guide: Guide, weights: Path, texts: list[str]) -> None:
 def finished(runs: Path, name: str) -> tuple[Guide, str]:
     """The guide that a run made, and its weights' sha256. Raises MissingPart."""
     config, weights = runs / name / "config.json", runs / name / "weights.safetensors"
-    train = f"baselines.clip_guided.train_guide {name} --runs {commands.named(runs, 'FOLDER')}"
+    training = f"baselines.clip_guided.train_guide {name} --runs {commands.named(runs, 'FOLDER')}"
     for path in (config, weights):
         if not path.exists():
             what = f"the guide {name} is not trained yet"
-            raise MissingPart(what, looked_for=path, get_it=commands.module(train))
+            raise MissingPart(what, looked_for=path, get_it=commands.module(training))
     return load(config, weights).train(), file_sha256(weights)
 
 

@@ -46,7 +46,7 @@ def image_loss(
     """As `hybrid_loss` for a model that predicts x_0: its squared error, at all timesteps alike, and L_vlb."""
     predicted, v = output.chunk(2, dim=1)
     simple = (predicted - x0).square().mean()
-    noise = diffusion.eps_from_x0(x, t, predicted)
+    noise = diffusion.eps_from_x0(x, t, predicted.detach())
     bound = len(diffusion) / 1000 * variational_bound(diffusion, torch.cat([noise, v], dim=1), x0, x, t).mean()
     return simple + VARIANCE_WEIGHT * bound, {"mse": simple.detach(), "vlb": bound.detach()}
 

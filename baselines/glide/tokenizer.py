@@ -55,10 +55,11 @@ def read_bpe(vocab: Path, merges: Path) -> BytePairEncoding:
         raise UsageError(f"{vocab} is not a vocabulary: it must map each token to an id of its own, from 0 on")
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     words = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    known = [pair for pair in pairs if len(pair) == 2 and {*pair, "".join(pair)} <= ids.keys()]
+    known = [pair for pair in pairs if len(pair) == 2 and "".join(pair) in ids]
     if len(known) != len(pairs) or not set(words.alphabet()) <= ids.keys():
         raise UsageError(f"{merges} and {vocab} do not belong together: a merge or a byte has no id")
-    tokenizer = Tokenizer(models.BPE({token: int(number) for token, number in ids.items()}, known))  # JSON's 1.0 is 1
+    usable = [pair for pair in known if {*pair} <= ids.keys()]  # another never applies, and tokenizers refuses it
+    tokenizer = Tokenizer(models.BPE({token: int(number) for token, number in ids.items()}, usable))  # JSON's 1.0 is 1
     tokenizer.pre_tokenizer = words
     return BytePairEncoding(tokenizer)
 

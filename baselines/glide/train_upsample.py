@@ -82,7 +82,7 @@ class UpsampleLoss(NoisedPictures):
     """Of the upsampler, on images and their small versions."""
 
     def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        x0 = self.pictures(indices)
+        x0 = self.images[indices].float() / 127.5 - 1
         low_res = degraded(F.avg_pool2d(x0, 2), generator)
         t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), self.device)
         _, x = self.noised(x0, t, generator)

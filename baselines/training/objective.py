@@ -103,7 +103,7 @@ def perceptual_loss(autoencoder: AutoencoderKL, network: FeatureNetwork, estimat
     return perceptual_distance(network, autoencoder.decode(estimate / factor).sample, target)
 
 
-@dataclass
+@dataclass(eq=False)
 class DenoisingLoss:
     """`Objective` as the trainer's loss, of a `Denoiser` on an encoded training set.
 

@@ -116,6 +116,7 @@ class Lpips(nn.Module):
         linear = torch.load(file, map_location="cpu", weights_only=True)
         # What each layer's channels count, (1, c, 1, 1).
         self.channel_weights = nn.ParameterList(linear[f"lin{k}.model.1.weight"] for k in range(len(VGG_TAPS)))
+        self.requires_grad_(False)
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         return _after_each(self.stages, (images - self.get_buffer("shift")) / self.get_buffer("scale"))

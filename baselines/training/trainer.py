@@ -78,7 +78,7 @@ def train(
     set_seed(schedule.seed)
     measure = validate if schedule.validate_images > 0 else None
     run = Run(model, loss, examples, schedule, out, accelerator, measure, compiled)
-    with run.progress, closing(run.log):
+    with closing(run.log), run.progress:
         if measure and not run.validations:
             run.validate()
         while run.steps_done < run.steps and not run.out_of_patience():

@@ -71,9 +71,8 @@ def shorten(set_attribute: Callable[[Any, str, Any], None], *, previews: bool = 
         for constant in ("PREVIEW_PROMPTS", "PREVIEW_IMAGES", "PREVIEWS", "PREVIEW_STEPS"):
             if hasattr(module, constant):
                 set_attribute(module, constant, 2)
-        for sampler in ("sample", "denoise"):
-            if hasattr(module, sampler):
-                set_attribute(module, sampler, _in_two_steps(getattr(module, sampler)))
+        if hasattr(module, "sample"):
+            set_attribute(module, "sample", _in_two_steps(module.sample))
     for place, other in NARROW.items():
         name, _, network = place.rpartition(".")
         module = import_module(f"baselines.{name}")

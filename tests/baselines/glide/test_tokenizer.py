@@ -26,6 +26,13 @@ def bpe(tmp_path: Path, write_vocabulary: Callable[[Path], None]) -> BytePairEnc
     return read_bpe(tmp_path / "vocab.json", tmp_path / "merges.txt")
 
 
+def test_a_merge_whose_parts_are_no_tokens_never_applies(bpe: BytePairEncoding, tmp_path: Path) -> None:
+    token = next(token for token in json.loads((tmp_path / "vocab.json").read_text()) if len(token) > 1)
+    with open(tmp_path / "merges.txt", "a", encoding="utf-8") as merges:
+        merges.write(f"{token} \n")  # the other part is empty
+    assert read_bpe(tmp_path / "vocab.json", tmp_path / "merges.txt").encode("a monster") == bpe.encode("a monster")
+
+
 def test_byte_pair_ids_are_the_references(bpe: BytePairEncoding, golden: Callable) -> None:
     tiny = golden("bpe_tiny")
     tokenizer = TextTokenizer(Vocabulary(bpe.encode), 16, tiny["end_token"])
