@@ -141,7 +141,8 @@ def _repeats(pixels: np.ndarray, looks: np.ndarray, texts: Sequence[str]) -> dic
     for row, (entry, prompt) in enumerate(zip(pixels, prompts.tolist(), strict=True)):
         earlier = of_pixels.setdefault(entry.tobytes(), {})
         same_pixels[row] = next((first for other, first in earlier.items() if other != prompt), -1)
-        earlier.setdefault(prompt, row)
+        if len(earlier) < 2:  # of two prompts, one is another than any
+            earlier.setdefault(prompt, row)
     # Among equal images one is enough to compare the others with, and none of the repeats is asked about again.
     known = np.where((same_pixels < 0)[:, None], looks[:, 0], 0).astype(np.uint8)
     queries = np.where((same_pixels < 0)[:, None, None], looks, 0).astype(np.uint8)

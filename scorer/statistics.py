@@ -39,7 +39,10 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--out {out}: {'is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     if arguments.batch_size < 1:
         raise UsageError("the batch size is at least 1")
-    found = make_statistics(**{name: value for name, value in vars(arguments).items() if name != "out"})
+    found = make_statistics(
+        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size,
+        trust_weights=arguments.trust_weights,
+    )  # fmt: skip
     write_statistics(out, found)
     d = len(found.mean)
     print(f"statistics of {found.n:,} images, {d} features of the Inception {found.inception}: {out}")

@@ -73,11 +73,11 @@ def read_image(data: bytes, size: int | None, *, grey: bool = False) -> np.ndarr
             turned = tiff_tags.number(exif, tiff_tags.ORIENTATION, 1)
         if turned not in (0, 1):
             raise ImageProblem("is rotated by an EXIF tag", _TURN)
-        array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
         if is_jpeg:
             others = (Image.open(io.BytesIO(probe), formats=("JPEG",)) for probe in jpeg.probes(data, scans))
             whole = all(other.tobytes() == image.tobytes() for other in others)
-        else:  # a row that is black may be one that is missing; interlaced, one of the last two is of the last pass
+        array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        if not is_jpeg:  # a row that is black may be one that is missing; interlaced, one of two is of the last pass
             whole = bool(array[-2:].any(axis=(1, 2)).all()) or png.holds_all_pixels(data)
         if not whole:
             raise ImageProblem("is damaged or cut short: it ends before its last pixels", _SAVE_AGAIN)

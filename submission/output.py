@@ -16,11 +16,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Signs of ours in ASCII. Never "?", which the board and the gate print for "cannot tell".
-_SIGNS = "✓✔✗✘×≈·–—−↑↓�\N{NO-BREAK SPACE}"
-_ALIKE = "++xxx~|---^v# "
-_ASCII = dict(zip(_SIGNS, _ALIKE, strict=True)) | dict.fromkeys("’‘", "'") | dict.fromkeys("“”", '"')
-_ASCII |= {"…": "...", "±": "+/-", "≥": ">=", "≤": "<=", "→": "->"}
+# In ASCII what stands for signs of ours. Never "?", which the board and the gate print for "cannot tell".
+_IN_ASCII = {
+    "+": "✓✔",
+    "x": "✗✘×",
+    "-": "–—−",
+    "...": "…",
+    "|": "·",
+    "+/-": "±",
+    ">=": "≥",
+    "<=": "≤",
+    "~": "≈",
+    "^": "↑",
+    "v": "↓",
+    "->": "→",
+    "'": "’‘",
+    '"': "“”",
+    "#": "�",
+    " ": "\N{NO-BREAK SPACE}",
+}
+_ASCII = {sign: text for text, signs in _IN_ASCII.items() for sign in signs}
 _HANDLER = "drawoff.ascii"
 
 

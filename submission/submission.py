@@ -58,8 +58,6 @@ class Submission:
         self._jpegs: set[str] = set()  # images that are JPEG files, whatever their names end in
         self._hashes: dict[str, str] = {}
         self._pixels: dict[str, str] = {}
-        # Views, because a copy for each image takes N² time.
-        self.hashes, self.pixels = MappingProxyType(self._hashes), MappingProxyType(self._pixels)
 
     @classmethod
     def open(
@@ -114,6 +112,16 @@ class Submission:
             return []
         of = f"{len(self.disguised)} of {len(self.expected)} images, such as {self.disguised[0]},"
         return [f"{of} are JPEG files under names in .png: what JPEG lost is measured too; save them as PNG"]
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """The sha256 of the bytes of each image that was read: a view, because a copy for each image takes N² time."""
+        return MappingProxyType(self._hashes)
+
+    @property
+    def pixels(self) -> Mapping[str, str]:
+        """The sha256 of the pixels of each image that was read, as `hashes`."""
+        return MappingProxyType(self._pixels)
 
     def take_hashes(self, hashes: Mapping[str, str], pixels: Mapping[str, str], disguised: Iterable[str] = ()) -> None:
         """What other processes have read: the hashes, so that `sha256` need not read them again, and `disguised`."""

@@ -91,10 +91,15 @@ def read(file: Path, submission: Submission) -> tuple[Scorecard, dict[str, list[
             return None
         card = Scorecard.from_json(json.dumps(kept["card"]))
         columns = {str(name): [float(value) for value in values] for name, values in kept["columns"].items()}
-        whole = all(len(values) == card.n for values in columns.values()) and _sha256(submission) == kept["files"]
+        files = kept["files"]
     except (NotReadable, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return (card, columns) if whole else None
+    if any(len(values) != card.n for values in columns.values()):
+        return None
+    try:
+        return (card, columns) if _sha256(submission) == files else None
+    except NotReadable:
+        return None
 
 
 def write(file: Path, card: Scorecard, columns: Mapping[str, list[float]], files_sha256: str) -> None:

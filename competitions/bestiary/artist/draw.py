@@ -37,7 +37,7 @@ def _parts(canvas: Canvas, monster: Monster, action: str, seed: str) -> list[Par
     draw_face(s, anchors, monster.features, beak=monster.body == "bird")
     hand = (anchors.hand[0] + pose.hand_out, anchors.hand[1] - pose.hand_up)
     hold(s, monster.item, hand, pose.item_angle - pose.lean * 0.4)
-    return s.parts + (EFFECTS[action](canvas.frame, rng) if action in EFFECTS else [])
+    return s.parts + (EFFECTS[action](canvas.frame, rng) if action != "main" else [])
 
 
 def draw(monster: Monster, action: str, seed: str) -> np.ndarray:

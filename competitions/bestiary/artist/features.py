@@ -170,4 +170,11 @@ def draw_face(s: Sketch, a: Anchors, features: tuple[str, ...], beak: bool) -> N
         _mouth(s, x, y + r * 0.62, r, s.mood)
 
 
-WORN = {worn.__name__.replace("_", " "): worn for worn in (horns, wings, spikes, tentacles, crown, mushroom_cap)}
+WORN = {
+    "horns": horns,
+    "wings": wings,
+    "spikes": spikes,
+    "tentacles": tentacles,
+    "crown": crown,
+    "mushroom cap": mushroom_cap,
+}

@@ -122,5 +122,4 @@ def skill(f: Frame, rng: Random) -> list[Part]:
     return parts
 
 
-# "main" has none.
-EFFECTS = {effect.__name__: effect for effect in (stand, attack, hit, die, move, jump, skill)}
+EFFECTS = {"stand": stand, "attack": attack, "hit": hit, "die": die, "move": move, "jump": jump, "skill": skill}
