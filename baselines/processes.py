@@ -54,7 +54,7 @@ def together(place: Place) -> Iterator[Callable[[int], int]]:
         dist.destroy_process_group()
 
 
-def in_the_first(accelerator: Accelerator, work: Callable[[], None]) -> None:
+def in_the_first(accelerator: Accelerator, work: Callable[[], object]) -> None:
     """`work()` in a training's first process, while the others wait for its end."""
     if accelerator.is_main_process:
         work()
