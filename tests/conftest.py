@@ -21,6 +21,14 @@ pytest_plugins = ("costs",)
 _COLOURS = ("red", "green", "blue", "yellow")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A file as a parameter is called by its argument's name and its place, not by its bytes.
+
+    Some hold the second in which they were made, and several processes must give a test the same name.
+    """
+    return argname if isinstance(val, bytes | str) and len(val) > 100 else None
+
+
 @pytest.fixture
 def tiny_competition(tmp_path: Path) -> Callable[..., Competition]:
     """`tiny_competition(n=8)` makes a competition of n 64-pixel images in tmp_path and loads it."""
