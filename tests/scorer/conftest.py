@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+import cleanfid.fid
 import numpy as np
 import open_clip
 import pytest
+import scipy
 import torch
 from PIL import Image
 from torch import nn
@@ -21,6 +24,14 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of each test's own."""
     monkeypatch.setenv("DRAWOFF_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def any_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For clean-fid's FID, which asks sqrtm for an estimate of its error: SciPy 1.18 gives none."""
+    if tuple(map(int, scipy.__version__.split(".")[:2])) >= (1, 18):
+        sqrtm = scipy.linalg.sqrtm
+        monkeypatch.setattr(cleanfid.fid, "linalg", SimpleNamespace(sqrtm=lambda matrix, disp: (sqrtm(matrix), None)))
 
 
 @pytest.fixture

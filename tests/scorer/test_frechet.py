@@ -32,6 +32,7 @@ def numpy_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:cleanfid")
+@pytest.mark.usefixtures("any_scipy")
 @pytest.mark.parametrize(
     ("n", "d"),
     [(300, 256), (1063, 256), (5000, 256), (266, 512), *LARGE],

@@ -18,7 +18,7 @@ from scorer.__main__ import main
 from scorer.frechet import feature_statistics
 from scorer.networks.inception import BestiaryInception
 from scorer.statistics import make_statistics
-from submission import Competition, CompetitionError, MissingPart, Scorecard
+from submission import Competition, CompetitionError, MissingPart, Scorecard, commands
 from submission.errors import UsageError, run
 from submission.statistics import Statistics, read_statistics, write_statistics
 
@@ -105,6 +105,7 @@ def test_statistics_against_clean_fids(many: Path, clean_weights: Path, tmp_path
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-2, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("any_scipy")
 def test_fid_against_more_images_than_the_references(competition: Path, entry: Path, many: Path) -> None:
     """Everything else stays against the references; scorecard and fingerprint say so."""
     assert main(["statistics", str(many), "--inception", "bestiary", "--out", str(competition / "s.npz")]) == 0
@@ -156,7 +157,7 @@ def test_statistics_of_another_network_are_refused_before_anything_is_measured(
     with pytest.raises(CompetitionError) as caught:
         run_on(entry, competition, 'statistics = "s.npz"')
     assert said in str(caught.value)
-    assert "python -m scorer statistics FOLDER --inception bestiary" in str(caught.value)
+    assert commands.module("scorer statistics FOLDER --inception bestiary") in str(caught.value)
 
 
 def test_bad_images_are_named_all_at_once_and_nothing_is_written(many: Path, tmp_path: Path, capsys) -> None:
