@@ -8,7 +8,6 @@ drawn again.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from baselines import options as option
 from baselines import registry
 from baselines.draw import Request
 from baselines.pretrained import Pretrained
-from experiments.points import measured
+from experiments.points import csv_text, measured, write_figure
 from submission import Competition, atomic, commands
 from submission.errors import UsageError, run
 from submission.paths import data_home
@@ -54,27 +53,19 @@ def point(request: Request, study: Path, name: str, curve: str, *, overwrite: bo
     return {**row, **scores, **(scorecard.accuracy or {})}
 
 
-def figure(rows: pd.DataFrame, title: str) -> bytes:
+def draw_figure(rows: pd.DataFrame, title: str, path: Path) -> None:
     """FID with its 95 % interval against passes, both logarithmic, a curve for teacher and students: a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(6.4, 4.4), dpi=110, layout="constrained")
-    FigureCanvasAgg(page)
     axes = page.subplots()
     for curve, points in rows.sort_values("passes").groupby("curve", sort=False):
         each = "two passes a step" if (points["passes"] > points["steps"]).any() else "one pass a step"
         line = axes.plot(points["passes"], points["fid"], marker="o", label=f"{curve}, {each}")[0]
-        axes.vlines(points["passes"], points["fid_low"], points["fid_high"], color=line.get_color(), alpha=0.5)
-        for row in points.itertuples():
-            axes.annotate(
-                f"{row.steps}",
-                (row.passes, row.fid),
-                textcoords="offset points",
-                xytext=LABEL_AT[str(curve)],
-                color=line.get_color(),
-                fontsize=8,
-            )
+        color, away = line.get_color(), LABEL_AT[str(curve)]
+        axes.vlines(points["passes"], points["fid_low"], points["fid_high"], color=color, alpha=0.5)
+        for steps, x, y in points[["steps", "passes", "fid"]].to_numpy():
+            axes.annotate(f"{steps:g}", (x, y), textcoords="offset points", xytext=away, color=color, fontsize=8)
     ticks = sorted(set(rows["passes"]))
     axes.set(xlabel="passes of the UNet an image (at the points: steps)", xscale="log", yscale="log")
     axes.set_ylabel("FID, lower is better (bars: 95 % intervals)")
@@ -87,22 +78,19 @@ def figure(rows: pd.DataFrame, title: str) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     axes.set_title(title, fontsize=11)
-    file = io.BytesIO()
-    page.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+    write_figure(page, path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.frontier", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--steps", type=int, nargs="*", default=[4, 6, 8, 10, 20], help="the teacher's (4 6 8 10 20)")
-    parser.add_argument("--students", nargs="*", default=[], metavar="DIR", help="folders that draw (the shipped one)")
-    parser.add_argument("--weights", help="the teacher's (the shipped ones)")
-    parser.add_argument(
-        "--competition", default=data_home() / "bestiary" / "validation", metavar="C", help="(%(default)s)"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/frontier"), help="the study's folder (%(default)s)")
+    add = parser.add_argument
+    add("--steps", type=int, nargs="*", default=[4, 6, 8, 10, 20], help="the teacher's (4 6 8 10 20)")
+    add("--students", nargs="*", default=[], metavar="DIR", help="folders that draw (the shipped one)")
+    add("--weights", help="the teacher's (the shipped ones)")
+    add("--competition", default=data_home() / "bestiary" / "validation", metavar="C", help="(%(default)s)")
+    add("--out", type=Path, default=Path("runs/frontier"), help="the study's folder (%(default)s)")
     option.add_hardware(parser)
-    parser.add_argument("--overwrite", action="store_true", help="draw again what other weights or settings drew")
+    add("--overwrite", action="store_true", help="draw again what other weights or settings drew")
     args = parser.parse_args(argv)
     competition = Competition.load(args.competition)
     drawings = [(f"teacher-{steps}", {"weights": args.weights, "steps": steps}) for steps in args.steps]
@@ -113,11 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = registry.recipe("monster", competition, **options)
         request = Request(recipe, competition, device=args.device, precision=args.precision)
         rows.append(point(request, args.out, name, name.partition("-")[0], overwrite=args.overwrite))
-        atomic.write_text(args.out / "frontier.csv", pd.DataFrame(rows).to_csv(index=False, float_format="%.5g"))
+        atomic.write_text(args.out / "frontier.csv", csv_text(rows))
     table = pd.DataFrame(rows)
-    atomic.write_bytes(
-        args.out / "frontier.png", figure(table, f"{competition.name}, {len(competition.prompts)} prompts")
-    )
+    draw_figure(table, f"{competition.name}, {len(competition.prompts)} prompts", args.out / "frontier.png")
     print(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     print(f"{args.out / 'frontier.csv'}, {args.out / 'frontier.png'}")
     return 0

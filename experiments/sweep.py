@@ -12,9 +12,9 @@ only.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +23,22 @@ import pandas as pd
 from baselines import options as option
 from baselines import registry
 from baselines.draw import Request
-from experiments.points import measured
+from experiments.points import csv_text, measured, write_figure
 from submission import Competition, Submission, atomic, commands
 from submission.errors import run
 from submission.paths import data_home
 
 METRICS = ("fid", "clip_t", "clip_i", "is")
 EXTRA = ("precision", "recall")  # of nearest neighbours' manifolds (Kynkäänniemi et al., arXiv 1904.06991)
-COLUMNS = ("model", "guidance_scale", *METRICS, *EXTRA, "own_clip", "n")
 PANELS = (
     (("clip_t", "CLIP-T →"), ("fid", "← FID")),
     (("fid", "← FID"), ("is", "IS →")),
     (("recall", "recall →"), ("precision", "precision →")),
 )
 
-Row = dict[str, Any]
 
-
-def point(request: Request, study: Path, *, overwrite: bool = False) -> Row:
-    """Draw and score one point of a curve, as far as that is not done: a row of `COLUMNS`.
+def point(request: Request, study: Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Draw and score one point of a curve, as far as that is not done: a row of the table.
 
     Raises UsageError when `study` holds another drawing of its name.
     """
@@ -64,33 +61,23 @@ def _own_clip(request: Request, drawn: Submission) -> float | None:
     return own_clip(Folder.open(request.recipe.options.get("weights")), images, [prompt.text for prompt in prompts])
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """The points as a CSV with `COLUMNS`; a value that there is none of stays empty."""
-    return pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False, float_format="%.5g", lineterminator="\n")
-
-
-def figure(rows: Sequence[Row], title: str) -> bytes:
+def draw_figure(rows: pd.DataFrame, title: str, path: Path) -> None:
     """A panel for each of `PANELS`, a curve for each model, each point with its scale: a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     page = Figure(figsize=(14, 4.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(page)
     for axes, ((x, x_label), (y, y_label)) in zip(page.subplots(1, len(PANELS)), PANELS, strict=True):
-        for model in dict.fromkeys(row["model"] for row in rows):
-            curve = [row for row in rows if row["model"] == model and row[x] is not None and row[y] is not None]
-            axes.plot([row[x] for row in curve], [row[y] for row in curve], marker="o", label=model)
-            for row in curve:
-                label = f"{row['guidance_scale']:g}"
-                axes.annotate(label, (row[x], row[y]), textcoords="offset points", xytext=(5, 5), fontsize=8)
+        for model, points in rows.groupby("model", sort=False):
+            curve = points.dropna(subset=[x, y])
+            axes.plot(curve[x], curve[y], marker="o", label=model)
+            for scale, *at in curve[["guidance_scale", x, y]].to_numpy():
+                axes.annotate(f"{scale:g}", at, textcoords="offset points", xytext=(5, 5), fontsize=8)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     page.axes[0].legend(frameon=False)
     page.suptitle(title, fontsize=11)
-    file = io.BytesIO()
-    page.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+    write_figure(page, path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,17 +100,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     competition = Competition.load(arguments.competition)
     out = arguments.out or Path("runs/sweep") / arguments.model
     out.mkdir(parents=True, exist_ok=True)
-    scales = sorted(set(arguments.guidance))
     rows = []
-    for name in names:
-        for scale in scales:
-            recipe = registry.recipe(
-                name, competition, guidance_scale=scale, weights=arguments.weights, steps=arguments.steps
-            )
-            request = Request(recipe, competition, device=arguments.device, precision=arguments.precision)
-            rows.append(point(request, out, overwrite=arguments.overwrite))
-            atomic.write_text(out / "sweep.csv", csv_text(rows))
-    atomic.write_bytes(out / "sweep.png", figure(rows, f"guidance scales, {len(competition.prompts)} prompts"))
+    for name, scale in product(names, sorted(set(arguments.guidance))):
+        options = {"guidance_scale": scale, "weights": arguments.weights, "steps": arguments.steps}
+        recipe = registry.recipe(name, competition, **options)
+        request = Request(recipe, competition, device=arguments.device, precision=arguments.precision)
+        rows.append(point(request, out, overwrite=arguments.overwrite))
+        atomic.write_text(out / "sweep.csv", csv_text(rows))
+    title = f"guidance scales, {len(competition.prompts)} prompts"
+    draw_figure(pd.DataFrame(rows), title, out / "sweep.png")
     print(csv_text(rows), end="")
     print(f"{out / 'sweep.csv'}, {out / 'sweep.png'}")
     return 0
