@@ -35,7 +35,7 @@ from baselines.training.latents import Encoded, encode_all
 from baselines.training.objective import Denoiser, DenoisingLoss, Objective
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.perceptual import FeatureNetwork, load_perceptual
-from baselines.training.pictures import PictureFiles, open_pictures
+from baselines.training.pictures import Captioned, PictureFiles, open_pictures
 from baselines.training.schedule import SharedSchedule, indices
 from baselines.weight_files import load_weights
 from submission import Competition, atomic
@@ -199,7 +199,7 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
 
 def build_all(
     options: UNetOptions,
-    pictures: PictureFiles,
+    pictures: Captioned,
     frozen: Frozen,
     perceptual: FeatureNetwork | None,
     data: Encoded,

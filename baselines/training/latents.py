@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
 from baselines.training.batches import RESIDENT_FRACTION
-from baselines.training.pictures import PictureFiles, Pictures
+from baselines.training.pictures import Captioned
 from submission import atomic
 from submission.hashes import json_sha256
 from submission.paths import cache_home
@@ -79,15 +79,13 @@ def in_batches(
     make: Callable[[Tensor], Tensor], images: UInt8[Tensor, "n 3 h w"], autocast: Autocast, doing: str = "encoding"
 ) -> Tensor:
     """What a network makes of pictures, a batch at a time, on the CPU."""
-    made = []
-    for part in track(images.split(BATCH), f"{doing} pictures (batches)"):
-        with autocast():
-            made.append(make(part).cpu().contiguous())
-    return torch.cat(made)
+    batches = track(images.split(BATCH), f"{doing} pictures (batches)")
+    with autocast():
+        return torch.cat([make(part).cpu().contiguous() for part in batches])
 
 
 def encode_all(
-    pictures: Pictures | PictureFiles,
+    pictures: Captioned,
     autoencoder: AutoencoderKL,
     text: tuple[CLIPTokenizer, CLIPTextModel],
     keys: tuple[str, str, str],

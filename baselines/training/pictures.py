@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -39,19 +38,39 @@ def pixels_sha256(images: UInt8[Tensor, "n 3 h w"]) -> str:
     return digest.hexdigest()
 
 
-class Captioned:
-    """The captions of a training set: `captions[entry[i]]` are those of image i, and entry is int64 (n,).
+class Frames:
+    """Image files that are decoded when they are asked for, by several threads. Each is RGB, `size` pixels a side.
 
-    `sha256` is the pictures' hash.
+    `sha256` is that of all files' bytes, in hexadecimal.
     """
 
+    def __init__(self, paths: Sequence[Path], size: int, sha256: str) -> None:
+        self.paths, self.size, self.sha256 = paths, size, sha256
+        self._threads = ThreadPoolExecutor(os.cpu_count())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
+        pixels = list(self._threads.map(self._read, indices.tolist()))
+        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+
+    def _read(self, index: int) -> np.ndarray:
+        return read_training_image(self.paths[index], self.size)
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Pictures and captions of a training set: `captions[entry[i]]` are those of image i, and entry is int64 (n,)."""
+
+    images: Tensor | Frames
     entry: Tensor
     captions: list[list[str]]
 
-    if TYPE_CHECKING:  # a dataclass's field would take it for its default
-
-        @property
-        def sha256(self) -> str: ...
+    @cached_property
+    def sha256(self) -> str:
+        """The pictures' hash, in hexadecimal."""
+        return self.images.sha256 if isinstance(self.images, Frames) else pixels_sha256(self.images)
 
     @cached_property
     def distinct_captions(self) -> list[str]:
@@ -80,17 +99,10 @@ class Captioned:
         return captions[:: max(1, len(captions) // count)][:count]
 
 
-@dataclass(frozen=True)
 class Pictures(Captioned):
     """In memory: `images` is uint8 (N, 3, H, W)."""
 
     images: Tensor
-    entry: Tensor
-    captions: list[list[str]]
-
-    @cached_property
-    def sha256(self) -> str:
-        return pixels_sha256(self.images)
 
     @property
     def some_images(self) -> Tensor:
@@ -107,39 +119,18 @@ class Pictures(Captioned):
         return Pictures(torch.cat([self.images, more.images]), entry, [*self.captions, *more.captions])
 
 
-class Frames:
-    """Image files that are decoded when they are asked for, by several threads. Each is RGB, `size` pixels a side."""
-
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        self.paths, self.size = paths, size
-        self._threads = ThreadPoolExecutor(os.cpu_count())
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, indices: Int64[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
-        pixels = list(self._threads.map(self._read, indices.tolist()))
-        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
-
-    def _read(self, index: int) -> np.ndarray:
-        return read_training_image(self.paths[index], self.size)
-
-
-@dataclass(frozen=True)
 class PictureFiles(Captioned):
-    """In their files. `sha256` is that of all files' bytes, in hexadecimal."""
+    """In their files."""
 
     images: Frames
-    entry: Tensor
-    captions: list[list[str]]
-    sha256: str
 
     def some(self, numbers: Int64[Tensor, " k"]) -> PictureFiles:
         """These pictures alone, with their captions."""
-        frames = Frames([self.images.paths[number] for number in numbers.tolist()], self.images.size)
+        paths = [self.images.paths[number] for number in numbers.tolist()]
+        frames = Frames(paths, self.images.size, f"{self.sha256}: {numbers.tolist()}")
         entries, entry = torch.unique(self.entry[numbers], return_inverse=True)
         captions = [self.captions[number] for number in entries.tolist()]
-        return PictureFiles(frames, entry, captions, f"{self.sha256}: {numbers.tolist()}")
+        return PictureFiles(frames, entry, captions)
 
 
 def open_pictures(
@@ -199,7 +190,7 @@ def open_pictures(
     numbers = [number for number, (_, frames) in enumerate(good) for _ in frames]
     sha256 = hashlib.sha256(b"".join([str(size).encode(), *(digests[path] for path in left)])).hexdigest()
     captions = [list(entry.captions) for entry, _ in good]
-    return PictureFiles(Frames(left, size), torch.tensor(numbers), captions, sha256)
+    return PictureFiles(Frames(left, size, sha256), torch.tensor(numbers), captions)
 
 
 def load_pictures(folder: Path, *, caption: str | None = None, skip_bad: bool = False) -> Pictures:
