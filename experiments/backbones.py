@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.processes import in_the_first
+from baselines.training.augmentation import draw_changes, moved
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import LossAndLog, contrastive_loss
 from baselines.training.options import TrainingOptions, command_parser, option, parsed
@@ -78,11 +79,7 @@ def roughened(x: Tensor, generator: torch.Generator) -> Tensor:
     place only memorises the monster. One that has seen only the palette itself does not recognise a red that is five
     levels off.
     """
-    angle, zoom, dx, dy = (torch.rand(4, len(x), generator=generator) * 2 - 1) * torch.tensor(JITTER)[:, None]
-    cosine, sine = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
-    affine = to_device(torch.stack([cosine, -sine, dx, sine, cosine, dy], dim=1).view(-1, 2, 3), x.device)
-    grid = functional.affine_grid(affine, list(x.shape), align_corners=False)
-    x = functional.grid_sample(x - 255, grid, align_corners=False) + 255
+    x = moved(x, draw_changes(len(x), generator, JITTER), white=255.0)
     stretch, shift = to_device(torch.rand(2, len(x), 3, 1, 1, generator=generator) * 2 - 1, x.device)
     x = x * (1 + TINT[0] * stretch) + TINT[1] * shift
     blur = torch.rand(len(x), 1, 1, 1, generator=generator) * (torch.rand((), generator=generator) < 0.5)
@@ -106,16 +103,15 @@ class ClassifierLoss:
             "item": [row["item"] for row in rows],
             "action": [row["action"] for row in rows],
         }
-        labels = {head: sorted(set(column)) for head, column in columns.items()}
-        labels["features"] = sorted({feature for row in rows for feature in row["features"]})
         device = accelerator.device
         self.accelerator, self.images = accelerator, Examples(images, device)
+        features = sorted({feature for row in rows for feature in row["features"]})
+        labels, self.targets = {"features": features}, {}
+        for head, column in columns.items():
+            names, numbers = np.unique(column, return_inverse=True)
+            labels[head], self.targets[head] = names.tolist(), Examples(torch.from_numpy(numbers), device)
         self.labels = {head: labels[head] for head in embedded.HEADS}
-        self.targets = {
-            head: Examples(torch.tensor([labels[head].index(name) for name in column]), device)
-            for head, column in columns.items()
-        }
-        worn = [[float(feature in row["features"]) for feature in labels["features"]] for row in rows]
+        worn = [[float(feature in row["features"]) for feature in features] for row in rows]
         self.worn = Examples(torch.tensor(worn), device)
 
     def __call__(self, model: Any, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
@@ -125,14 +121,11 @@ class ClassifierLoss:
             outputs = {head: model.heads[head](features).float() for head in embedded.HEADS}
             losses = {head: functional.cross_entropy(outputs[head], target) for head, target in targets.items()}
             losses["second colour"] = 2 * losses["second colour"]
-            losses["features"] = 6 * functional.binary_cross_entropy_with_logits(
-                outputs["features"], self.worn[indices]
-            )
+            worn = functional.binary_cross_entropy_with_logits(outputs["features"], self.worn[indices])
+            losses["features"] = 6 * worn
         right = (outputs["kind"].argmax(1) == targets["kind"]).float().mean()
-        return sum(losses.values(), start=torch.zeros((), device=features.device)), {
-            "kind_accuracy": right,
-            "features": losses["features"].detach(),
-        }
+        numbers = {"kind_accuracy": right, "features": losses["features"].detach()}
+        return sum(losses.values(), start=torch.zeros((), device=features.device)), numbers
 
     def build(self) -> nn.Module:
         return embedded.BestiaryClassifier(self.labels)
