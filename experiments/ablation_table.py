@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-METRICS = {"fid": "FID", "clip_t": "CLIP-T"}  # what an arm is called better or worse by
-ATTRIBUTES = ("body", "colours", "features", "item", "action")
-HIGHER_IS_BETTER = {"fid": False, "clip_t": True}
+from scorer.attributes import ATTRIBUTES
+from submission import metrics
+
+METRICS = {name: metrics.METRICS[name] for name in ("fid", "clip_t")}  # what an arm is called better or worse by
 BASE = "plain"
 
 
@@ -18,12 +19,8 @@ def spread(rows: pd.DataFrame, metric: str) -> float:
 
 def undecided(rows: pd.DataFrame) -> list[str]:
     """The arms that one seed says too little of: nearer to the plain mean than twice its spread, in any metric."""
-    found = []
-    for arm, own in rows[rows["arm"] != BASE].groupby("arm", sort=False):
-        near = [abs(own[m].mean() - _mean(rows, m)) < 2 * spread(rows, m) for m in METRICS]
-        if any(near):
-            found.append(str(arm))
-    return found
+    arms = rows.loc[rows["arm"] != BASE, "arm"].unique()
+    return [arm for arm in arms if any(_is_near(rows, arm, metric) for metric in METRICS)]
 
 
 def verdict(rows: pd.DataFrame, arm: str, metric: str) -> str:
@@ -34,29 +31,25 @@ def verdict(rows: pd.DataFrame, arm: str, metric: str) -> str:
     own, plain = (rows.loc[rows["arm"] == name, metric].dropna() for name in (arm, BASE))
     if arm == BASE or own.empty or plain.empty:
         return ""
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    if abs(own.mean() - plain.mean()) < 2 * spread(rows, metric) and len(own) < 2:
+    sign = 1 if METRICS[metric].higher_is_better else -1
+    if len(own) < 2 and _is_near(rows, arm, metric):
         return "="
     if (sign * own).min() > (sign * plain).max():
         return "better"
     return "worse" if (sign * own).max() < (sign * plain).min() else "="
 
 
-def csv_text(rows: pd.DataFrame) -> str:
-    """A line for each arm and seed."""
-    return str(rows.to_csv(index=False, lineterminator="\n", float_format="%.5g"))
-
-
 def markdown(rows: pd.DataFrame) -> str:
     """A line for each arm: means over its seeds, with the means of the intervals' ends."""
-    heads = ["arm", "what", "seeds", *METRICS.values(), *ATTRIBUTES, "FID, CLIP-T"]
+    labels = [metric.label for metric in METRICS.values()]
+    heads = ["arm", "what", "seeds", *labels, *ATTRIBUTES, "FID, CLIP-T"]
     lines = [" | ".join(heads), " | ".join(["---"] * len(heads))]
     for arm, own in rows.groupby("arm", sort=False):
         cells = [str(arm), str(own["what"].iloc[0]), str(len(own))]
         cells += [_cell(own, name, 2 if name == "fid" else 3) for name in (*METRICS, *ATTRIBUTES)]
         verdicts = [verdict(rows, str(arm), metric) for metric in METRICS]
         lines.append(" | ".join([*cells, ", ".join(filter(None, verdicts))]))
-    chance = ", ".join(f"{label} {spread(rows, metric):.4g}" for metric, label in METRICS.items())
+    chance = ", ".join(f"{metric.label} {spread(rows, name):.4g}" for name, metric in METRICS.items())
     count = int((rows["arm"] == BASE).sum())
     note = (
         f"Each arm was trained on {rows['images'].iloc[0]:,} images and drew {rows['prompts'].iloc[0]} validation"
@@ -68,8 +61,9 @@ def markdown(rows: pd.DataFrame) -> str:
     return "".join(f"| {line} |\n" for line in lines) + f"\n{note}\n"
 
 
-def _mean(rows: pd.DataFrame, metric: str) -> float:
-    return float(rows.loc[rows["arm"] == BASE, metric].mean())
+def _is_near(rows: pd.DataFrame, arm: str, metric: str) -> bool:
+    own, plain = (rows.loc[rows["arm"] == name, metric].mean() for name in (arm, BASE))
+    return bool(abs(own - plain) < 2 * spread(rows, metric))
 
 
 def _cell(own: pd.DataFrame, name: str, digits: int) -> str:

@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
@@ -26,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, SchedulerMixin
+from diffusers import DDPMScheduler, SchedulerMixin
 from PIL import Image
 
 from baselines.diffusion.noise import randn, seeded_generators
@@ -34,18 +35,23 @@ from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.hardware import Hardware, decide
 from baselines.monster.frozen import Frozen, load_frozen
-from baselines.monster.sampling import NOISE_SCHEDULE
-from baselines.monster.train_unet import unet_of
+from baselines.monster.sampling import NOISE_SCHEDULE, solver
+from baselines.monster.train_unet import UNetOptions, build_all, unet_of
 from baselines.monster.unets import build
 from baselines.pixels import to_arrays, to_pixels
+from baselines.training.denoising import Prediction
 from baselines.training.latents import Encoded, encode_all
-from baselines.training.objective import Denoiser, DenoisingLoss, Objective
+from baselines.training.objective import Objective
 from baselines.training.options import TrainingOptions, option, parsed
 from baselines.training.perceptual import load_perceptual
 from baselines.training.pictures import Pictures, load_pictures
 from baselines.training.schedule import Schedule
-from baselines.training.trainer import train
-from experiments.ablation_table import csv_text, markdown, undecided
+from experiments.ablation_table import METRICS, markdown, undecided
+from experiments.points import csv_text
+from scorer import score
+from scorer.attributes import ATTRIBUTES
+from scorer.confidence import bootstrap_intervals
+from scorer.families import Families
 from submission import Competition, atomic, image_seed
 from submission.errors import run
 from submission.locking import exclusive
@@ -64,12 +70,12 @@ class Sampler:
     steps: int = 20
     guidance_scale: float = 2.5
 
-    def scheduler(self, prediction: str) -> SchedulerMixin:
+    def scheduler(self, prediction: Prediction) -> SchedulerMixin:
         """diffusers' scheduler on the schedule of the training."""
+        if self.solver == "dpm++":
+            return solver(prediction=prediction)
         noise = NOISE_SCHEDULE | {"prediction_type": prediction}
-        if self.solver == "ddpm":
-            return DDPMScheduler(**noise, clip_sample=False, timestep_spacing="linspace")
-        return DPMSolverMultistepScheduler(**noise, steps_offset=1)
+        return DDPMScheduler(**noise, clip_sample=False, timestep_spacing="linspace")
 
 
 @dataclass(frozen=True)
@@ -84,173 +90,117 @@ class Arm:
     trained_as: str | None = None  # the arm whose training it shares
 
 
-def _arms() -> dict[str, Arm]:
-    plain, average = Objective(), 0.995
-    arms = {
-        "plain": Arm("velocity, squared error, caption dropout 10 %, a random caption, flips; DPM++ 20 steps"),
-        "ema": Arm("average of the weights from the start", ema=(average, 0.0)),
-        "ema-midway": Arm("average of the weights from midway", ema=(average, MIDWAY)),
-        "lpips": Arm("perceptual distance × 0.1 from 43 %", replace(plain, perceptual_from=0.43)),
-        "kl": Arm("posterior's divergence × 0.01 from 87 %", replace(plain, kl_from=0.87)),
-        "recipe": Arm(
-            "both, and the average from midway", replace(plain, perceptual_from=0.43, kl_from=0.87), (average, MIDWAY)
-        ),
-        "augment": Arm("strong augmentation from the start", replace(plain, augment_from=0.0)),
-        "augment-late": Arm("strong augmentation from midway", replace(plain, augment_from=MIDWAY)),
-        "dropout-0": Arm("no caption dropout", replace(plain, caption_dropout=0.0)),
-        "dropout-20": Arm("caption dropout 20 %", replace(plain, caption_dropout=0.2)),
-        "first-caption": Arm("always the first caption", replace(plain, random_caption=False)),
-        "no-flips": Arm("no flips", replace(plain, flips=False)),
-        "epsilon": Arm("the noise instead of the velocity", replace(plain, prediction="epsilon")),
-        "min-snr": Arm("min-SNR-5 weights", replace(plain, min_snr_gamma=5.0)),
-        "muon": Arm("Muon instead of AdamW", optimizer="muon"),
-        "alignment": Arm("representation alignment × 0.5", replace(plain, alignment_weight=0.5)),
-        "unguided": Arm("without guidance", sampler=Sampler(guidance_scale=1.0), trained_as="plain"),
-        "dropout-0-unguided": Arm(
-            "no caption dropout, without guidance",
-            replace(plain, caption_dropout=0.0),
-            sampler=Sampler(guidance_scale=1.0),
-            trained_as="dropout-0",
-        ),
-    }
-    for solver in ("dpm++", "ddpm"):
-        for steps in (10, 20, 50, 130):
-            if (solver, steps) != ("dpm++", 20):
-                name = f"{solver}-{steps}"
-                arms[name] = Arm(f"{name.replace('-', ', ')} steps", sampler=Sampler(solver, steps), trained_as="plain")
-    return arms
+EMA, LATE_EMA, UNGUIDED = (0.995, 0.0), (0.995, MIDWAY), Sampler(guidance_scale=1.0)
+ARMS = {
+    "plain": Arm("velocity, squared error, caption dropout 10 %, a random caption, flips; DPM++ 20 steps"),
+    "ema": Arm("average of the weights from the start", ema=EMA),
+    "ema-midway": Arm("average of the weights from midway", ema=LATE_EMA),
+    "lpips": Arm("perceptual distance × 0.1 from 43 %", Objective(perceptual_from=0.43)),
+    "kl": Arm("posterior's divergence × 0.01 from 87 %", Objective(kl_from=0.87)),
+    "recipe": Arm("both, and the average from midway", Objective(perceptual_from=0.43, kl_from=0.87), LATE_EMA),
+    "augment": Arm("strong augmentation from the start", Objective(augment_from=0.0)),
+    "augment-late": Arm("strong augmentation from midway", Objective(augment_from=MIDWAY)),
+    "dropout-0": Arm("no caption dropout", Objective(caption_dropout=0.0)),
+    "dropout-20": Arm("caption dropout 20 %", Objective(caption_dropout=0.2)),
+    "first-caption": Arm("always the first caption", Objective(random_caption=False)),
+    "no-flips": Arm("no flips", Objective(flips=False)),
+    "epsilon": Arm("the noise instead of the velocity", Objective(prediction="epsilon")),
+    "min-snr": Arm("min-SNR-5 weights", Objective(min_snr_gamma=5.0)),
+    "muon": Arm("Muon instead of AdamW", optimizer="muon"),
+    "alignment": Arm("representation alignment × 0.5", Objective(alignment_weight=0.5)),
+    "unguided": Arm("without guidance", sampler=UNGUIDED, trained_as="plain"),
+    "dropout-0-unguided": Arm(
+        "no caption dropout, without guidance", Objective(caption_dropout=0.0), sampler=UNGUIDED, trained_as="dropout-0"
+    ),
+} | {
+    f"{name}-{steps}": Arm(f"{name}, {steps} steps", sampler=Sampler(name, steps), trained_as="plain")
+    for name, steps in product(("dpm++", "ddpm"), (10, 20, 50, 130))
+    if (name, steps) != ("dpm++", 20)
+}
 
 
-ARMS = _arms()
+@dataclass(frozen=True, kw_only=True)
+class AblationOptions(TrainingOptions):
+    """A study, all of whose processes share the one device; travels to them."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """What all arms share; travels to the processes."""
-
-    data: Path
-    competition: str
-    out: Path
-    images: int
-    hardware: Hardware
-    limit: int | None = None
-    threads: int = 1
-    compile: bool = False
+    competition: str | None = option(None, "where to draw and score (default: DATA/validation)")
+    out: Path = option(Path("runs/ablations"), "the study's folder")
+    images: int = option(60_000, "training images of each arm")
+    arms: tuple[str, ...] = option(tuple(ARMS), "only these", choices=tuple(ARMS))
+    workers: int = option(1, "processes at a time, all on the one device")
+    limit: int | None = option(None, "only the first so many prompts: to try out")
+    once: bool = option(False, "no second and third training of arms that are near")
 
     @property
-    def prompts(self) -> list[Any]:
-        return list(Competition.load(self.competition).prompts[: self.limit])
+    def hardware(self) -> Hardware:
+        """float32 where no precision is asked for: so small a network gains nothing from less."""
+        return decide(self.device, "float32" if self.precision == "auto" else self.precision)
 
-
-@dataclass(frozen=True)
-class Shared:
-    """What every arm reads, on the device."""
-
-    pictures: Pictures
-    data: Encoded
-    frozen: Frozen
+    @property
+    def drawn_for(self) -> Competition:
+        return Competition.load(self.competition or self.data / "validation")
 
 
 @cache
-def shared(study: Study) -> Shared:
-    """Pictures and what the frozen networks make of them, from the cache where it was computed before."""
+def shared(study: AblationOptions) -> tuple[Pictures, Encoded, Frozen]:
+    """What every arm reads: pictures, what the frozen networks make of them, from the cache where it was computed
+    before, and these networks; the latter two on the device."""
     device = torch.device(study.hardware.device)
     pictures = load_pictures(study.data)
     frozen = load_frozen(str(PARTS), str(PARTS), device)
     data = encode_all(pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys)).to(device)
-    return Shared(pictures, data, frozen)
+    return pictures, data, frozen
 
 
-def train_arm(study: Study, arm: Arm, seed: int, out: Path) -> Path:
+def train_arm(study: AblationOptions, arm: Arm, seed: int, out: Path) -> Path:
     """The weights of an arm; a training that is done or begun is not begun again."""
-    common, device = shared(study), torch.device(study.hardware.device)
-    objective = arm.objective
-    perceptual = load_perceptual("embedded", device) if objective.needs_features() else None
-    torch.manual_seed(seed)
-    _, _, _, channels, size, _ = common.data.latents.shape
-    unet = build("small", channels, size, common.data.pooled.shape[1])
-    model = Denoiser(unet, perceptual.widths[-1] if objective.alignment_weight and perceptual else None)
-    loss = DenoisingLoss(
-        objective,
-        common.data,
-        DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod,
-        device=device,
-        autocast=study.hardware.autocast,
-        autoencoder=common.frozen.autoencoder,
-        perceptual=perceptual,
-        pictures=common.pictures.images,
-    )
+    pictures, data, frozen = shared(study)
+    objective, accelerator = asdict(arm.objective), study.hardware.accelerator()
     decay, ema_from = arm.ema
-    schedule = Schedule(
-        study.images,
-        BATCH,
-        learning_rate=RATE,
-        ema_decay=decay,
-        ema_from=ema_from,
-        optimizer=arm.optimizer,
-        seed=seed,
-    )
-    options: dict[str, object] = {"objective": asdict(objective)}
-    return train(
-        model,
-        loss,
-        len(common.pictures.images),
-        schedule,
-        out,
-        accelerator=study.hardware.accelerator(),
-        options=options,
-        compiled=study.compile,
-    )
+    options = UNetOptions(
+        unet="small", out=out, images=study.images, batch_size=BATCH, learning_rate=RATE, optimizer=arm.optimizer,
+        ema_decay=decay, ema_from=ema_from, keep_at=(), seed=seed, compile=study.compile, **objective,
+    )  # fmt: skip
+    perceptual = load_perceptual("embedded", accelerator.device) if options.needs_features() else None
+    model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
+    return options.train(model, loss, len(pictures.images), Schedule.of(options), accelerator, objective=objective)
 
 
 @torch.inference_mode()
-def draw_arm(study: Study, arm: Arm, weights: Path, seed: int, out: Path) -> None:
+def draw_arm(study: AblationOptions, arm: Arm, weights: Path, seed: int, out: Path) -> None:
     """The image of each prompt, each from its own noise."""
-    common, device = shared(study), torch.device(study.hardware.device)
-    _, _, _, channels, size, _ = common.data.latents.shape
-    unet = build("small", channels, size, common.data.pooled.shape[1])
+    _, data, frozen = shared(study)
+    hardware, sampler = study.hardware, arm.sampler
+    _, _, _, channels, size, _ = data.latents.shape
+    unet = build("small", channels, size, data.pooled.shape[1])
     unet.load_state_dict(unet_of(weights))
-    unet = unet.to(device, memory_format=study.hardware.memory_format).eval()
-    prompts = study.prompts
+    unet = unet.to(hardware.device, memory_format=hardware.memory_format).eval()
+    prompts = study.drawn_for.prompts[: study.limit]
     generators = seeded_generators([image_seed(seed, prompt.image_name) for prompt in prompts])
-    text = encode(common.frozen.text_encoder, common.frozen.tokenizer, [prompt.text for prompt in prompts])
-    scheduler = arm.sampler.scheduler(arm.objective.prediction)
+    noise = randn(generators, (channels, size, size), hardware.device)
+    text = encode(frozen.text_encoder, frozen.tokenizer, [prompt.text for prompt in prompts])
+    scheduler = sampler.scheduler(arm.objective.prediction)
     scheduler.step = partial(scheduler.step, generator=generators)
-    with study.hardware.autocast():
+    with hardware.autocast():
         latents = sample(
-            unet,
-            scheduler,
-            randn(generators, (channels, size, size), device),
-            text,
-            common.data.empty,
-            steps=arm.sampler.steps,
-            guidance_scale=arm.sampler.guidance_scale,
+            unet, scheduler, noise, text, data.empty, steps=sampler.steps, guidance_scale=sampler.guidance_scale
         )
-        autoencoder = common.frozen.autoencoder
-        images = autoencoder.decode(latents / autoencoder.config.scaling_factor).sample
+        images = frozen.autoencoder.decode(latents / frozen.autoencoder.config.scaling_factor).sample
     out.mkdir(parents=True, exist_ok=True)
     for prompt, pixels in zip(prompts, to_arrays(to_pixels(images)), strict=True):
         Image.fromarray(pixels).save(out / prompt.image_name, compress_level=1)
 
 
-def score_arm(study: Study, submission: Path) -> dict[str, float | None]:
-    """The scorer's FID and CLIP-T of drawn images and the accuracy of each attribute, with their intervals."""
-    from scorer import score
-    from scorer.attributes import ATTRIBUTES
-    from scorer.confidence import bootstrap_intervals
-    from scorer.families import Families
-
-    table = submission.with_name("per-image.csv")
-    competition = Competition.load(study.competition)
-    card = score(
-        submission, competition, study.hardware.device, limit=study.limit, per_image=table, cache=False, progress=False
-    )
-    row: dict[str, float | None] = {}
-    for metric in ("fid", "clip_t"):
+def score_arm(study: AblationOptions, submission: Path) -> dict[str, float | None]:
+    """How many images were drawn; their FID and CLIP-T and the accuracy of each attribute, with their intervals."""
+    competition, device = study.drawn_for, study.hardware.device
+    table, limit = submission.with_name("per-image.csv"), study.limit
+    card = score(submission, competition, device, limit=limit, per_image=table, cache=False, progress=False)
+    row: dict[str, float | None] = {"prompts": card.n}
+    for metric in METRICS:
         found = card.scores[metric]
         row |= {metric: found.value, f"{metric}_low": found.low, f"{metric}_high": found.high}
-    hits = pd.read_csv(table)
-    families = Families(competition.families[: study.limit])
+    hits, families = pd.read_csv(table), Families(competition.families[:limit])
     values = [torch.tensor(hits[attribute].to_numpy(np.float64)) for attribute in ATTRIBUTES]
     intervals = [(None, None)] * len(values) if families.why_too_few else bootstrap_intervals(values, families)
     for attribute, value, (low, high) in zip(ATTRIBUTES, values, intervals, strict=True):
@@ -258,15 +208,14 @@ def score_arm(study: Study, submission: Path) -> dict[str, float | None]:
     return row
 
 
-def run_arm(study: Study, name: str, seed: int) -> dict[str, Any]:
+def run_arm(study: AblationOptions, name: str, seed: int) -> dict[str, Any]:
     """Trains, draws and scores an arm as far as that is not done: its row of the table."""
     arm, folder = ARMS[name], study.out / f"{name}-{seed}"
     kept = folder / "result.json"
     if kept.exists():
-        row: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return row
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(min(torch.get_num_threads(), study.threads))
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // study.workers)))
     begun = monotonic()
     with open(folder / "log.txt", "a", encoding="utf-8") as log, redirect_stderr(log):
         trained_as = arm.trained_as or name
@@ -277,22 +226,22 @@ def run_arm(study: Study, name: str, seed: int) -> dict[str, Any]:
         trained = monotonic()
         draw_arm(study, arm, weights, seed, folder / "images")
         scores = score_arm(study, folder / "images")
-    row = {"arm": name, "what": arm.what, "seed": seed, "images": study.images, "prompts": len(study.prompts), **scores}
+    row = {"arm": name, "what": arm.what, "seed": seed, "images": study.images, **scores}
     row |= {"training_seconds": round(trained - begun, 1), "seconds": round(monotonic() - begun, 1)}
     atomic.write_json(kept, row)
     return row
 
 
-def run_all(study: Study, jobs: Sequence[tuple[str, int]], workers: int) -> list[dict[str, Any]]:
-    """The rows of arms and seeds, in this order, by so many processes."""
+def run_all(study: AblationOptions, jobs: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The rows of arms and seeds, in this order."""
     rows = {}
     with Progress("arms", len(jobs)) as progress:
-        if workers == 1:
+        if study.workers == 1:
             for job in jobs:
                 rows[job] = run_arm(study, *job)
                 progress.advance(1, job[0])
         else:
-            with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(min(study.workers, len(jobs)), mp_context=get_context("spawn")) as pool:
                 futures = {pool.submit(run_arm, study, *job): job for job in jobs}
                 for future in as_completed(futures):
                     rows[futures[future]] = future.result()
@@ -300,48 +249,20 @@ def run_all(study: Study, jobs: Sequence[tuple[str, int]], workers: int) -> list
     return [rows[job] for job in jobs]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationOptions(TrainingOptions):
-    """A study, all of whose processes share the one device."""
-
-    competition: str | None = option(None, "where to draw and score (default: DATA/validation)")
-    out: Path = option(Path("runs/ablations"), "the study's folder")
-    images: int = option(60_000, "training images of each arm")
-    arms: tuple[str, ...] = option(tuple(ARMS), "only these", choices=tuple(ARMS))
-    workers: int = option(1, "processes at a time, all on the one device")
-    limit: int | None = option(None, "only the first so many prompts: to try out")
-    once: bool = option(False, "no second and third training of arms that are near")
-
-    def study(self) -> Study:
-        """float32 where no precision is asked for: so small a network gains nothing from less."""
-        hardware = decide(self.device, "float32" if self.precision == "auto" else self.precision)
-        data = self.data.resolve()
-        return Study(
-            data,
-            self.competition or str(data / "validation"),
-            self.out.resolve(),
-            self.images,
-            hardware,
-            self.limit,
-            max(1, (os.cpu_count() or 1) // self.workers),
-            self.compile,
-        )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     options = parsed(__doc__, AblationOptions(), argv)
-    study = options.study()
-    asked = ["plain", *(name for name in options.arms if name != "plain")]
+    study = replace(options, data=options.data.resolve(), out=options.out.resolve())
+    asked = ["plain", *(name for name in study.arms if name != "plain")]
     shared(study)  # encodes once, before there are several processes
     shared.cache_clear()
     trained = [name for name in asked if ARMS[name].trained_as is None]
     needed = dict.fromkeys([*trained, *(ARMS[name].trained_as or name for name in asked)])
     jobs = [("plain", seed) for seed in PLAIN_SEEDS] + [(name, 0) for name in needed if name != "plain"]
-    rows = run_all(study, jobs, options.workers)
-    again = [] if options.once else undecided(pd.DataFrame(rows))
+    rows = run_all(study, jobs)
+    again = [] if study.once else undecided(pd.DataFrame(rows))
     more = [(name, seed) for name in again for seed in PLAIN_SEEDS[1:]]
     more += [(name, 0) for name in asked if ARMS[name].trained_as]
-    rows += run_all(study, more, options.workers) if more else []
+    rows += run_all(study, more) if more else []
     table = pd.DataFrame(rows)
     atomic.write_text(study.out / "ablations.csv", csv_text(table))
     atomic.write_text(study.out / "ablations.md", markdown(table))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from experiments.ablation_table import ATTRIBUTES, csv_text, markdown, spread, undecided, verdict
+from experiments.ablation_table import markdown, spread, undecided, verdict
+from experiments.points import csv_text
+from scorer.attributes import ATTRIBUTES
 
 
 def rows(**fids: list[float]) -> pd.DataFrame:

@@ -14,7 +14,6 @@ import pytest
 import torch
 from tiny_trainings import write_data
 
-from baselines.hardware import decide
 from baselines.monster import unets
 from experiments import ablations
 
@@ -71,7 +70,9 @@ def test_arms_that_share_a_training_do_not_train_at_once(tmp_path: Path, monkeyp
 
     for name, stand_in in {"train_arm": train_arm, "draw_arm": MagicMock(), "score_arm": lambda *_: {}}.items():
         monkeypatch.setattr(ablations, name, stand_in)
-    study = ablations.Study(tmp_path, "bestiary", tmp_path, 8, decide("cpu", "float32"), limit=1)
+    study = ablations.AblationOptions(
+        data=tmp_path, competition="bestiary", out=tmp_path, images=8, device="cpu", limit=1
+    )
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda name: ablations.run_arm(study, name, 0), ["plain", "ddpm-10", "ddpm-20", "unguided"]))
     assert most == [1]
