@@ -80,7 +80,7 @@ def draw_figure(rows: pd.DataFrame, title: str, path: Path) -> None:
     write_figure(page, path)
 
 
-def _parser() -> argparse.ArgumentParser:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.sweep", description=__doc__.partition("\n\n")[0])
     add = parser.add_argument
     add("model", help=f"a model with --guidance-scale ({commands.module('baselines --list')})")
@@ -91,11 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, help="sampling steps (the model's own)")
     option.add_hardware(parser)
     add("--overwrite", action="store_true", help="draw again what other weights or settings drew")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = parser.parse_args(argv)
     names = registry.guided(arguments.model)
     competition = Competition.load(arguments.competition)
     out = arguments.out or Path("runs/sweep") / arguments.model
