@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+MOMENTUM = 0.95  # Nesterov's, of matrices
+BETAS = 0.9, 0.999  # AdamW's, of the rest
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration (Jordan et al., "Muon", 2024)
 
 
@@ -21,23 +23,15 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         parameters: those with two dimensions or more go by Muon.
-        momentum: Nesterov's.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lr: float = 1e-3,
-        weight_decay: float = 0.1,
-        momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.999),
-    ) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float = 1e-3, weight_decay: float = 0.1) -> None:
         every = list(parameters)
         groups = [
             {"params": [p for p in every if p.ndim >= 2], "muon": True},
             {"params": [p for p in every if p.ndim < 2], "muon": False},
         ]
-        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas}
+        defaults = {"lr": lr, "weight_decay": weight_decay}
         super().__init__([group for group in groups if group["params"]], defaults)
 
     @torch.no_grad()
@@ -53,8 +47,8 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[p]
                 if not state:
                     state["momentum"] = torch.zeros_like(p)
-                moving = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                update = p.grad.lerp(moving, group["momentum"]).flatten(1)
+                moving = state["momentum"].lerp_(p.grad, 1 - MOMENTUM)
+                update = p.grad.lerp(moving, MOMENTUM).flatten(1)
                 alike[update.shape].append((p, update))
         for shape, some in alike.items():  # matrices of one shape together: many are small
             scale = 0.2 * max(shape) ** 0.5
@@ -64,7 +58,7 @@ class Muon(torch.optim.Optimizer):
                 p.sub_(group["lr"] * scale * move.view_as(p).to(p.dtype))
 
     def _adamw(self, group: dict[str, Any]) -> None:
-        first, second = group["betas"]
+        first, second = BETAS
         for p in group["params"]:
             if p.grad is None:
                 continue

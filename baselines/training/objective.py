@@ -51,10 +51,6 @@ class Objective:
     def needs_features(self) -> bool:
         return self.perceptual_from is not None or self.alignment_weight > 0
 
-    def needs_pictures(self) -> bool:
-        """Whether latents and captions alone are not enough."""
-        return self.augment_from is not None or self.alignment_weight > 0
-
 
 class Denoiser(nn.Module):
     """A UNet, and while it is aligned the projection of its middle to another network's `alignment_width` features."""
@@ -112,7 +108,7 @@ class DenoisingLoss:
         autocast: the context in which networks compute.
         autoencoder: frozen, in evaluation mode; needed for LPIPS and augmentation.
         perceptual: frozen; needed for LPIPS and alignment.
-        pictures: uint8 (n, 3, h, w), or what reads them when asked; needed where the objective says so.
+        pictures: uint8 (n, 3, h, w), or what reads them when asked; needed for augmentation and alignment.
         process: this one's number, and how many there are. Each draws the whole batch's random numbers (from the same
             generator: `SharedSchedule`) and takes its own, so that their mean gradient is that of one process.
     """
@@ -131,7 +127,6 @@ class DenoisingLoss:
     def __post_init__(self) -> None:
         self.alphas_cumprod = self.alphas_cumprod.to(self.device)
         self.empty = tuple(table.to(self.device) for table in self.data.empty)
-        assert self.pictures is not None or not self.objective.needs_pictures()
 
     def __call__(
         self, model: nn.Module, indices: Int64[Tensor, " b"], generator: torch.Generator, done: float

@@ -10,22 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from accelerate import Accelerator
 
 from baselines.hardware import DEVICES, PRECISIONS, decide, print_cost
 from baselines.options import flag
 from baselines.processes import in_the_first
+from baselines.training import trainer
+from baselines.training.pictures import Pictures, load_pictures
+from baselines.training.run import Loss, M, Preview
+from baselines.training.schedule import Schedule
 from submission import commands, paths
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-    from torch import nn
-
-    from baselines.training.pictures import Pictures
-    from baselines.training.run import Loss, Preview
-    from baselines.training.schedule import Schedule
-
-M = TypeVar("M", bound="nn.Module")
 
 S = TypeVar("S", bound="TrainingOptions")
 
@@ -74,8 +70,6 @@ class ReadingOptions(TrainingOptions):
 
     def pictures(self) -> Pictures:
         """The training set, decoded. Raises MissingPart, CompetitionError as `load_pictures`."""
-        from baselines.training.pictures import load_pictures
-
         return load_pictures(self.data, caption=self.caption, skip_bad=self.skip_bad)
 
 
@@ -87,8 +81,6 @@ class MoreOptions(TrainingOptions):
 
     def pictures(self) -> Pictures:
         """The training set and the second one, decoded. Raises as `load_pictures` and `Pictures.and_those_of`."""
-        from baselines.training.pictures import load_pictures
-
         pictures = load_pictures(self.data)
         return pictures.and_those_of(self.more) if self.more else pictures
 
@@ -107,8 +99,6 @@ class RunOptions(TrainingOptions):
         preview: Preview[M] | None = None, checkpoint: Callable[[M], None] | None = None, /, **kept: object,
     ) -> Path:  # fmt: skip
         """`baselines.training.trainer.train` into the run's folder, where `kept` makes the run what it is, too."""
-        from baselines.training import trainer
-
         return trainer.train(
             model, loss, examples, schedule, self.out,
             accelerator=accelerator, preview=preview, checkpoint=checkpoint, options=kept, compiled=self.compile,
@@ -177,12 +167,10 @@ def parsed(
             read = partial(_number, found.metadata["most"], bool(parts)) if kind_of is float else kind_of
             more |= {"type": read, "choices": choices}
         parser.add_argument(flag(each.name), **more)
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in vars(parser.parse_args(argv)).items()
-    }
+    given = vars(parser.parse_args(argv))
     chosen = table[given.pop("preset", default)]
-    return replace(chosen, **given)
+    asked: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return replace(chosen, **asked)
 
 
 def _number(most: float, or_none: bool, text: str) -> float | None:
