@@ -15,7 +15,8 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,26 +87,9 @@ def table(scorer: bool) -> None:
         print(f"{costs[name].seconds:8.2f} {more[name]:8.1f}  {name}")
 
 
-def _honest(folder: Path, names: list[str]) -> None:
-    rng = random.Random(0)
-    for name in names:
-        (folder / name).write_bytes(image_bytes(picture(rng.randrange(2**30)), name))
-
-
-def _manifest(folder: Path, names: list[str]) -> None:
-    _honest(folder, names)
-    (folder / "submission.json").write_text('{"images": {' + ", ".join(f'"{i}": "x"' for i in range(110_000)) + "}}")
-
-
-def _files(folder: Path, names: list[str]) -> None:
-    _honest(folder, names)
-    for number in range(9000):
-        (folder / f"{number}-\u202e.png").touch()
-
-
-# What every image is, or what makes the submission.
-BUDGET: dict[str, bytes | Callable[[Path, list[str]], None]] = {
-    "honest": _honest,
+# What every image is; None: an honest picture.
+BUDGET: dict[str, bytes | None] = {
+    "honest": None,
     "a MiB of text in every PNG": png(chunk(b"tEXt", b"a\0" + b"x" * (MIB - 20_000))),
     "a MiB of chunks in every PNG": png(*[chunk(b"tEXt", b"x" * 1000)] * 900),
     "300 MiB of text in every PNG": png(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(300 * MIB)))),
@@ -116,8 +100,13 @@ BUDGET: dict[str, bytes | Callable[[Path, list[str]], None]] = {
     "a MiB of restarts in every JPEG": PROGRESSIVE[:-2] + b"\xff\xd0" * (MIB // 2 - 10_000) + b"\xff\xd9",
     "900 tables in every JPEG": PROGRESSIVE[:2] + PROGRESSIVE[20:89] * 900 + PROGRESSIVE[2:],
     "a MiB of EXIF in every JPEG": FILES["jpeg with 15 times 4,900 tags"][0],
-    "a manifest of 110,000 wrong hashes": _manifest,
-    "9,000 files more": _files,
+}
+# What lies beside honest ones.
+MORE: dict[str, dict[str, bytes]] = {
+    "a manifest of 110,000 wrong hashes": {
+        "submission.json": b'{"images": {' + b", ".join(b'"%d": "x"' % i for i in range(110_000)) + b"}}"
+    },
+    "9,000 files more": {f"{number}-\u202e.png": b"" for number in range(9000)},
 }
 
 
@@ -126,27 +115,25 @@ def budget(scorer: bool) -> None:
     names = [prompt.image_name for prompt in Competition.load("bestiary").prompts]
     honest = None
     print(f"{'seconds':>8} {'MB more':>8}  exit")
-    for packed in (False, True):
-        for what, make in BUDGET.items():
-            with tempfile.TemporaryDirectory() as name:
-                root = Path(name)
-                target = root / "drawn"
+    for packed, what in product((False, True), (*BUDGET, *MORE)):
+        image, rng = BUDGET.get(what), random.Random(0)
+        files = {name: image or image_bytes(picture(rng.randrange(2**30)), name) for name in names}
+        files |= MORE.get(what, {})
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / ("drawn.zip" if packed else "drawn")
+            if packed:
+                with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                    for name, data in files.items():
+                        archive.writestr(name, data)
+            else:
                 target.mkdir()
-                if isinstance(make, bytes):
-                    for image in names:
-                        (target / image).write_bytes(make)
-                else:
-                    make(target, names)
-                if packed:
-                    with zipfile.ZipFile(root / "drawn.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                        for path in target.iterdir():
-                            archive.write(path, path.name)
-                    target = root / "drawn.zip"
-                words = judging(["submission", "validate", str(target), "--competition", "bestiary"], scorer)
-                found = cost(words or [], root)
-            honest = honest or found
-            more = found.megabytes - honest.megabytes
-            print(f"{found.seconds:8.2f} {more:8.1f}  {found.code}  {what}{', zipped' * packed}", flush=True)
+                for name, data in files.items():
+                    (target / name).write_bytes(data)
+            words = judging(["submission", "validate", str(target), "--competition", "bestiary"], scorer)
+            found = cost(words or [], Path(folder))
+        honest = honest or found
+        more = found.megabytes - honest.megabytes
+        print(f"{found.seconds:8.2f} {more:8.1f}  {found.code}  {what}{', zipped' * packed}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,10 @@ class Logits(nn.Module):
 
 
 @torch.no_grad()
-def scores(
-    competition: Path,
-    entry: Path,
-    inception: Path,
-    clip: str,
-    clip_weights: Path,
-    device: str,
-    batch: int,
-    workers: int,
-) -> dict[str, float]:
-    """FID, CLIP-I, CLIP-T, IS, PSNR and SSIM of the folder `entry`."""
+def scores(competition: Path, entry: Path, inception: Path, clip: Path, options: Namespace) -> dict[str, float]:
+    """FID, CLIP-I, CLIP-T, IS, PSNR and SSIM of the folder `entry`, with the two weight files and `benchmarks.scorer`'s
+    options."""
+    device, batch = options.device, options.batch_size
     warnings.simplefilter("ignore")
     prompts = json.loads((competition / "test.json").read_text()).values()
     text_of = {prompt["image_name"]: prompt["text_prompt"] for prompt in prompts}
@@ -56,7 +50,7 @@ def scores(
     network = InceptionV3W(str(inception.parent), download=False).to(device)
     result["fid"] = fid.compute_fid(
         str(entry), str(references), mode="clean", custom_feat_extractor=network, device=torch.device(device),
-        num_workers=workers, batch_size=batch, verbose=False,
+        num_workers=options.workers, batch_size=batch, verbose=False,
     )  # fmt: skip
 
     metric = InceptionScore(feature=Logits(network)).to(device)
@@ -74,9 +68,9 @@ def scores(
         similarity.append(of_each)
     result["psnr"], result["ssim"] = float(psnr.compute().mean()), float(torch.cat(similarity).mean())
 
-    model, _, transform = open_clip.create_model_and_transforms(clip, pretrained=str(clip_weights), device=device)
+    model, _, transform = open_clip.create_model_and_transforms(options.clip, pretrained=str(clip), device=device)
     model.eval()
-    tokenizer = open_clip.get_tokenizer(clip)
+    tokenizer = open_clip.get_tokenizer(options.clip)
     cosines: dict[str, list[float]] = {"clip_i": [], "clip_t": []}
     for part in _parts(names, batch):
         texts = model.encode_text(tokenizer([text_of[name] for name in part]).to(device), normalize=True)

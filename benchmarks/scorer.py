@@ -22,9 +22,10 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,17 @@ import torch
 from PIL import Image
 
 from benchmarks import drawing, latents, material
+from scorer import score
+from scorer.device import PRECISIONS, exact_float32, pick_device
+from scorer.frechet import feature_statistics, frechet_distance
+from scorer.metrics.psnr import psnr
+from scorer.metrics.ssim import ssim
+from scorer.networks.clip import load_clip
+from scorer.networks.inception import load_inception
+from scorer.networks.inception_v3 import OTHER_LAYOUT
+from scorer.networks.resize import clean_fid_resize, open_clip_resize
 from submission import Scorecard
+from submission.images import read_image
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,17 +77,10 @@ def main(argv: list[str] | None = None) -> int:
 def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of the plain stack, of ours with a cold and a warm cache, and of the same bytes again, in turn."""
     from benchmarks.plain_stack import scores as plain_scores
-    from scorer import score
-    from scorer.networks.inception_v3 import OTHER_LAYOUT
 
     archive, weights, competition, entry = _official(options, folder)
     cache = folder / "cache"
     os.environ["DRAWOFF_CACHE"] = str(cache)
-
-    def plain() -> dict[str, float]:
-        return plain_scores(
-            competition, entry, archive, options.clip, weights, options.device, options.batch_size, options.workers
-        )
 
     def ours() -> dict[str, float]:
         card = score(
@@ -85,29 +89,25 @@ def bench_stack(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         assert not any(OTHER_LAYOUT in note for note in card.notes), card.notes
         return _values(card)
 
+    plain = partial(plain_scores, competition, entry, archive, weights, options)
     ways: dict[str, Callable[[], dict[str, float]]] = {"plain": plain, "cold": ours, "warm": ours, "again": ours}
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    work: dict[str, list[float]] = {way: [] for way in ways}  # of all threads: steadier on a busy machine
+    seconds, work = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     values = {}
     for _ in range(options.repeats):
         shutil.rmtree(cache, ignore_errors=True)
         for way, run in ways.items():
             if way == "warm":  # the references are known, the submission is new
                 shutil.rmtree(cache / "results")
-            begun, begun_work = time.perf_counter(), time.process_time()
+            begun, begun_work = time.perf_counter(), time.process_time()  # of all threads: steadier on a busy machine
             values[way] = run()
             seconds[way].append(time.perf_counter() - begun)
             work[way].append(time.process_time() - begun_work)
             print(f"  {way:<6} {seconds[way][-1]:8.1f} s, {work[way][-1]:8.1f} s of CPU", flush=True)
     print(f"  {options.images} images of {options.size} px, {options.threads} threads, {options.device}")
     for way in ("cold", "warm", "again"):
-        ratios, of_work = (
-            sorted(a / b for a, b in zip(times["plain"], times[way], strict=True)) for times in (seconds, work)
-        )
-        print(
-            f"  plain / {way:<6} {median(ratios):6.2f}×   ({ratios[0]:.2f} … {ratios[-1]:.2f}); "
-            f"CPU {median(of_work):.2f}×"
-        )
+        ratios, of_work = (np.divide(times["plain"], times[way]) for times in (seconds, work))
+        span = f"({ratios.min():.2f} … {ratios.max():.2f})"
+        print(f"  plain / {way:<6} {np.median(ratios):6.2f}×   {span}; CPU {np.median(of_work):.2f}×")
     for name, value in values["plain"].items():
         remark = "  (torchmetrics shuffles, splits and resizes in its own way)" if name == "is" else ""
         print(f"  {name:<6} plain {value:.6f}  ours {values['cold'][name]:.6f}{remark}")
@@ -125,14 +125,6 @@ def _official(options: argparse.Namespace, folder: Path) -> tuple[Path, Path, Pa
 
 def bench_stages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Milliseconds per image of each part of the pass, on one batch."""
-    from scorer.device import exact_float32, pick_device
-    from scorer.metrics.psnr import psnr
-    from scorer.metrics.ssim import ssim
-    from scorer.networks.clip import load_clip
-    from scorer.networks.inception import load_inception
-    from scorer.networks.resize import clean_fid_resize, open_clip_resize
-    from submission.images import read_image
-
     device, n = pick_device(options.device), options.batch_size
     archive = material.write_archive(folder)
     clip = load_clip(options.clip, str(material.write_clip(folder / "clip.safetensors", options.clip)), device)
@@ -167,8 +159,6 @@ def bench_stages(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def bench_frechet(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Seconds of one Fréchet distance of 2048 features against a reference's statistics."""
     from cleanfid.fid import frechet_distance as clean_fid
-
-    from scorer.frechet import feature_statistics, frechet_distance
 
     rng = np.random.default_rng(0)
     features, references = (np.maximum(rng.normal(size=(1063, 2048)), 0).astype(np.float32) for _ in range(2))
@@ -220,9 +210,6 @@ def bench_growth(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def bench_precision(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What `--precision fast` changes, with the networks' random weights."""
-    from scorer import score
-    from scorer.device import PRECISIONS
-
     archive, _, competition, entry = _official(options, folder)
     usual: dict[str, Any] = {"inception_weights": archive, "cache": False, "progress": False}
     exact, fast = (

@@ -47,7 +47,14 @@ ROWS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    description = (__doc__ or "").split("\n\n")[1]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped_rows", description=description)
+    add = parser.add_argument
+    add("--only", metavar="A,B", help=f"some of the rows (default: all): {', '.join(ROWS)}")
+    add("--folder", type=Path, default=Path("submission/out/bestiary"), help="the drawings (default: %(default)s)")
+    add("--board", type=Path, default=board.SHIPPED, metavar="FILE", help="the board (default: %(default)s)")
+    add("--device", default="auto", help="for drawing and scoring (default: %(default)s)")
+    arguments = parser.parse_args(argv)
     names = arguments.only.split(",") if arguments.only else list(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
         raise UsageError(f"--only {', '.join(unknown)}: the rows are {', '.join(ROWS)}")
@@ -118,30 +125,18 @@ def _card(name: str, folder: Path, device: str) -> Scorecard:
     json = out.with_name(f"{out.name}.scorecard.json")
     model, *options = ROWS[name]
     common = ["--competition", COMPETITION, "--device", device]
-    _run([sys.executable, "-m", "baselines", model, "--out", str(out), *common, *options], name)
-    scoring = ["--name", name, "--no-leaderboard", "--json", str(json)]
-    _run([sys.executable, "-m", "scorer", str(out), *scoring, *common], name)
+    _run(name, "baselines", model, "--out", str(out), *common, *options)
+    _run(name, "scorer", str(out), "--name", name, "--no-leaderboard", "--json", str(json), *common)
     card = Scorecard.from_json(json.read_bytes())
     if card.n != len(Competition.load(COMPETITION).prompts):
         raise UsageError(f"{out} holds {card.n} images only")
     return card
 
 
-def _run(command: list[str], name: str) -> None:
-    done = subprocess.run(command, stdout=sys.stderr, check=False)  # noqa: S603 - our own command
+def _run(name: str, *words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *words], stdout=sys.stderr, check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise MissingPart(f"{name} was not drawn and scored, see above", get_it="the same command goes on from there")
-
-
-def _parser() -> argparse.ArgumentParser:
-    description = (__doc__ or "").split("\n\n")[1]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped_rows", description=description)
-    add = parser.add_argument
-    add("--only", metavar="A,B", help=f"some of the rows (default: all): {', '.join(ROWS)}")
-    add("--folder", type=Path, default=Path("submission/out/bestiary"), help="the drawings (default: %(default)s)")
-    add("--board", type=Path, default=board.SHIPPED, metavar="FILE", help="the board (default: %(default)s)")
-    add("--device", default="auto", help="for drawing and scoring (default: %(default)s)")
-    return parser
 
 
 if __name__ == "__main__":
