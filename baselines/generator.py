@@ -16,7 +16,8 @@ from PIL import Image
 
 from baselines import exits, returned
 from baselines.exits import HardExit, no_hard_exit
-from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, shown
+from submission import Prompt
+from submission.errors import CompetitionError, MissingPart, SubmissionError, UsageError, shown, some
 
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
@@ -85,6 +86,12 @@ def describe(model: str, generator: object) -> Description:
         ),
         attribute("notes", [], lambda v: isinstance(v, list) and are_strings(v), "a list of texts"),
     )
+
+
+def notes_on(prompts: Sequence[Prompt], holds: Callable[[str], object], what: str) -> list[str]:
+    """For the manifest: of how many of the prompts something `holds`, such as that they were cut; nothing of none."""
+    names = [prompt.image_name for prompt in prompts if holds(prompt.text)]
+    return [f"{len(names)} of {len(prompts)} prompts {what}: {some(names)}"] if names else []
 
 
 def _is_json_object(value: object) -> bool:

@@ -18,13 +18,14 @@ from baselines.clip_guided.unet import PixelUNet
 from baselines.diffusion.batches import in_fixed_batches
 from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.samplers import Gradient, ancestral, with_posterior_variance
+from baselines.generator import notes_on
 from baselines.hardware import Hardware
 from baselines.options import OPTIONS
 from baselines.pixels import to_arrays, to_pixels
 from baselines.pretrained import Pretrained, chosen
 from baselines.weight_files import load_network
-from submission import Competition, Prompt
-from submission.errors import UsageError, some
+from submission import Competition
+from submission.errors import UsageError
 
 UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
 NEEDS = ("steps", "batch_size", "fixed_batch", "guide", "guidance_form", "guidance_scale")
@@ -63,13 +64,12 @@ class ClipGuided:
         # Whatever the batch: the guide's gradient carries a rounding on from step to step.
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
-        self._device = torch.device(hardware.device)
         self._process = diffusion(defaults["steps"])
         for file in UNET_FILES:
             folder.hashed(file)
         unet = load_network(UNet2DModel, folder.path / "unet")
         # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
-        self._unet = PixelUNet(unet.float()).to(self._device).to(memory_format=hardware.memory_format).eval()
+        self._unet = PixelUNet(unet.float()).to(hardware.device).to(memory_format=hardware.memory_format).eval()
         self.settings: dict[str, object] = {"steps": defaults["steps"], "guide": name, "sampler": "ancestral"}
         self._guides: list[tuple[Guide, float]] = []  # each with its scale
         self.notes: list[str] = []
@@ -86,7 +86,8 @@ class ClipGuided:
             self.settings |= {"guidance_form": self._form, "guidance_scale": scale, "guide_sees": on}
             if helpers:
                 self.settings["together_with"] = ", ".join(helpers)
-            self.notes = prompt_notes(first, competition.prompts)
+            unknown = first.tokenizer.unknown
+            self.notes = notes_on(competition.prompts, unknown, "have words that the guide does not know")
         self.weights = folder.sha256
 
     def _scales(self, table: Any, names: Sequence[str]) -> dict[str, float]:
@@ -100,7 +101,7 @@ class ClipGuided:
     def _load(self, folder: Pretrained, name: str) -> Guide:
         """A guide of the folder. Raises MissingPart; UsageError for one of images of another size."""
         files = [folder.hashed(f"guides/{name}{suffix}") for suffix in (".json", ".safetensors")]
-        guide = load_guide(*files).to(self._device).requires_grad_(False)
+        guide = load_guide(*files).to(self._hardware.device).requires_grad_(False)
         if guide.config.image_size != self._unet.image_size:
             raise UsageError(
                 f"the guide {name} sees images of {guide.config.image_size} pixels, the diffusion draws "
@@ -115,7 +116,7 @@ class ClipGuided:
 
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         size = self._unet.image_size
-        draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._device)
+        draw_noise = partial(randn, seeded_generators(seeds), (3, size, size), self._hardware.device)
         predict = with_posterior_variance(self._process, self._denoise)
         *_, last = ancestral(self._process, predict, draw_noise(), draw_noise, gradient=self._gradient(prompts))
         return to_arrays(to_pixels(last.sample))
@@ -128,7 +129,7 @@ class ClipGuided:
     def _gradient(self, prompts: Sequence[str]) -> Gradient | None:
         form = {"normalised": guidance.normalised, "raw": guidance.raw}[self._form]
         pulls = [
-            form(guide, guide.text_features(guide.tokenizer(prompts).to(self._device)), self._process, scale)
+            form(guide, guide.text_features(guide.tokenizer(prompts).to(self._hardware.device)), self._process, scale)
             for guide, scale in self._guides
             if scale
         ]
@@ -141,10 +142,3 @@ def _helpers(table: Any, name: str) -> list[str]:
     if not isinstance(helpers, list) or not all(isinstance(helper, str) for helper in helpers):
         raise UsageError(f"sampling.json: together is no object with a list of guides for {name}")
     return helpers
-
-
-def prompt_notes(guide: Guide, prompts: Sequence[Prompt]) -> list[str]:
-    """What the guide will not see of the prompts."""
-    unread = [prompt.image_name for prompt in prompts if guide.tokenizer.unknown(prompt.text)]
-    what = f"{len(unread)} of {len(prompts)} prompts have words that the guide does not know: {some(unread)}"
-    return [what] if unread else []

@@ -18,6 +18,7 @@ from baselines.diffusion.noise import randn, seeded_generators
 from baselines.diffusion.process import Diffusion
 from baselines.diffusion.samplers import Denoiser, Gradient, Known, ancestral, ddim, noise_of, with_learned_variance
 from baselines.diffusion.schedules import betas, respace
+from baselines.generator import notes_on
 from baselines.glide.blocks import TextStates
 from baselines.glide.config import UNetConfig
 from baselines.glide.noised_clip import clip_gradient
@@ -28,7 +29,6 @@ from baselines.glide.weights import Folder, on_hardware
 from baselines.hardware import Hardware
 from baselines.pixels import to_arrays
 from submission import Competition, Prompt
-from submission.errors import some
 
 OWN_CLIP_BATCH = 64
 
@@ -119,15 +119,9 @@ class Glide:
 
 def prompt_notes(tokenizer: TextTokenizer | ClipTokenizer, prompts: Sequence[Prompt], for_whom: str = "") -> list[str]:
     """What the network will not see of the prompts."""
-    found = {
-        f"are longer than {tokenizer.length} tokens and were cut": tokenizer.cuts,
-        "have words that the model does not know, which were left out": tokenizer.vocabulary.leaves_out,
-    }
-    notes = []
-    for what, holds in found.items():
-        if names := [prompt.image_name for prompt in prompts if holds(prompt.text)]:
-            notes.append(f"{len(names)} of {len(prompts)} prompts {what}{for_whom}: {some(names)}")
-    return notes
+    cut = notes_on(prompts, tokenizer.cuts, f"are longer than {tokenizer.length} tokens and were cut{for_whom}")
+    what = f"have words that the model does not know, which were left out{for_whom}"
+    return cut + notes_on(prompts, tokenizer.vocabulary.leaves_out, what)
 
 
 def load_clip_guided(competition: Competition, hardware: Hardware, **options: Any) -> Glide:

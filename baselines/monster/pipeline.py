@@ -56,15 +56,14 @@ class Monster:
             wanted = " or ".join(get_args(Prediction))
             raise UsageError(f"{folder.path / SAMPLING_FILE}: prediction is {self._prediction!r}; it must be {wanted}")
         self._hardware = hardware
-        self._device = torch.device(hardware.device)
-        self._text_encoder = folder.network("text_encoder", CLIPTextModel).float().to(self._device)
+        self._text_encoder = folder.network("text_encoder", CLIPTextModel).float().to(hardware.device)
         self._tokenizer = load_tokenizer(folder.part("tokenizer"), self._text_encoder)
         vae, unet = folder.network("vae", AutoencoderKL).float(), folder.network("unet", UNet2DConditionModel).float()
         if self._distilled:
             adapter.apply(unet, folder.hashed(DISTILLED))
         # These compute in the hardware's precision; the sampler and the text encoder in float32.
         self._vae, self._unet = (
-            network.to(self._device, memory_format=hardware.memory_format) for network in (vae, unet)
+            network.to(hardware.device, memory_format=hardware.memory_format) for network in (vae, unet)
         )
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = self._sampling | {"sampler": "ddim, distilled" if self._distilled else "dpmsolver++ 2M"}
@@ -78,7 +77,7 @@ class Monster:
         # who else is in the batch.
         text = encode(self._text_encoder, self._tokenizer, prompts)
         size = (config.in_channels, config.sample_size, config.sample_size)
-        noise = randn(seeded_generators(seeds), size, self._device)
+        noise = randn(seeded_generators(seeds), size, self._hardware.device)
         process = solver(order=1 if self._distilled else 2, prediction=self._prediction)
         sampling = self._sampling | ({"guidance_scale": 1.0} if self._distilled else {})  # a student has it inside
         with self._hardware.autocast():

@@ -66,22 +66,21 @@ class VQDiffusion:
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
-        self._device = torch.device(hardware.device)
 
         def network(part: str, kind: Any) -> Any:
             return folder.network(part, kind, pickles=True, more=True).float()
 
         # Transformer and decoder compute in the hardware's precision; sampler and text encoder in float32.
-        self._text_encoder = network("text_encoder", CLIPTextModel).to(self._device)
+        self._text_encoder = network("text_encoder", CLIPTextModel).to(hardware.device)
         self._tokenizer = load_tokenizer(folder.part("tokenizer"), self._text_encoder)
-        self._vqvae: VQModel = network("vqvae", VQModel).to(self._device, memory_format=hardware.memory_format)
-        self._transformer = with_time_per_image(load_transformer(folder).float().to(self._device)).eval()
+        self._vqvae: VQModel = network("vqvae", VQModel).to(hardware.device, memory_format=hardware.memory_format)
+        self._transformer = with_time_per_image(load_transformer(folder).float().to(hardware.device)).eval()
         learned = network(EMBEDDINGS, LearnedClassifierFreeSamplingEmbeddings)
         if learned.learnable:
-            self._null = learned.embeddings.detach().to(self._device)
+            self._null = learned.embeddings.detach().to(hardware.device)
         else:
             self._null = encode_normalised(self._text_encoder, self._tokenizer, [""])[0]
-        self._ranker = load_ranker(folder).to(self._device) if self._candidates > 1 else None
+        self._ranker = load_ranker(folder).to(hardware.device) if self._candidates > 1 else None
         self.settings = {name: value for name, value in self._sampling.items() if name != "purity" or value}
         if self._ranker:
             self.settings["candidates"] = self._candidates
