@@ -130,29 +130,22 @@ def draw_sheet(
     """
     references = competition.references()
     prompts = [competition.prompts[index] for index in spread(len(competition.prompts), count)]
-    rows = []
+    letters = font(12)
+    height = TILE + _LINE * _LINES + _GAP
+    lefts = [_MARGIN + column * (TILE + _GAP) for column in range(len(HEADINGS))]
+    size = (lefts[-1] + TILE + _MARGIN, 2 * _MARGIN + 2 * _LINE + len(prompts) * height)
+    page = Image.new("RGB", size, _PAGE)
+    draw = ImageDraw.Draw(page)
+    for left, heading in zip(lefts, HEADINGS, strict=True):
+        draw.text((left, _MARGIN), heading, font=letters, fill=_QUIET)
     for index, prompt in enumerate(prompts):
         image = references.read(prompt.image_name)
         hole = holes(len(image), index)
         texts = (prompt.text, prompts[(index + 1) % len(prompts)].text)
         filled = [inpainter.inpaint(image, hole, text, seed + index, on_step) for text in texts]
         kept = np.where(hole[..., None], np.uint8(_HOLE), image)
-        rows.append(([image, kept, *filled], texts))
-    return _page(rows)
-
-
-def _page(rows: list[tuple[list[UInt8[np.ndarray, "h w 3"]], tuple[str, str]]]) -> Image.Image:
-    letters = font(12)
-    height = TILE + _LINE * _LINES + _GAP
-    lefts = [_MARGIN + column * (TILE + _GAP) for column in range(len(HEADINGS))]
-    size = (lefts[-1] + TILE + _MARGIN, 2 * _MARGIN + 2 * _LINE + len(rows) * height)
-    page = Image.new("RGB", size, _PAGE)
-    draw = ImageDraw.Draw(page)
-    for left, heading in zip(lefts, HEADINGS, strict=True):
-        draw.text((left, _MARGIN), heading, font=letters, fill=_QUIET)
-    for index, (pictures, texts) in enumerate(rows):
         top = _MARGIN + 2 * _LINE + index * height
-        for left, picture in zip(lefts, pictures, strict=True):
+        for left, picture in zip(lefts, [image, kept, *filled], strict=True):
             page.paste(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
         for left, text in zip(lefts[2:], texts, strict=True):
             for number, line in enumerate(wrap(legible(text[:400]), letters, TILE, _LINES)):
