@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int
@@ -14,17 +14,26 @@ from baselines.glide import openai
 from baselines.glide.blocks import AttentionBlock, ResnetBlock, TextStates, TextTransformer, timestep_embedding, zeroed
 from baselines.glide.config import UNetConfig
 
+Resample = Literal["up", "down"]
+
 
 class Level(nn.Module):
-    """The blocks of one resolution, and the one that leaves it (None at the end of its half of the UNet)."""
+    """The blocks of one resolution, made in the order in which they are called.
+
+    For each of `inputs`, its channels, a residual block, with attention behind it or not; then the one that leaves the
+    resolution, if any.
+    """
 
     def __init__(
-        self, resnets: Sequence[nn.Module], attentions: Sequence[nn.Module], resampler: nn.Module | None
+        self, config: UNetConfig, inputs: Sequence[int], width: int, attends: bool, resample: Resample | None = None
     ) -> None:
         super().__init__()
-        self.resnets = nn.ModuleList(resnets)
-        self.attentions = nn.ModuleList(attentions)  # one per residual block, or none
-        self.resampler = resampler
+        self.resnets, self.attentions = nn.ModuleList(), nn.ModuleList()  # as many attentions, or none
+        for in_channels in inputs:
+            self.resnets.append(ResnetBlock(config, in_channels, width))
+            if attends:
+                self.attentions.append(AttentionBlock(config, width))
+        self.resampler = ResnetBlock(config, width, width, resample) if resample else None
 
     def block(self, index: int, x: Tensor, embedding: Tensor, text: Tensor) -> Tensor:
         """The residual block `index` and the attention after it."""
@@ -42,15 +51,6 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         embedding_width = config.embedding_width
-
-        def level(inputs: Sequence[int], width: int, attends: bool, resample: Any) -> Level:
-            """A residual block for each of `inputs`, its channels; all made in the order in which they are called."""
-            resnets, attentions = [], []
-            for in_channels in inputs:
-                resnets.append(ResnetBlock(config, in_channels, width))
-                attentions += [AttentionBlock(config, width)] if attends else []
-            return Level(resnets, attentions, ResnetBlock(config, width, width, resample) if resample else None)
-
         self.time_embedding = nn.Sequential(
             nn.Linear(config.model_channels, embedding_width), nn.SiLU(), nn.Linear(embedding_width, embedding_width)
         )
@@ -63,15 +63,15 @@ class UNet(nn.Module):
         for index, (width, attends) in enumerate(levels):
             inner = index != len(levels) - 1
             inputs = [channels] + [width] * (config.num_res_blocks - 1)
-            self.down_blocks.append(level(inputs, width, attends, "down" if inner else None))
+            self.down_blocks.append(Level(config, inputs, width, attends, "down" if inner else None))
             skips += [width] * (config.num_res_blocks + inner)
             channels = width
-        middle = [ResnetBlock(config, channels, channels) for _ in range(2)]
-        self.mid_block = Level(middle, [AttentionBlock(config, channels)], None)
+        self.mid_block = Level(config, [channels] * 2, channels, attends=False)
+        self.mid_block.attentions.append(AttentionBlock(config, channels))  # between the two
         self.up_blocks = nn.ModuleList()
         for index, (width, attends) in reversed(list(enumerate(levels))):
             inputs = [before + skips.pop() for before in [channels] + [width] * config.num_res_blocks]
-            self.up_blocks.append(level(inputs, width, attends, "up" if index else None))
+            self.up_blocks.append(Level(config, inputs, width, attends, "up" if index else None))
             channels = width
         self.conv_norm_out = nn.GroupNorm(config.norm_groups, channels)
         self.conv_out = zeroed(nn.Conv2d(channels, 6, 3, padding=1))
