@@ -21,19 +21,16 @@ from submission.errors import UsageError
 OFFERED = ("competition", "device", "precision", *option.OPTIONS)
 # This project's own, which are no part of a generator that lies beside them.
 _ROOMS = {"baselines", "benchmarks", "leaderboard", "scorer", "submission", "targets", "tests"}
-FORM = re.compile(r"(?P<path>.+\.py)(:(?P<class>\w*))?")
 
 
 def names_a_file(model: str) -> bool:
     """Whether MODEL is a file's and not a shipped model's name."""
-    return FORM.fullmatch(model) is not None
+    return re.fullmatch(r".+\.py(:\w*)?", model) is not None
 
 
 def file_of(model: str) -> Path:
     """Raises UsageError when there is no such file."""
-    match = FORM.fullmatch(model)
-    assert match is not None
-    path = Path(match["path"]).expanduser()
+    path = Path(re.sub(r":\w*$", "", model)).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no file {path} to load {model} from")
     return path
@@ -46,10 +43,9 @@ def load_class(model: str) -> type:
         UsageError: no such file, or no such class in it.
         GeneratorError: the file itself raises.
     """
-    path, match = file_of(model), FORM.fullmatch(model)
+    path, name = file_of(model), model.rpartition(".py")[2].removeprefix(":")
     module = call(f"{path.name} cannot be loaded", lambda: _run(path))
     with_generate = [name for name, value in vars(module).items() if _is_own_generator(value, module)]
-    name = match["class"] if match else None
     if not name:
         there = " or ".join(f"{path}:{found}" for found in with_generate) or f"{path}:MyModel"
         raise UsageError(f"{model} names no class: say {there}")

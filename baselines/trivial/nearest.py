@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,13 +28,11 @@ class CaptionIndex:
         occurrences = Counter(word for count in counts for word in count)
         self._size = len(captions)
         self._idf = {word: float(np.log((1 + self._size) / (1 + n)) + 1) for word, n in occurrences.items()}
-        places: dict[str, list[int]] = {word: [] for word in occurrences}
-        weights: dict[str, list[float]] = {word: [] for word in occurrences}
+        postings = defaultdict[str, list[tuple[int, float]]](list)
         for place, count in enumerate(counts):
             for word, weight in self._vector(count).items():
-                places[word].append(place)
-                weights[word].append(weight)
-        self._postings = {word: (np.array(places[word]), np.array(weights[word])) for word in occurrences}
+                postings[word].append((place, weight))
+        self._postings = {word: tuple(map(np.array, zip(*found, strict=True))) for word, found in postings.items()}
 
     def similarities(self, text: str) -> np.ndarray:
         """Cosine of `text` with each caption, (n,) float64 in [0, 1]; words that no caption has count for nothing."""
