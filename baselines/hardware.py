@@ -124,11 +124,9 @@ def resolve_device(device: str) -> str:
         return "mps"
     if device == "auto":
         return "cpu"
-    what, needs = (
-        ("Apple GPU (MPS)", "macOS on Apple silicon")
-        if device == "mps"
-        else ("CUDA device", "a CUDA build of torch on a machine with an NVIDIA GPU and its driver")
-    )
+    what, needs = "CUDA device", "a CUDA build of torch on a machine with an NVIDIA GPU and its driver"
+    if device == "mps":
+        what, needs = "Apple GPU (MPS)", "macOS on Apple silicon"
     raise MissingPart(
         f"no {what}", looked_for=f"torch {torch.__version__} sees none", get_it=f"use --device cpu, or {needs}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypedDict
@@ -85,9 +85,8 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def checked(model: str, takes: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+def checked(model: str, takes: Collection[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are not None. Raises UsageError for one that `model` does not take, or with a bad value."""
-    takes = tuple(takes)
     options = {name: value for name, value in options.items() if value is not None}
     for name, value in options.items():
         if name not in takes:
