@@ -86,18 +86,14 @@ class Request:
         return hardware_for(self.recipe, self.device, self.precision)
 
     @property
-    def asked_batch_size(self) -> int | None:
-        return self.batch_size or self.recipe.batch_size
-
-    @property
     def requested(self) -> dict[str, Any]:
         """The options that were given, for the manifest: a path by its last part, for its contents are hashed there
         and its place is nobody's business."""
         options = dict(self.recipe.options)
         if "weights" in options and Path(options["weights"]).exists():
             options["weights"] = Path(options["weights"]).resolve().name
-        if self.asked_batch_size is not None:
-            options["batch_size"] = self.asked_batch_size
+        if batch_size := self.batch_size or self.recipe.batch_size:
+            options["batch_size"] = batch_size
         return options
 
     @property
@@ -220,7 +216,7 @@ def manifest_of(request: Request, description: Description, existing: Manifest |
         UsageError: it is not what is to be drawn again.
     """
     recipe, requested = request.recipe, request.requested
-    settings = {**description.settings, "batch_size": request.asked_batch_size or description.batch_size}
+    settings = {**description.settings, "batch_size": request.batch_size or recipe.batch_size or description.batch_size}
     notes = list(description.notes)
     if recipe.uses_device:
         settings["device"] = request.hardware.kind

@@ -27,7 +27,6 @@ from baselines.weight_files import load_network
 from submission import Competition
 from submission.errors import UsageError
 
-UNET_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
 NEEDS = ("steps", "batch_size", "fixed_batch", "guide", "guidance_form", "guidance_scale")
 
 
@@ -65,8 +64,8 @@ class ClipGuided:
         self._fixed_batch: int = defaults["fixed_batch"]
         self._hardware = hardware
         self._process = diffusion(defaults["steps"])
-        for file in UNET_FILES:
-            folder.hashed(file)
+        for file in ("config.json", "diffusion_pytorch_model.safetensors"):
+            folder.hashed(f"unet/{file}")
         unet = load_network(UNet2DModel, folder.path / "unet")
         # It computes in the hardware's precision; the guide's gradients and the sampler are float32.
         self._unet = PixelUNet(unet.float()).to(hardware.device).to(memory_format=hardware.memory_format).eval()

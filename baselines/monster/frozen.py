@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,15 @@ def load_frozen(autoencoder: str, text_encoder: str, device: torch.device) -> Fr
         words = words.with_name("tokenizer")
     tokenizer = load_tokenizer(words, encoder)
     # A configuration decides the states as much as the weights do: its activation, its scale, where a text ends.
-    vae_files = home.part(part).glob("config.json")
     text_files = [*tokenizer_files(words), *texts.part(text_part).glob("config.json")]
-    vae_key, text_key = (
-        json_sha256([of.sha256, [file_sha256(file) for file in files]])
-        for of, files in ((home, vae_files), (texts, text_files))
-    )
-    networks = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))
-    return Frozen(next(networks), tokenizer, next(networks), (vae_key, text_key))
+    keys = _key(home, home.part(part).glob("config.json")), _key(texts, text_files)
+    vae, encoder = (network.float().to(device).requires_grad_(False) for network in (vae, encoder))
+    return Frozen(vae, tokenizer, encoder, keys)
+
+
+def _key(folder: Pretrained, files: Iterable[Path]) -> str:
+    """The hash of the folder's weights, as far as they were read, and of these files."""
+    return json_sha256([folder.sha256, [file_sha256(file) for file in files]])
 
 
 def _part(source: str, name: str) -> tuple[Pretrained, str]:

@@ -62,9 +62,8 @@ class Monster:
         if self._distilled:
             adapter.apply(unet, folder.hashed(DISTILLED))
         # These compute in the hardware's precision; the sampler and the text encoder in float32.
-        self._vae, self._unet = (
-            network.to(hardware.device, memory_format=hardware.memory_format) for network in (vae, unet)
-        )
+        self._vae = vae.to(hardware.device, memory_format=hardware.memory_format)
+        self._unet = unet.to(hardware.device, memory_format=hardware.memory_format)
         self._empty = encode(self._text_encoder, self._tokenizer, [""])
         self.settings = self._sampling | {"sampler": "ddim, distilled" if self._distilled else "dpmsolver++ 2M"}
         self.weights = folder.sha256

@@ -56,14 +56,13 @@ class StableDiffusion:
         known = parts.scheduler.config.num_train_timesteps
         if defaults["steps"] > known:
             raise UsageError(f"--steps {defaults['steps']}: this model knows {known} steps")
-        self._device = torch.device(hardware.device)
         self._sampling = {name: defaults[name] for name in ("steps", "guidance_scale")}
         self.batch_size: int = defaults["batch_size"]
         self._fixed_batch: int | None = defaults["fixed_batch"]
         self._tokenizer, self._scheduler = parts.tokenizer, parts.scheduler
-        self._unet = parts.unet.to(self._device, memory_format=hardware.memory_format)
-        self._vae = parts.vae.to(self._device, memory_format=hardware.memory_format)
-        self._text_encoder = parts.text_encoder.to(self._device)
+        self._unet = parts.unet.to(hardware.device, memory_format=hardware.memory_format)
+        self._vae = parts.vae.to(hardware.device, memory_format=hardware.memory_format)
+        self._text_encoder = parts.text_encoder.to(hardware.device)
         self._dtype = self._unet.dtype
         if compile:
             self._unet.compile(fullgraph=True)
@@ -81,7 +80,7 @@ class StableDiffusion:
     def _draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         config = self._unet.config
         size = (config.in_channels, config.sample_size, config.sample_size)
-        noise = randn(seeded_generators(seeds), size, self._device)
+        noise = randn(seeded_generators(seeds), size, self._unet.device)
         states = torch.cat([self._states(prompt) for prompt in prompts])
         latents = sample(self._unet, self._scheduler, noise, [states], [self._states("")], **self._sampling)
         latents = (latents / self._vae.config.scaling_factor).to(self._dtype)
