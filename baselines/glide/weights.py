@@ -153,9 +153,12 @@ class Folder:
 
 
 def on_hardware(model: UNet, hardware: Hardware) -> UNet:
-    """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`)."""
+    """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`).
+
+    Raises KeyError for any other precision, which `registry` refuses.
+    """
     model = model.to(hardware.device).to(memory_format=hardware.memory_format)
-    return model.half_precision() if hardware.precision == "float16" else model.float()
+    return {"float32": model.float, "float16": model.half_precision}[hardware.precision]()
 
 
 def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:
