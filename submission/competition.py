@@ -32,7 +32,7 @@ _MAX_JSON_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Competition:
-    """One competition: what to draw, what to measure it against, and with what.
+    """One competition: what to draw, what to measure it against, and with what: the keys and the tables of its toml.
 
     `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread; `marks` is
     each metric's share of the mark (see `scorecard.mark`), empty where no marks are given; `data_help` says how to get
@@ -61,23 +61,12 @@ class Competition:
     def load(cls, path: str | os.PathLike[str]) -> Competition:
         """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
         file = _find(path)
-        parsed = read_competition_toml(file)
-        table = parsed.competition
-        return cls(
-            name=table.name,
-            title=table.title or table.name,
-            root=file.parent.absolute(),
-            image_size=table.image_size,
-            gate=table.gate,
-            backbones=parsed.backbones,
-            tiers=tuple(parsed.tiers),
-            baselines=parsed.baselines,
-            files=table.files,
-            marks=parsed.marks,
-            data_help=table.data_help,
-            rules=parsed.rules,
-            group=table.group,
-        )
+        tables = dict(read_competition_toml(file))
+        table = tables.pop("competition")
+        keys = {key: value for key, value in table if key not in table.files}
+        keys["title"] = table.title or table.name
+        tables["tiers"] = tuple(tables["tiers"])
+        return cls(root=file.parent.absolute(), files=table.files, **keys, **tables)
 
     @property
     def data(self) -> Path:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, StringConstraints, create_model
-from pydantic_core import core_schema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, create_model
 
 from submission.errors import Problem
 from submission.metrics import METRICS
@@ -34,24 +33,20 @@ class Tier:
     mark: float | None = None
 
 
-def _tier(table: BaseModel) -> Tier:
-    values = table.model_dump()
-    return Tier(values["name"], {name: values[name] for name in METRICS if values[name] is not None}, values["mark"])
-
-
 _THRESHOLDS: dict[str, Any] = {
     name: (Annotated[float, Field(ge=metric.low, le=metric.high)] | None, None) for name, metric in METRICS.items()
 }
 _MARK = Annotated[float, Field(ge=0, le=100)] | None
 _TABLE = create_model("_TierTable", __base__=Table, name=Line, mark=(_MARK, None), **_THRESHOLDS)
 
+
+def _tier(table: object) -> Tier:
+    values = _TABLE.model_validate(table).model_dump()
+    return Tier(values["name"], {name: values[name] for name in METRICS if values[name] is not None}, values["mark"])
+
+
 # A tier as competition.toml writes it, [[tiers]]: each metric's name is a key.
-TierTable = Annotated[
-    Tier,
-    GetPydanticSchema(
-        lambda _, handler: core_schema.no_info_after_validator_function(_tier, handler.generate_schema(_TABLE))
-    ),
-]
+TierTable = Annotated[Tier, PlainValidator(_tier)]
 
 
 def problems_of_tiers(tiers: Sequence[Tier], gate: str | None) -> Iterator[Problem]:
