@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import ClassVar
+from subprocess import CalledProcessError
 
 from drawoff import trainers
 from submission.child_process import environment, exit_code, module
@@ -22,24 +22,17 @@ Command = list[str]
 Commands = Generator[Command, None, None]
 
 
-class Failed(Exception):
-    """A command has ended with `code`, which is not 0; thrown into the word that it belongs to."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+_NEEDED = {"MODEL": "monster", "COMPETITION": "bestiary"}
 
 
 class Variables:
     """The Makefile's variables; one that is empty is one that was not given."""
 
-    NEEDED: ClassVar = {"MODEL": "monster", "COMPETITION": "bestiary"}
-
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 
     def __getitem__(self, name: str) -> str:
-        return self._environment.get(name) or self.NEEDED.get(name, "")
+        return self._environment.get(name) or _NEEDED.get(name, "")
 
     def given(self, name: str) -> bool:
         """Whether the user set it: the Makefile lists those in GIVEN."""
@@ -66,18 +59,11 @@ class Variables:
         """Never mistaken for an option."""
         return f"./{self[name]}" if self[name].startswith("-") else self[name]
 
-    def option(self, flag: str, name: str) -> list[str]:
-        """`--flag=VALUE`, as one word, so that a value may start with a dash; nothing when it was not given."""
-        return [f"--{flag}={self[name]}"] if self[name] else []
-
-    @property
-    def competition(self) -> list[str]:
-        return self.option("competition", "COMPETITION")
-
-    @property
-    def hardware(self) -> list[str]:
-        """Where and how networks draw and train."""
-        return [*self.option("device", "DEVICE"), *self.option("precision", "PRECISION")]
+    def options(self, *flags: str) -> list[str]:
+        """`--batch-size=VALUE` of BATCH_SIZE, as one word, so that a value may start with a dash; and so on. Nothing of
+        what was not given."""
+        values = {flag: self[flag.upper().replace("-", "_")] for flag in flags}
+        return [f"--{flag}={value}" for flag, value in values.items() if value]
 
     @property
     def submission(self) -> str:
@@ -97,7 +83,7 @@ def data(v: Variables, words: str = "ARGS") -> Commands:
     """The competition's prepare.py, which finds the Makefile's other variables in its environment."""
     competition, options = Competition.load(v["COMPETITION"]), v.words(words)
     if competition.prepare is None:
-        yield module("submission", "data", *v.competition)
+        yield module("submission", "data", *v.options("competition"))
     elif competition.is_shipped:
         yield module(f"competitions.{competition.name}.prepare", *options)
     else:
@@ -105,9 +91,9 @@ def data(v: Variables, words: str = "ARGS") -> Commands:
 
 
 def submission(v: Variables) -> Commands:
-    options = [*v.competition, f"--out={v.submission}", *v.option("seed", "SEED"), *v.hardware]
-    options += [*v.option("limit", "LIMIT"), *v.option("batch-size", "BATCH_SIZE")]
-    yield module("baselines", v.path("MODEL"), *options, *v.words("ARGS"))
+    options = v.options("seed", "device", "precision", "limit", "batch-size")
+    out = f"--out={v.submission}"
+    yield module("baselines", v.path("MODEL"), *v.options("competition"), out, *options, *v.words("ARGS"))
 
 
 def score(v: Variables) -> Commands:
@@ -115,63 +101,64 @@ def score(v: Variables) -> Commands:
     if not v["SUBMISSION"]:
         yield from submission(v)
     scored = f"{v.submission}.first-{v.number('LIMIT')}" if v["LIMIT"] else v.submission
-    options = [*v.competition, *v.option("name", "NAME"), f"--json={scored}.scorecard.json"]
-    options += [f"--csv={scored}.per-image.csv"]  # where `python -m submission sheet --worst` looks for it
-    options += [*v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
-    yield module("scorer", v.submission, *options, *v.words("SCORER_ARGS"))
+    of = [v.submission, *v.options("competition", "name")]
+    # The second is where `python -m submission sheet --worst` looks for it.
+    outputs = [f"--json={scored}.scorecard.json", f"--csv={scored}.per-image.csv"]
+    yield module("scorer", *of, *outputs, *v.options("device", "limit"), *v.words("SCORER_ARGS"))
     sheet = f"{v.submission}.sheet.png"
-    yield module("submission", "sheet", v.submission, *v.competition, *v.option("name", "NAME"), f"--out={sheet}")
+    yield module("submission", "sheet", *of, f"--out={sheet}")
     print(flush=True)
-    yield module("leaderboard", "show", *v.competition)
+    yield module("leaderboard", "show", *v.options("competition"))
     print(f"Contact sheet: {sheet}", flush=True)
 
 
 def check(v: Variables) -> Commands:
     # What MODEL would draw now is what is judged: drawing goes on, finds nothing left to do, or refuses a folder that
     # another model, file or setting drew. A submission that the user names is judged as it is.
-    judge = module("leaderboard", "check", v.submission, *v.competition, *v.words("CHECK_ARGS"))
+    judge = module("leaderboard", "check", v.submission, *v.options("competition"), *v.words("CHECK_ARGS"))
     if not v["SUBMISSION"]:
         try:
             yield from submission(v)
-        except Failed as failed:
-            with suppress(Failed):  # the files that CHECK_ARGS asks for say so; those of an earlier run would not
-                yield [*judge, f"--not-judged=drawing with {v['MODEL']} failed (exit code {failed.code})"]
+        except CalledProcessError as failed:
+            # The files that CHECK_ARGS asks for say so; those of an earlier run would not.
+            with suppress(CalledProcessError):
+                yield [*judge, f"--not-judged=drawing with {v['MODEL']} failed (exit code {failed.returncode})"]
             raise
-    options = [*v.option("name", "NAME"), *v.option("device", "DEVICE"), *v.option("limit", "LIMIT")]
-    yield [*judge, "--", *options, *v.words("SCORER_ARGS")]
+    yield [*judge, "--", *v.options("name", "device", "limit"), *v.words("SCORER_ARGS")]
 
 
 def validate(v: Variables) -> Commands:
-    yield module("submission", "validate", v.submission, *v.competition, *v.words("ARGS"))
+    yield module("submission", "validate", v.submission, *v.options("competition"), *v.words("ARGS"))
 
 
 def table(v: Variables) -> Commands:
-    yield module("leaderboard", "table", *v.competition, *v.option("format", "FORMAT"), *v.words("ARGS"))
+    yield module("leaderboard", "table", *v.options("competition", "format"), *v.words("ARGS"))
 
 
 def leaderboard(v: Variables) -> Commands:
-    only = v.competition if v.given("COMPETITION") else []
+    only = v.options("competition") if v.given("COMPETITION") else []
     yield module("leaderboard", "show", *only, *v.words("ARGS"))
 
 
 def pack(v: Variables) -> Commands:
-    yield module("submission", "pack", v.submission, *v.competition, "--out=submission.zip", *v.words("ARGS"))
+    options = [*v.options("competition"), "--out=submission.zip"]
+    yield module("submission", "pack", v.submission, *options, *v.words("ARGS"))
 
 
 def train(v: Variables) -> Commands:
     known, model = trainers(), v["MODEL"]
     if model not in known:
         raise UsageError(f"make train knows how to train {' '.join(known)}, not {model}.")
-    of_monster = [*v.option("preset", "PRESET"), *(["--dry-run"] if v["DRY_RUN"] not in ("", "0") else [])]
+    of_monster = [*v.options("preset"), *(["--dry-run"] if v["DRY_RUN"] not in ("", "0") else [])]
     if model == "monster":
-        of_monster += v.competition
+        of_monster += v.options("competition")
     elif of_monster:
         raise UsageError(f"PRESET and DRY_RUN are for MODEL=monster, not {model}.")
     if not v["DATA"] and Competition.load(v["COMPETITION"]).prepare is not None:
         # ARGS are the training's. Where the data cannot be made, the training says what is missing of it.
         yield from data(v, words="")
     options = [f"--data={v.path('DATA')}"] if v["DATA"] else []
-    yield module(known[model], *of_monster, *options, *v.hardware, *v.words("ARGS"))
+    yield module(known[model], *of_monster, *options, *v.options("device", "precision"), *v.words("ARGS"))
 
 
 def sweep(v: Variables) -> Commands:
@@ -184,7 +171,7 @@ def sweep(v: Variables) -> Commands:
         raise UsageError(f"GUIDANCE is {v['GUIDANCE']!r}; it must be numbers with spaces between them") from None
     guided(v["MODEL"])
     yield from data(v, words="")
-    yield module("experiments.sweep", v.path("MODEL"), *v.hardware, *words, "--guidance", *scales)
+    yield module("experiments.sweep", v.path("MODEL"), *v.options("device", "precision"), *words, "--guidance", *scales)
 
 
 def bench(v: Variables) -> Commands:
@@ -214,9 +201,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for command in commands:
             while code := _finished(command):
-                command = commands.throw(Failed(code))
-    except Failed as failed:
-        return failed.code
+                # Into the word that it belongs to, which may have an answer.
+                command = commands.throw(CalledProcessError(code, command))
+    except CalledProcessError as failed:
+        return failed.returncode
     return 0
 
 
