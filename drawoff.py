@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os.path import dirname
 from pathlib import Path
@@ -117,22 +118,16 @@ def parser_of(*words: str) -> ArgumentParser:
     """The parser of a command: the one that would answer its --help, whichever function makes it. Paths complete."""
     import shtab
 
-    class Found(Exception):
-        """Carries the parser out of the command."""
-
-    def find(parser: ArgumentParser, file: object = None) -> None:
-        raise Found(parser)
-
     main, rest = called_by(words)
+    found: list[ArgumentParser] = []
     print_help = ArgumentParser.print_help
-    ArgumentParser.print_help = find  # type: ignore[method-assign, assignment]
+    ArgumentParser.print_help = lambda self, file=None: found.append(self)  # type: ignore[method-assign]
     try:
-        main([*rest, "--help"])
-    except Found as found:
-        parser = found.args[0]
+        with suppress(SystemExit):  # which follows the help
+            main([*rest, "--help"])
     finally:
         ArgumentParser.print_help = print_help  # type: ignore[method-assign]
-    assert isinstance(parser, ArgumentParser)
+    (parser,) = found
     for action in parser._actions:
         if action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
