@@ -81,9 +81,6 @@ def replacing(path: str | os.PathLike[str], *, lasting: bool = True) -> Iterator
     temporary = path.parent / f".{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.part"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    except OSError as error:
-        raise _about(path, temporary, error) from None
-    try:
         with os.fdopen(descriptor, "wb") as file:
             _take_permissions(descriptor, path)
             yield file

@@ -108,16 +108,13 @@ def _first_row(text: str, delimiter: str) -> list[str]:
 
 def find_column(found: Sequence[str], documented: str, others: Sequence[str]) -> tuple[str | None, str]:
     """Which of the names `found` is the column `documented`, or goes by one of its `others`; or None and why not."""
-    if (count := list(found).count(documented)) == 1:
-        return documented, ""
-    if count:
+    candidates = [name for name in found if name == documented] or [name for name in found if name in others]
+    if len(candidates) == 1:
+        return candidates[0], ""
+    if documented in candidates:
         return None, f"has more than one column {documented!r}"
-    candidates = [name for name in found if name in others]
-    if not candidates:
-        return None, f"has no column {documented!r}"
-    if len(candidates) > 1:
-        return None, f"has no column {documented!r}, and several that could be it: {', '.join(candidates)}"
-    return candidates[0], ""
+    several = f", and several that could be it: {', '.join(candidates)}" if candidates else ""
+    return None, f"has no column {documented!r}{several}"
 
 
 def csv_line(cells: Iterable[object]) -> bytes:

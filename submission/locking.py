@@ -37,14 +37,11 @@ def exclusive(path: Path, what: str, seconds: float, *, keep: bool = False) -> I
             lock = SoftFileLock(instead, timeout=seconds)
             lock.acquire()
     except Timeout:
-        said = f"another process has held {what} for {seconds:g} s"
-        if instead is None:
-            raise MissingPart(said, get_it="try again") from None
-        raise MissingPart(
-            f"{said}, as far as can be told: this file system has no locks",
-            looked_for=instead,
-            get_it="try again, or remove that file when nothing else writes there",
-        ) from None
+        said, get_it = f"another process has held {what} for {seconds:g} s", "try again"
+        if instead is not None:
+            said += ", as far as can be told: this file system has no locks"
+            get_it += ", or remove that file when nothing else writes there"
+        raise MissingPart(said, looked_for=instead or "", get_it=get_it) from None
     try:
         yield
     finally:
