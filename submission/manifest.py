@@ -87,7 +87,7 @@ class Manifest(BaseModel):
             try:
                 return cls.model_validate(value)
             except ValidationError as error:
-                problems = strict_json.first(map(_sentence, error.errors(include_url=False, include_input=False)))
+                problems = strict_json.first(error.errors(include_url=False, include_input=False), _sentence)
             except RecursionError:
                 problems = ["is nested too deeply"]
         raise ValueError("\n".join(problems))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from submission.errors import shown
 
@@ -20,6 +20,7 @@ _PLACES_SHOWN = 5  # of the keys that lead to a problem: the last ones
 _KEY_SHOWN = 40  # characters of each
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is not UTF-8 becomes
 
+Problem = TypeVar("Problem")
 # A value's key in its object or array, and the place of that; None for the whole.
 _Place: TypeAlias = "tuple[str | int, _Place] | None"
 
@@ -34,25 +35,10 @@ class _Object(dict[str, object]):
     twice: list[str]
 
 
-class _Problem(NamedTuple):
-    """`str` makes the words, only when they are needed."""
-
-    place: _Place
-    what: str
-
-    def __str__(self) -> str:
-        keys: list[str] = []
-        place = self.place
-        while place is not None and len(keys) < _PLACES_SHOWN:
-            key, place = place
-            keys.insert(0, shown(str(key), _KEY_SHOWN))
-        return ": ".join([*(["…"] if place is not None else []), *keys, self.what])
-
-
-def first(problems: Iterable[object]) -> list[str]:
-    """The first MAX_PROBLEMS in words, and how many more there are."""
+def first(problems: Iterable[Problem], words: Callable[[Problem], str] = str) -> list[str]:
+    """The first MAX_PROBLEMS in `words`, which are made of no other, and how many more there are."""
     left = iter(problems)
-    lines = [str(problem) for problem in islice(left, MAX_PROBLEMS)]
+    lines = [words(problem) for problem in islice(left, MAX_PROBLEMS)]
     more = sum(1 for _ in left)
     return lines + ([f"and {more:,} more problems"] if more else [])
 
@@ -75,8 +61,17 @@ def parse(data: bytes | str) -> tuple[object, list[str]]:
         return None, ["is nested too deeply"]
     except ValueError as error:  # a number of more than 4300 digits
         return None, [f"is not JSON that can be read: {error}"]
-    found = first(_problems(value, not_utf8=bool(broken)))
+    found = first(_problems(value, not_utf8=bool(broken)), _in_words)
     return (None, [broken, *found]) if broken else (value, found)
+
+
+def _in_words(problem: tuple[_Place, str]) -> str:
+    place, what = problem
+    keys: list[str] = []
+    while place is not None and len(keys) < _PLACES_SHOWN:
+        key, place = place
+        keys.insert(0, shown(str(key), _KEY_SHOWN))
+    return ": ".join([*(["…"] if place is not None else []), *keys, what])
 
 
 def _object(items: list[tuple[str, object]]) -> dict[str, object]:
@@ -88,23 +83,23 @@ def _object(items: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
-def _problems(whole: object, *, not_utf8: bool) -> Iterator[_Problem]:
+def _problems(whole: object, *, not_utf8: bool) -> Iterator[tuple[_Place, str]]:
     """What is wrong inside a value that could be parsed, in the order of the text."""
     may_be_wrong = (dict, list, str if not_utf8 else _NotJson)
     todo: list[tuple[object, _Place]] = [(whole, None)]
     while todo:
         value, place = todo.pop()
         if isinstance(value, _NotJson):
-            yield _Problem(place, f"{value} is not JSON")
+            yield place, f"{value} is not JSON"
         elif isinstance(value, str):
             if not_utf8 and _SURROGATE.search(value):
-                yield _Problem(place, "is not UTF-8")
+                yield place, "is not UTF-8"
         elif isinstance(value, dict | list):
             if isinstance(value, _Object):
                 for key in value.twice:
-                    yield _Problem(place, f"the key {shown(key, _KEY_SHOWN)!r} is there twice")
+                    yield place, f"the key {shown(key, _KEY_SHOWN)!r} is there twice"
             if not_utf8 and isinstance(value, dict):
                 for _ in filter(_SURROGATE.search, value):
-                    yield _Problem(place, "a key is not UTF-8")
+                    yield place, "a key is not UTF-8"
             inner = value.items() if isinstance(value, dict) else enumerate(value)
             todo += reversed([(child, (key, place)) for key, child in inner if isinstance(child, may_be_wrong)])
