@@ -56,21 +56,14 @@ def read_prompts(path: str | os.PathLike[str]) -> tuple[Prompt, ...]:
     """
     path = Path(path)
     data = read_of_host(path, MAX_FILE_BYTES, "the prompt list ")
-    readers = {
-        ".json": entries_of_json,
-        ".jsonl": entries_of_lines,
-        ".ndjson": entries_of_lines,
-        ".csv": _from_table,
-        ".tsv": _from_table,
-    }
+    readers = {".json": _of_json, ".jsonl": _of_lines, ".ndjson": _of_lines, ".csv": _of_table, ".tsv": _of_table}
     if path.suffix.lower() not in readers:
         raise CompetitionError(
             f"{path}: a prompt list is a .csv, .tsv, .json or .jsonl file\n"
             "  write a CSV with the columns id and prompt: it says which image each prompt gets"
         )
     problems: list[Problem] = []
-    entries = readers[path.suffix.lower()](data, problems)
-    prompts = tuple(Prompt(name, text.strip(), key, fields) for name, text, key, fields in entries)
+    prompts = tuple(readers[path.suffix.lower()](data, problems))
     problems += _problems_of(prompts)
     if not prompts and not problems:
         problems.append(Problem("", "there are no prompts in it"))
@@ -91,7 +84,7 @@ def _columns(header: Sequence[str]) -> tuple[list[str], list[str]]:
     return ([] if whys else [str(name), str(text)]), whys
 
 
-def _from_table(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
+def _of_table(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
     table = read_table(data, lambda header: bool(_columns(header)[0]), problems)
     if table is None:
         return
@@ -113,7 +106,7 @@ def _from_table(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
             what, hint = "the prompt is NaN", "a table program wrote a missing value: fill it in"
             problems.append(Problem(key or f"line {line}", what, hint))
         else:
-            yield with_suffix(key), text, key or f"line {line}", dict(zip(table.header, cells, strict=True))
+            yield Prompt(with_suffix(key), text, key or f"line {line}", dict(zip(table.header, cells, strict=True)))
 
 
 def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
@@ -133,18 +126,17 @@ def _problems_of(prompts: tuple[Prompt, ...]) -> Iterator[Problem]:
             yield Problem(prompt.key, f"the prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
 
 
-Entry = tuple[str, str, str, dict[str, str]]  # image name, text, key, all fields as text
 _NAME_FIELDS = ("file_name", "filename", "image_id", "id", "image")
 _TEXT_FIELDS = ("prompt", "caption", "text")
 _FORM = 'write {"image_name": …, "text_prompt": …}'
 
 
-def entries_of_json(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
-    """The entries of a JSON file, which may hold JSON Lines; what is wrong is added to `problems`."""
+def _of_json(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
+    """The prompts of a JSON file, which may hold JSON Lines; what is wrong is added to `problems`."""
     data = _as_utf8(data)
     value, wrong = strict_json.parse(data)
     if wrong and "Extra data" in wrong[0] and data.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-        yield from entries_of_lines(data, problems)
+        yield from _of_lines(data, problems)
         return
     problems += [Problem("", what) for what in wrong]
     if isinstance(value, list):
@@ -157,8 +149,8 @@ def entries_of_json(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
         problems.append(Problem("", "must be an object or a list of entries, each with image_name and text_prompt"))
 
 
-def entries_of_lines(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
-    """The entries of JSON Lines: one object a line; blank lines are left out."""
+def _of_lines(data: bytes, problems: list[Problem]) -> Iterator[Prompt]:
+    """The prompts of JSON Lines: one object a line; blank lines are left out."""
     for number, line in enumerate(_as_utf8(data).removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         if not line.strip():
             continue
@@ -169,10 +161,10 @@ def entries_of_lines(data: bytes, problems: list[Problem]) -> Iterator[Entry]:
             yield from _entry(place, value, problems)
 
 
-def _entry(place: str, entry: object, problems: list[Problem], *, keyed: bool = False) -> Iterator[Entry]:
+def _entry(place: str, entry: object, problems: list[Problem], *, keyed: bool = False) -> Iterator[Prompt]:
     """One entry, whose `place` is its key in an object (`keyed`), or where it stands."""
     if keyed and isinstance(entry, str) and _names_an_image(place):
-        yield place, entry, place, {}
+        yield Prompt(place, entry.strip(), place)
         return
     if not isinstance(entry, dict):
         what = "is not an object" if keyed else "must be an object with image_name and text_prompt"
@@ -196,7 +188,7 @@ def _entry(place: str, entry: object, problems: list[Problem], *, keyed: bool = 
     if not bad:
         image = entry[name] if name == "image_name" else with_suffix(entry[name].strip())
         fields = {field: str(value) for field, value in entry.items() if isinstance(value, str | int)}
-        yield image, entry[text], place if keyed else image.rpartition(".")[0] or image, fields
+        yield Prompt(image, entry[text].strip(), place if keyed else image.rpartition(".")[0] or image, fields)
 
 
 def _field(entry: dict[str, Any], documented: str, others: tuple[str, ...]) -> str:
