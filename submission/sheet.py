@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from submission import commands
@@ -19,7 +20,6 @@ from submission.csv_text import from_cell, read_table
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, listing
 from submission.images import ImageProblem
 from submission.metrics import EXTRA_METRICS, METRICS, Metric
-from submission.references import References
 from submission.safe_read import NotReadable, read_regular
 from submission.sheet_text import cut, font, largest, legible, wrap
 from submission.submission import Submission
@@ -66,7 +66,9 @@ def draw_sheet(
         lines = [(line, _INK) for line in wrap(legible(prompts[image].text[:400]), caption, width, 4 if real else 7)]
         if ranking:
             lines.insert(0, (f"{ranking.metric.label} {ranking.metric.text(values[image])}", _ACCENT))
-        cells.append((_pictures(submission, real, image), lines))
+        pictures = [_picture(lambda name: submission.read(name)[1], image) if image in submission.names else "missing"]
+        pictures += [_picture(real.read, image)] if real else []
+        cells.append((pictures, lines))
     columns = min(columns or _columns(len(cells), width), len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     line_height = _CAPTION + _LEADING
@@ -118,19 +120,12 @@ def _columns(count: int, width: int) -> int:
     return min(range(1, count + 1), key=badness)
 
 
-def _pictures(submission: Submission, real: References | None, name: str) -> list[Image.Image | str]:
-    """The image, and its reference where there are `real` ones; a string says why there is none."""
-    if name not in submission.names:
-        pictures: list[Image.Image | str] = ["missing"]
-    else:
-        pictures = ["not readable"]
-        with contextlib.suppress(ImageProblem):
-            pictures = [Image.fromarray(submission.read(name)[1])]
-    if real:
-        pictures.append("not readable")
-        with contextlib.suppress(CompetitionError):
-            pictures[1] = Image.fromarray(real.read(name))
-    return pictures
+def _picture(read: Callable[[str], np.ndarray], name: str) -> Image.Image | str:
+    """What is read of the image `name`, or why there is nothing."""
+    try:
+        return Image.fromarray(read(name))
+    except (ImageProblem, CompetitionError):
+        return "not readable"
 
 
 def _draw_picture(
