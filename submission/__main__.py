@@ -143,7 +143,7 @@ def _import(options: argparse.Namespace) -> None:
         progress=True,
     )
     title = shown(competition.title)
-    print(f"imported {summary.images} images into {shown(str(options.out))}: a valid submission to {title}")
+    print(f"imported {len(summary.matches)} images into {shown(str(options.out))}: a valid submission to {title}")
     for line in summary.lines():
         print(f"  {shown(line, 400)}")
 

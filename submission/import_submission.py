@@ -31,10 +31,8 @@ _NO_PICTURES = (
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What was done: images in all, those that kept their bytes, each change with its images, and what was left out."""
+    """What was done: image -> file, each change with its images, the files that were left out, and what to note."""
 
-    images: int
-    kept: int
     matched_by: str
     matches: dict[str, str]
     changes: dict[str, list[str]]
@@ -45,8 +43,8 @@ class ImportSummary:
         """The summary, a line each."""
         renamed = [f"{file} is {image}" for image, file in self.matches.items() if file != image]
         lines = [f"matched by {self.matched_by}{f': {some(renamed, 3)}' if renamed else ''}"]
-        if self.kept:
-            lines.append(f"{self.kept} kept as they are")
+        if kept := len(self.matches) - len({image for images in self.changes.values() for image in images}):
+            lines.append(f"{kept} kept as they are")
         lines += [f"{len(images)} × {change}: {some(images, 3)}" for change, images in self.changes.items()]
         if self.left_out:
             lines.append(f"left out: {some(self.left_out)}")
@@ -84,7 +82,6 @@ def import_submission(
         matched, wrong = match(pictures, competition.prompts, in_order=in_order)
     problems += wrong
     changes: dict[str, list[str]] = {}
-    kept = 0
     todo = track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files))
     with tempfile.TemporaryDirectory(".part", ".", out.absolute().parent, ignore_cleanup_errors=True) as beside:
         target = Path(beside) / "submission"
@@ -97,7 +94,6 @@ def import_submission(
                 continue
             for change in imported.changes:
                 changes.setdefault(change, []).append(image)
-            kept += not imported.changes
             if not problems:
                 atomic.write_bytes(target / image, imported.data)
         if problems:
@@ -108,7 +104,7 @@ def import_submission(
         target.rename(out)
     left_out += matched.left_out
     matches = {prompt.image_name: matched.files[prompt.image_name] for prompt in competition.prompts}
-    return ImportSummary(len(matches), kept, matched.how, matches, changes, sorted(left_out), notes)
+    return ImportSummary(matched.how, matches, changes, sorted(left_out), notes)
 
 
 def _open(source: Path) -> tuple[Files, list[str]]:
