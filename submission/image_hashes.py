@@ -12,9 +12,7 @@ and no image can be made from it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from submission.files import is_junk
 from submission.hashes import pixel_sha256
 from submission.image_names import SUFFIXES
 from submission.images import max_file_bytes, read_image
-from submission.progress import track
+from submission.progress import in_threads
 from submission.safe_read import NotReadable, read_of_host, read_regular
 
 PIXEL_BYTES = 6  # of the SHA-256: among 10^5 x 10^5 pairs, 4 in 10^5 chance of one false match
@@ -46,6 +44,7 @@ _FREQUENCIES = {0: 16, 1: 7, 2: 7}  # channel -> frequencies u + v below this: 1
 _ORDER = [(c, u, v) for c, n in _FREQUENCIES.items() for u in range(n) for v in range(n - u)]
 # Bits that belong together are spread over the bytes: a search goes by pieces, which should differ between pictures.
 _C, _U, _V = (np.array(column) for column in zip(*(_ORDER[i * 37 % len(_ORDER)] for i in range(192)), strict=True))
+TURNING = _V % 2 == 1  # the bits of a look, (192,) bool, that turn over when the picture is mirrored
 _FLAT = 4.0  # of 255: a picture whose brightness and colours vary less, as a standard deviation, has no look
 
 
@@ -72,11 +71,6 @@ def split(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return queries[:, :PIXEL_BYTES], queries[:, PIXEL_BYTES:].reshape(len(queries), VARIANTS, LOOK_BYTES)
 
 
-def mirror_signs() -> np.ndarray:
-    """For each of a look's 192 bits −1 where it turns over when the picture is mirrored, else 1."""
-    return np.where(_V % 2 == 1, -1, 1)
-
-
 def _looks(image: np.ndarray, shift: int) -> np.ndarray:
     factor = min(image.shape[:2]) // _SIDE
     if factor > 1:
@@ -90,7 +84,7 @@ def _looks(image: np.ndarray, shift: int) -> np.ndarray:
     spectrum = rows @ channels[:, None]  # channel, place, u, x
     spectrum = spectrum[:, :, None] @ columns.swapaxes(1, 2)  # channel, place, place, u, v
     places = spectrum[_C, :, :, _U, _V].reshape(len(_C), -1).T
-    mirrored = np.where(_V % 2 == 1, -places, places)
+    mirrored = np.where(TURNING, -places, places)
     middle = len(places) // 2
     order = [middle, *(i for i in range(len(places)) if i != middle)]
     return np.packbits(np.concatenate([places[order] > 0, mirrored[order] > 0]), axis=1)
@@ -119,8 +113,7 @@ def hash_folder(folder: Path, *, progress: bool = False) -> np.ndarray:
     paths = sorted(path for path in images if not any(is_junk(part) for part in path.relative_to(folder).parts))
     if not paths:
         raise MissingPart("there are no images to hash", looked_for=folder, get_it="name the folder of training images")
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = list(track(pool.map(_read, paths), "hashing images", total=len(paths), show=progress))
+    found = in_threads(_read, paths, "hashing images", show=progress)
     if problems := [item for item in found if isinstance(item, Problem)]:
         raise CompetitionError(f"{folder}: some files are not 8-bit RGB images, as submissions are", problems)
     return distinct(item for item in found if not isinstance(item, Problem))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path, PurePath
 
@@ -16,7 +14,7 @@ from submission.errors import CompetitionError, Problem
 from submission.hashes import content_sha256
 from submission.image_names import SUFFIXES, clash_key
 from submission.images import max_file_bytes, read_image
-from submission.progress import track
+from submission.progress import in_threads
 from submission.safe_read import NotReadable
 
 
@@ -101,9 +99,7 @@ class References:
             except NotReadable as error:
                 return error.problem(name)
 
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow's decoders release the interpreter's lock
-            done = track(pool.map(shape, self.names), "checking references", total=len(self), show=progress)
-            found = dict(zip(self.names, done, strict=True))
+        found = dict(zip(self.names, in_threads(shape, self.names, "checking references", show=progress), strict=True))
         if problems := [problem for problem in found.values() if isinstance(problem, Problem)]:
             count = "1 reference is" if len(problems) == 1 else f"{len(problems)} references are"
             raise CompetitionError(f"{self.path}: {count} no image that can be compared with", problems)

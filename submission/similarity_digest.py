@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from submission.image_hashes import mirror_signs
+from submission.image_hashes import TURNING
 
 BITS = 768
 _ROWS = 4096  # images looked at together
@@ -30,13 +30,12 @@ def look_of(looks: np.ndarray) -> str:
 
     Half of its bits change sign when every image is mirrored, the others do not change. "" where no image has a look.
     """
-    turns = mirror_signs() < 0
     sums = np.zeros((2, BITS // 2))
     for start in range(0, len(looks), _ROWS):
         part = np.asarray(looks[start : start + _ROWS])
         bits = np.unpackbits(part, axis=1).astype(np.int8) * 2 - 1
         bits[~part.any(axis=1)] = 0
-        for total, half in zip(sums, (bits[:, ~turns], bits[:, turns]), strict=True):
+        for total, half in zip(sums, (bits[:, ~TURNING], bits[:, TURNING]), strict=True):
             total += _sums(half, start * half.shape[1])
     return VERSION + base64.b64encode(np.packbits(sums.ravel() > 0).tobytes()).decode() if sums.any() else ""
 
