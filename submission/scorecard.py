@@ -169,13 +169,12 @@ class Scorecard(_Strict):
 
     def to_dict(self) -> dict[str, Any]:
         """The scorecard as JSON values; without `reason`, `accuracy` and the like where there is none."""
-        result: dict[str, Any] = _SCORECARD.dump_python(self, mode="json")
-        for score in (*result["scores"].values(), *(result["extra"] or {}).values()):
+        optional = ("accuracy", "extra", "mark", "suspicions", "look", "created_at", "families")
+        absent = {name for name in optional if getattr(self, name) is None}
+        result: dict[str, Any] = _SCORECARD.dump_python(self, mode="json", exclude=absent)
+        for score in (*result["scores"].values(), *result.get("extra", {}).values()):
             if score["reason"] is None:
                 del score["reason"]
-        for name in ("accuracy", "extra", "mark", "suspicions", "look", "created_at", "families"):
-            if result[name] is None:
-                del result[name]
         return result
 
     def to_json(self) -> str:
