@@ -38,11 +38,9 @@ class Variables:
         """Whether the user set it: the Makefile lists those in GIVEN."""
         return name in self["GIVEN"].split() and bool(self._environment.get(name))
 
-    def number(self, name: str, default: int = 0) -> int:
-        """Raises UsageError when it is no whole number from 0 on."""
-        text = self[name].strip()
-        if not text:
-            return default
+    def number(self, name: str) -> int:
+        """0 when it was not given. Raises UsageError when it is no whole number from 0 on."""
+        text = self[name].strip() or "0"
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
             raise UsageError(f"{name} is {text!r}; it must be a whole number from 0 on")
         return int(text)
