@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from submission.csv_text import Table, from_cell, read_table
 from submission.errors import Problem, UsageError, listing
@@ -22,45 +22,42 @@ _SAY_HOW = (
 )
 
 
-@dataclass(frozen=True)
-class Matched:
-    """Image name -> file; `how`, in words; the files that are nobody's."""
+class Matched(NamedTuple):
+    """Image name -> file; `how`, in words; what is wrong."""
 
     files: dict[str, str]
     how: str
-    left_out: list[str]
+    problems: list[Problem]
 
 
-def match(files: Sequence[str], prompts: Sequence[Prompt], *, in_order: bool = False) -> tuple[Matched, list[Problem]]:
+def match(files: Sequence[str], prompts: Sequence[Prompt], *, in_order: bool = False) -> Matched:
     """Match by name, whatever the suffix; else by number; else, when asked to (`in_order`), by the order of names."""
     if in_order:
         ordered = sorted(files, key=_natural)
         if len(ordered) != len(prompts):
             what = f"there are {len(ordered)} pictures for {len(prompts)} prompts: their order says nothing"
-            return Matched({}, "", []), [Problem("", what, _SAY_HOW)]
-        return _in_order(ordered, prompts, "the order of their names"), []
+            return Matched({}, "", [Problem("", what, _SAY_HOW)])
+        return _in_order(ordered, prompts, "the order of their names")
     by_stem: dict[str, list[str]] = {}
     for file in files:
         by_stem.setdefault(clash_key(without_suffix(file)), []).append(file)
     found = {prompt.image_name: by_stem.get(clash_key(without_suffix(prompt.image_name)), []) for prompt in prompts}
     if not any(found.values()):
-        numbered = _by_number(files, prompts)
-        if numbered is not None:
-            return numbered, []
+        if numbered := _by_number(files, prompts):
+            return numbered
         what = f"no name of {len(files)} pictures, such as {files[0]}, is the name of one of {len(prompts)} images"
-        return Matched({}, "", []), [Problem("", f"{what}, such as {prompts[0].image_name}", _SAY_HOW)]
+        return Matched({}, "", [Problem("", f"{what}, such as {prompts[0].image_name}", _SAY_HOW)])
     problems = []
     for name, some in found.items():
         if len(some) > 1:
             problems.append(Problem(name, f"could be {' or '.join(some)}", "keep one of them in the folder"))
         elif not some:
             problems.append(Problem(name, "has no picture", _SAY_HOW))
-    matched = {name: some[0] for name, some in found.items() if len(some) == 1}
-    used = {file for some in found.values() for file in some}
-    left = [file for file in files if file not in used]
     if problems:
-        problems += [Problem(file, "is no prompt's picture by its name", _SAY_HOW) for file in left]
-    return Matched(matched, "their names", left), problems
+        used = {file for some in found.values() for file in some}
+        what = "is no prompt's picture by its name"
+        problems += [Problem(file, what, _SAY_HOW) for file in files if file not in used]
+    return Matched({name: some[0] for name, some in found.items() if len(some) == 1}, "their names", problems)
 
 
 def _in_order(files: Sequence[str], prompts: Sequence[Prompt], how: str) -> Matched:
@@ -104,7 +101,7 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if part.isdecimal() and part.isascii() else (0, 0, part) for part in parts]
 
 
-def match_by_table(path: Path, files: Sequence[str], prompts: Sequence[Prompt]) -> tuple[Matched, list[Problem]]:
+def match_by_table(path: Path, files: Sequence[str], prompts: Sequence[Prompt]) -> Matched:
     """Match by a CSV that names a file and a prompt (by image name, id or text) in each row. Raises UsageError."""
     problems: list[Problem] = []
     try:
@@ -135,7 +132,7 @@ def match_by_table(path: Path, files: Sequence[str], prompts: Sequence[Prompt]) 
             matched[image], used[file] = file, line
     missing = [prompt.image_name for prompt in prompts if prompt.image_name not in matched]
     problems += [Problem(name, f"has no line in {path.name}") for name in missing]
-    return Matched(matched, path.name, [file for file in files if file not in used]), problems
+    return Matched(matched, path.name, problems)
 
 
 def _columns(

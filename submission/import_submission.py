@@ -72,15 +72,14 @@ def import_submission(
         raise UsageError(f"there is no folder {out.parent}; make it, or choose another --out")
     files, notes = _open(source)
     pictures = [name for name in files.names if name != MANIFEST_NAME and not name.lower().endswith(_NO_PICTURES)]
-    left_out = [*(set(files.names) - set(pictures)), *(f"{name}/" for name in files.folders)]
     problems = [problem for problem in files.problems if problem.what != "is a folder"]
     if not pictures and not problems:
         raise SubmissionError([Problem("", "there are no pictures in it")], str(source))
     if mapping is not None:
-        matched, wrong = match_by_table(mapping, pictures, competition.prompts)
+        matched = match_by_table(mapping, pictures, competition.prompts)
     else:
-        matched, wrong = match(pictures, competition.prompts, in_order=in_order)
-    problems += wrong
+        matched = match(pictures, competition.prompts, in_order=in_order)
+    problems += matched.problems
     changes: dict[str, list[str]] = {}
     todo = track(list(matched.files.items()), "importing pictures", show=progress and bool(matched.files))
     with tempfile.TemporaryDirectory(".part", ".", out.absolute().parent, ignore_cleanup_errors=True) as beside:
@@ -102,7 +101,7 @@ def import_submission(
         if os.path.lexists(out):
             raise UsageError(f"{out} is there by now; choose another --out")
         target.rename(out)
-    left_out += matched.left_out
+    left_out = {*files.names, *(f"{name}/" for name in files.folders)} - set(matched.files.values())
     matches = {prompt.image_name: matched.files[prompt.image_name] for prompt in competition.prompts}
     return ImportSummary(matched.how, matches, changes, sorted(left_out), notes)
 
