@@ -112,12 +112,8 @@ class MissingPart(RuntimeError):
     """Something this machine lacks: what, where it was looked for, and how to get it. Exit code 4."""
 
     def __init__(self, what: str, *, looked_for: object = "", get_it: str = "") -> None:
-        lines = [what]
-        if looked_for:
-            lines.append(f"  looked for: {looked_for}")
-        if get_it:
-            lines.append(f"  get it:     {get_it}")
-        super().__init__("\n".join(lines))
+        more = {"looked for:": looked_for, "get it:": get_it}
+        super().__init__("\n".join([what, *(f"  {label:<12}{text}" for label, text in more.items() if text)]))
 
 
 def system_says(error: OSError) -> str:
