@@ -32,17 +32,20 @@ def without_suffix(name: str) -> str:
 
 def why_unsafe(name: str) -> str:
     """Why `name` cannot name an image, as the end of a sentence; "" when it can."""
-    invisible = (unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" for char in name)
-    reasons = {
-        "is empty": not name,
-        "has control or invisible characters": not name.isprintable() and any(invisible),
-        'has a character that is not allowed in file names (/ \\ : * ? " < > |)': not set('/\\:*?"<>|').isdisjoint(
-            name
-        ),
-        f"starts with {name[:1]!r}": name.startswith((".", "-", " ", "~")),
-        f"does not end in {', '.join(SUFFIXES)}": not name.lower().endswith(SUFFIXES),
-        "is not in Unicode's composed form (NFC)": unicodedata.normalize("NFC", name) != name,
-        "is a device name on Windows": name.split(".")[0].strip().lower() in _RESERVED,
-        f"is longer than {MAX_BYTES} bytes": len(name.encode(errors="surrogatepass")) > MAX_BYTES,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
+    if not name:
+        return "is empty"
+    if not name.isprintable() and any(unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" for char in name):
+        return "has control or invisible characters"
+    if any(char in '/\\:*?"<>|' for char in name):
+        return 'has a character that is not allowed in file names (/ \\ : * ? " < > |)'
+    if name.startswith((".", "-", " ", "~")):
+        return f"starts with {name[0]!r}"
+    if not name.lower().endswith(SUFFIXES):
+        return f"does not end in {', '.join(SUFFIXES)}"
+    if unicodedata.normalize("NFC", name) != name:
+        return "is not in Unicode's composed form (NFC)"
+    if name.split(".")[0].strip().lower() in _RESERVED:
+        return "is a device name on Windows"
+    if len(name.encode()) > MAX_BYTES:
+        return f"is longer than {MAX_BYTES} bytes"
+    return ""
