@@ -73,8 +73,8 @@ def import_submission(
     files, notes = _open(source)
     pictures = [name for name in files.names if name != MANIFEST_NAME and not name.lower().endswith(_NO_PICTURES)]
     problems = [problem for problem in files.problems if problem.what != "is a folder"]
-    if not pictures and not problems:
-        raise SubmissionError([Problem("", "there are no pictures in it")], str(source))
+    if not pictures:
+        raise SubmissionError(problems or [Problem("", "there are no pictures in it")], str(source))
     if mapping is not None:
         matched = match_by_table(mapping, pictures, competition.prompts)
     else:

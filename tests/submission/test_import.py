@@ -215,6 +215,20 @@ def test_nothing_is_ever_overwritten(pictures, tmp_path):
     assert {path.name for path in source.iterdir()} == set(good)
 
 
+def test_a_zip_of_which_nothing_can_be_read(pictures, tmp_path):
+    competition, _ = pictures()
+    path = tmp_path / "secret.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0_main.png", b"x")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # general purpose flag, bit 0
+    path.write_bytes(data)
+    with pytest.raises(SubmissionError) as caught:
+        import_submission(path, competition, tmp_path / "out")
+    assert [(problem.name, problem.what) for problem in caught.value.problems] == [("0_main.png", "is encrypted")]
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_left_out_is_said(pictures, tmp_path, capsys):
     competition, good = pictures()
     more = {"grid-0000.png": saved(_picture()), "metadata.csv": b"x", "grids/a.png": b"x", "submission.json": b"{}"}

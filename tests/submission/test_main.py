@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -166,6 +167,15 @@ def test_pack_knows_a_manifest_from_an_image(tiny_competition, tiny_submission, 
     monkeypatch.setattr("submission.__main__.max_file_bytes", lambda _: 9)
     assert _run("pack", folder, "--out", tmp_path / "b.zip") == 3
     assert "0_main.png: is larger than 9 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their file names are Unicode")
+def test_pack_refuses_a_name_that_is_no_text(tiny_competition, tiny_submission, tmp_path, capsys):
+    folder = tiny_submission(tiny_competition())
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+    assert _run("pack", folder, "--out", tmp_path / "a.zip") == 3
+    assert "\\udcff.png: the name has control or invisible characters" in capsys.readouterr().err
+    assert not (tmp_path / "a.zip").exists()
 
 
 def test_tracebacks_on_request(monkeypatch):
