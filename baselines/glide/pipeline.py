@@ -84,8 +84,8 @@ class Glide:
         }
         notes = prompt_notes(self._tokenizer, competition.prompts)
         if by_clip:
-            self._clip_tokenizer = folder.clip_tokenizer()
             self._clip = folder.noised_clip().to(self._device)
+            self._clip_tokenizer = folder.clip_tokenizer()
             self.settings["classifier_free_scale"] = self._classifier_free_scale
             notes += prompt_notes(self._clip_tokenizer, competition.prompts, for_whom=" for CLIP")
         self.weights, self.notes = dict(folder.sha256), folder.notes + notes  # of all that was loaded

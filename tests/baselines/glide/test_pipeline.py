@@ -14,7 +14,7 @@ from baselines.generator import checked_images, describe
 from baselines.glide import pipeline
 from baselines.glide.config import read_config
 from baselines.hardware import Hardware
-from submission import Competition
+from submission import Competition, MissingPart
 from submission.errors import UsageError
 
 CPU = Hardware("cpu", "float32", "a test")
@@ -97,3 +97,10 @@ def test_a_prompt_that_is_cut_is_noted(competition: Competition, weights: Path) 
 def test_more_steps_than_the_model_knows_are_refused(competition: Competition, weights: Path) -> None:
     with pytest.raises(UsageError, match="1001 steps"):
         pipeline.Glide(competition, CPU, weights=str(weights), steps=1001)
+
+
+def test_clip_guidance_without_a_noised_clip(competition: Competition, weights: Path) -> None:
+    config = json.loads((weights / "glide.json").read_text())
+    (weights / "glide.json").write_text(json.dumps(config | {"clip": None}))
+    with pytest.raises(MissingPart, match="these weights of GLIDE have no noised CLIP"):
+        pipeline.load_clip_guided(competition, CPU, weights=str(weights))
