@@ -26,7 +26,7 @@ from baselines.pixels import save_grid, to_pixels
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, TrainingOptions, command, option
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from submission import paths
 from submission.errors import UsageError, run
 
@@ -74,8 +74,8 @@ def train_diffusion(options: DiffusionOptions) -> Path:
     if options.size < 8 or options.size % 4:
         raise UsageError(f"--size {options.size}: must be a multiple of 4 of at least 8")
     pictures = data.read(options.data, options.size, options.labels)
-    accelerator = options.accelerator()
-    device = accelerator.device
+    training = Training(options, ema_decay=0.9995, preview_images=500_000, seed=31)
+    accelerator, device = training.accelerator, training.device
 
     def preview(model: nn.Module, path: Path) -> None:
         noise = partial(randn, seeded_generators(range(PREVIEWS)), (3, options.size, options.size), device)
@@ -85,13 +85,9 @@ def train_diffusion(options: DiffusionOptions) -> Path:
             *_, last = ancestral(shown, predict, noise(), noise)
         save_grid(to_pixels(last.sample), path)
 
-    schedule = Schedule.of(options, ema_decay=0.9995, preview_images=500_000, seed=31)
-    torch.manual_seed(schedule.seed)
     model, kept = PixelUNet(build(options.size)), {"size": options.size, "pictures": pictures.kept["pictures"]}
     loss = VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator)
-    weights = options.train(model, loss, len(pictures.images), schedule, accelerator, preview, **kept)
-    accelerator.print(weights)
-    return weights
+    return training.weights(model, loss, len(pictures.images), preview, **kept)
 
 
 main = command(train_diffusion, __doc__, DiffusionOptions())

@@ -20,12 +20,13 @@ from baselines.glide.blocks import TextTransformer
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
-from baselines.glide.training_set import NoisedPictures, Training
+from baselines.glide.training_set import NoisedPictures, TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
 from baselines.training.run import train_only
+from baselines.training.training import Training
 from baselines.weight_files import load_weights
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -117,7 +118,7 @@ def train_base(options: BaseOptions) -> Path:
         UsageError, OSError: a file to begin with is not there, or not one of such a network.
     """
     training = Training(options, ema_decay=0.999, preview_images=250_000)
-    data = training.data
+    data = TrainingSet(options.data)
     model = UNet(config(data.vocab_size))
     kept: dict[str, object] = {"config": str(model.config), **data.kept}
     if options.init:
@@ -134,8 +135,8 @@ def train_base(options: BaseOptions) -> Path:
         images = draw(model, tokenizer, shown, generators, process, sampler="ancestral", guidance_scale=3.0)
         training_set.sheet([images], path)
 
-    loss = BaseLoss(training, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    return training.run(model, loss, preview, **kept)
+    loss = BaseLoss(training, data, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
+    return training.weights(model, loss, len(data.images), preview, **kept)
 
 
 main = command(train_base, __doc__, BaseOptions())

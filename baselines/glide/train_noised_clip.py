@@ -19,10 +19,11 @@ from baselines.diffusion.schedules import betas
 from baselines.glide import training_set
 from baselines.glide.config import ClipTowerConfig, NoisedClipConfig
 from baselines.glide.noised_clip import NoisedClip
-from baselines.glide.training_set import NoisedPictures, Training
+from baselines.glide.training_set import NoisedPictures, TrainingSet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, contrastive_loss, stratified_timesteps
 from baselines.training.options import RunOptions, command
+from baselines.training.training import Training
 from submission.errors import run
 
 MAX_LOGIT_SCALE = 100.0
@@ -82,12 +83,12 @@ class NoisedContrastiveLoss(NoisedPictures):
 def train_noised_clip(options: NoisedClipOptions) -> Path:
     """Trains the noised CLIP and returns the path of its averaged weights."""
     training = Training(options, ema_decay=0.998)
-    data = training.data
+    data = TrainingSet(options.data)
     model = ClipInTraining(config(data.vocab_size))
     shape = model.clip.config
     diffusion = Diffusion(betas("squaredcos_cap_v2", shape.train_timesteps))  # the base model's
-    loss = NoisedContrastiveLoss(training, data.clip_tokenizer, diffusion, shape.image_size)
-    return training.run(model, loss, config=str(shape), **data.kept)
+    loss = NoisedContrastiveLoss(training, data, data.clip_tokenizer, diffusion, shape.image_size)
+    return training.weights(model, loss, len(data.images), config=str(shape), **data.kept)
 
 
 main = command(train_noised_clip, __doc__, NoisedClipOptions())

@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from baselines.glide import train_base
 from baselines.glide.blocks import TextTransformer
-from baselines.glide.training_set import Training, TrainingSet
+from baselines.glide.training_set import TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command
+from baselines.training.training import Training
 from baselines.training.words import Words, word_loss
 from submission.errors import run
 
@@ -78,11 +79,11 @@ class ReadingLoss:
 def train_text_encoder(options: TextEncoderOptions) -> Path:
     """Trains the text encoder and returns the path of its averaged weights, those of a `Reader`."""
     training = Training(options)
-    data = training.data
+    data = TrainingSet(options.data)
     loss = ReadingLoss(data, training.accelerator)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
     reader = Reader(text_encoder, data.vocab_size, len(loss.words))
-    return training.run(reader, loss, captions=data.kept["captions"])
+    return training.weights(reader, loss, len(data.images), captions=data.kept["captions"])
 
 
 main = command(train_text_encoder, __doc__, TextEncoderOptions())

@@ -19,11 +19,12 @@ from baselines.glide import training_set
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import image_loss
 from baselines.glide.pipeline import diffusion_of, draw, rounded
-from baselines.glide.training_set import NoisedPictures, Training
+from baselines.glide.training_set import NoisedPictures, TrainingSet
 from baselines.glide.unet import UNet
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command
+from baselines.training.training import Training
 from submission.errors import run
 from submission.sheet import spread
 
@@ -82,7 +83,7 @@ class UpsampleLoss(NoisedPictures):
     """Of the upsampler, on images and their small versions."""
 
     def __call__(self, model: UNet, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        x0 = self.images[indices].float() / 127.5 - 1
+        x0 = self.pictures(indices)
         low_res = degraded(F.avg_pool2d(x0, 2), generator)
         t = to_device(stratified_timesteps(len(x0), len(self.diffusion), generator), self.device)
         _, x = self.noised(x0, t, generator)
@@ -95,7 +96,7 @@ class UpsampleLoss(NoisedPictures):
 def train_upsample(options: UpsampleOptions) -> Path:
     """Trains the upsampler and returns the path of its averaged weights."""
     training = Training(options, ema_decay=0.998, preview_images=2_000)
-    data = training.data
+    data = TrainingSet(options.data)
     model = UNet(config(data.vocab_size))
     shown = spread(len(data.images), PREVIEW_IMAGES)
 
@@ -104,12 +105,12 @@ def train_upsample(options: UpsampleOptions) -> Path:
         small = rounded(F.avg_pool2d(large, 2))
         prompts = [data.captions[data.captions_of[index][0]] for index in shown]
         process, generators = diffusion_of(model.config, PREVIEW_SPACING), seeded_generators(range(len(shown)))
-        low_res = small.to(training.accelerator.device)
+        low_res = small.to(training.device)
         images = draw(model, data.text_tokenizer, prompts, generators, process, sampler="ddim", low_res=low_res)
         training_set.sheet([small, images, large], path)
 
-    loss = UpsampleLoss(training, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    return training.run(model, loss, preview, config=str(model.config), **data.kept)
+    loss = UpsampleLoss(training, data, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
+    return training.weights(model, loss, len(data.images), preview, config=str(model.config), **data.kept)
 
 
 main = command(train_upsample, __doc__, UpsampleOptions())

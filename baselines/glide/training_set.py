@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -16,13 +15,12 @@ from baselines.glide.tokenizer import ClipTokenizer, TextTokenizer, Vocabulary, 
 from baselines.pixels import save_grid, to_pixels
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import drop_mask
-from baselines.training.options import RunOptions
 from baselines.training.pictures import load_pictures
-from baselines.training.run import Loss, M, Preview
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 
 TEXT_LENGTH = 40  # tokens; the longest of the bestiary's captions has 34
 CLIP_TEXT_LENGTH = TEXT_LENGTH + 2
+Tokenizer = TextTokenizer | ClipTokenizer
 
 
 class TrainingSet:
@@ -57,33 +55,15 @@ class TrainingSet:
         return torch.tensor([numbers[int(share * len(numbers))] for numbers, share in zip(own, chance, strict=True)])
 
 
-class Training:
-    """What a training begins with; the seed of its schedule, with `others`, decides all that is random from here on."""
-
-    def __init__(self, options: RunOptions, **others: Any) -> None:
-        self.options, self.accelerator = options, options.accelerator()
-        self.data = TrainingSet(options.data)
-        self.schedule = Schedule.of(options, **others)
-        torch.manual_seed(self.schedule.seed)
-
-    def run(self, model: M, loss: Loss[M], preview: Preview[M] | None = None, /, **kept: object) -> Path:
-        """Trains the model and returns the path of its averaged weights."""
-        count = len(self.data.images)
-        weights = self.options.train(model, loss, count, self.schedule, self.accelerator, preview, **kept)
-        self.accelerator.print(weights)
-        return weights
-
-
 class NoisedPictures:
     """A training set for a loss: pictures of `size` pixels, noised by `diffusion`, and captions, all on the device."""
 
     def __init__(
-        self, training: Training, tokenizer: TextTokenizer | ClipTokenizer, diffusion: Diffusion, size: int
+        self, training: Training, data: TrainingSet, tokenizer: Tokenizer, diffusion: Diffusion, size: int
     ) -> None:
-        self.data, self.accelerator, self.device = training.data, training.accelerator, training.accelerator.device
+        self.data, self.accelerator, self.device = data, training.accelerator, training.device
         self.diffusion, self.size = diffusion, size
-        self.images = Examples(self.data.images, self.device)
-        self.captions = tokenizer(self.data.captions)
+        self.images, self.captions = Examples(data.images, self.device), tokenizer(data.captions)
 
     def pictures(self, indices: Int64[Tensor, " b"]) -> Float32[Tensor, "b 3 size size"]:
         """x_0, in -1 … 1."""

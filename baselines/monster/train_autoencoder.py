@@ -11,22 +11,21 @@ from __future__ import annotations
 import copy
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file
 from torch import Tensor
 
 from baselines.pixels import psnr, to_pixels
-from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped
 from baselines.training.run import train_only
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.weight_files import load_network
 from submission.errors import run
 from submission.hashes import file_sha256
@@ -102,43 +101,28 @@ class DecoderLoss:
 def train_autoencoder(options: AutoencoderOptions) -> Path:
     """Trains an autoencoder and returns its diffusers folder."""
     pictures = options.pictures()
-    accelerator = options.accelerator()
-    some = pictures.some_images.to(accelerator.device)
-    images = Examples(pictures.images, accelerator.device)
-    kept = {"pictures": pictures.sha256}
-    model = first_part(options, images, some, accelerator, **kept)
-    train_only(model, "decoder", "post_quant_conv")
-    schedule = Schedule.of(
-        options, images=options.decoder_images, learning_rate=7e-4, weight_decay=1e-4, ema_decay=0.998, seed=1
-    )
-    accelerator = options.accelerator()
-    second = replace(options, out=options.out / "decoder")
-    weights = second.train(model, DecoderLoss(images, accelerator), len(images), schedule, accelerator, **kept)
-    model.load_state_dict(load_file(weights))
-    # The factor stays: a UNet may have been trained with it.
-    in_the_first(accelerator, lambda: write(model, some, options.out / "model"))
-    return options.out / "model"
-
-
-def first_part(
-    options: AutoencoderOptions, images: Examples, some: Tensor, accelerator: Accelerator, **kept: object
-) -> AutoencoderKL:
-    """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
-    schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.999)
-    torch.manual_seed(schedule.seed)
+    training = Training(options, weight_decay=1e-4, ema_decay=0.999)
+    some = pictures.some_images.to(training.device)
+    images = Examples(pictures.images, training.device)
+    kept: dict[str, object] = {"pictures": pictures.sha256}
     model = build()
     if options.init:
         model = load_network(AutoencoderKL, options.init).float()
         kept["init"] = [file_sha256(file) for file in sorted(options.init.glob("diffusion_pytorch_model.*"))]
-    loss = ReconstructionLoss(images, accelerator)
-    weights = options.train(model, loss, len(images), schedule, accelerator, **kept)
+    training.run(model, ReconstructionLoss(images, training.accelerator), len(images), **kept)
+    state = model.state_dict()
     build_of = {name: value for name, value in model.config.items() if name != "_name_or_path"}  # of --init's folder
-    model = type(model).from_config(build_of).to(accelerator.device).eval()
-    model.load_state_dict(load_file(weights))
+    model = type(model).from_config(build_of).to(training.device).eval()
+    model.load_state_dict(state)
     latents, _ = measure(model, some)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
-    in_the_first(accelerator, lambda: write(model, some, options.out / "model"))
-    return model
+    # A UNet may be trained from here on: the second part leaves every latent alone, and the factor stays.
+    training.finish(partial(write, model, some))
+    train_only(model, "decoder", "post_quant_conv")
+    more = replace(options, out=options.out / "decoder", images=options.decoder_images, learning_rate=7e-4)
+    second = Training(more, weight_decay=1e-4, ema_decay=0.998, seed=1)
+    second.run(model, DecoderLoss(images, second.accelerator), len(images), pictures=pictures.sha256)
+    return training.finish(partial(write, model, some))
 
 
 def write(model: AutoencoderKL, images: Tensor, out: Path) -> None:
@@ -150,11 +134,9 @@ def write(model: AutoencoderKL, images: Tensor, out: Path) -> None:
 @torch.no_grad()
 def measure(model: AutoencoderKL, images: Tensor) -> tuple[Tensor, float]:
     """uint8 (N, 3, H, W) -> their latents (posterior means), and the mean PSNR (dB) of what is decoded from them."""
-    latents, quality = [], []
-    for part in images.split(64):
-        z = model.encode(part.float() / 127.5 - 1).latent_dist.mean
-        latents.append(z)
-        quality.append(psnr(to_pixels(model.decode(z).sample), part))
+    parts = images.split(64)
+    latents = [model.encode(part.float() / 127.5 - 1).latent_dist.mean for part in parts]
+    quality = [psnr(to_pixels(model.decode(z).sample), part) for z, part in zip(latents, parts, strict=True)]
     return torch.cat(latents), torch.cat(quality).mean().item()
 
 

@@ -18,18 +18,16 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from baselines.monster.tokenizer import fitted
-from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import LossAndLog, contrastive_loss
 from baselines.training.options import ReadingOptions, RunOptions, command, option
 from baselines.training.pictures import Pictures
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.training.words import Words, word_loss
 from submission.errors import run
 
@@ -135,22 +133,17 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     """Trains tokenizer and text encoder and returns the folder of both."""
     pictures = options.pictures()
     tokenizer = fitted((caption for captions in pictures.captions for caption in captions), MAX_TOKENS)
-    accelerator = options.accelerator()
-    loss = TextLoss(pictures, tokenizer, accelerator)
-    schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995, seed=11)
-    torch.manual_seed(schedule.seed)
+    training = Training(options, weight_decay=0.05, ema_decay=0.995, seed=11)
+    loss = TextLoss(pictures, tokenizer, training.accelerator)
     model = Contrast(build_text_model(tokenizer), len(loss.words))
-    weights = options.train(model, loss, len(pictures.images), schedule, accelerator, **pictures.kept)
-    out = options.out / "model"
+    training.run(model, loss, len(pictures.images), **pictures.kept)
 
-    def finish() -> None:
-        model.load_state_dict(load_file(weights), strict=False)
+    def write(out: Path) -> None:
         model.text.half().save_pretrained(out / "text_encoder")
         tokenizer.save_pretrained(out / "tokenizer")
         print(out)
 
-    in_the_first(accelerator, finish)
-    return out
+    return training.finish(write)
 
 
 main = command(train_text_encoder, __doc__, TextEncoderOptions())

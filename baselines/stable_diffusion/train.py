@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel
@@ -31,12 +30,12 @@ from baselines.training.denoising import q_sample
 from baselines.training.latents import in_batches
 from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, drop_mask
 from baselines.training.options import RunOptions, SharedParts, command, option
-from baselines.training.pictures import Pictures, encoded_once, load_pictures
-from baselines.training.schedule import Schedule
+from baselines.training.pictures import Pictures, load_pictures
+from baselines.training.training import Training
 from baselines.weight_files import load_network, load_tokenizer
 from submission import atomic, commands
 from submission.errors import run
-from submission.hashes import file_sha256, json_sha256
+from submission.hashes import file_sha256
 
 SAMPLING = {"steps": 20, "guidance_scale": 3.0, "batch_size": 32, "fixed_batch": 32}
 PREVIEW_PROMPTS = 16
@@ -101,8 +100,9 @@ class NoiseLoss:
 
 def train_stable(options: StableOptions) -> Path:
     """Trains the UNet and returns the finished folder."""
-    accelerator = options.accelerator()
-    device = accelerator.device
+    # No average: the weights as they are.
+    training = Training(options, ema_decay=0.0, preview_images=250_000)
+    accelerator, device = training.accelerator, training.device
     pictures = load_pictures(options.data)
     autoencoder = load_network(AutoencoderKL, options.parts / "vae").to(device).float().eval()
     text_model = load_network(CLIPTextModel, options.parts / "text_encoder").to(device).float().eval()
@@ -112,18 +112,15 @@ def train_stable(options: StableOptions) -> Path:
         found: Tensor = autoencoder.encode(images.to(device).float() / 127.5 - 1).latent_dist.mean
         return found.half()
 
-    # The names say what was encoded and by what: what was made of others or by others is never taken for it.
+    def encode_pictures() -> dict[str, Tensor]:
+        return {"tensor": in_batches(means, pictures.images, accelerator.autocast)}
+
+    def encode_captions() -> dict[str, Tensor]:
+        return {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()}
+
     sha256 = {part: file_sha256(next((options.parts / part).glob("*.safetensors"))) for part in ("vae", "text_encoder")}
-    latents = encoded_once(
-        options.out / f"latents-{json_sha256([sha256['vae'], pictures.sha256])[:12]}.safetensors",
-        lambda: {"tensor": in_batches(means, pictures.images, accelerator.autocast)},
-        accelerator,
-    )["tensor"]
-    hidden = encoded_once(
-        options.out / f"hidden-{json_sha256([sha256['text_encoder'], pictures.distinct_captions])[:12]}.safetensors",
-        lambda: {"tensor": encode(text_model, tokenizer, pictures.distinct_captions, progress=True)[0].half().cpu()},
-        accelerator,
-    )["tensor"]
+    latents = training.encoded("latents", [sha256["vae"], pictures.sha256], encode_pictures)["tensor"]
+    hidden = training.encoded("hidden", [sha256["text_encoder"], pictures.distinct_captions], encode_captions)["tensor"]
     latents = latents * autoencoder.config.scaling_factor
     empty = encode(text_model, tokenizer, [""])[0]
     noising = DDPMScheduler(**NOISE_SCHEDULE)
@@ -140,15 +137,11 @@ def train_stable(options: StableOptions) -> Path:
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
-    schedule = Schedule.of(options, ema_decay=0.0, preview_images=250_000)  # no average: the weights as they are
-    torch.manual_seed(schedule.seed)
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    weights = options.train(unet, loss, len(latents), schedule, accelerator, preview, encoders=sha256, **pictures.kept)
+    training.run(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
     out = options.model or options.out / "model"
 
     def finish() -> None:
-        unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-        unet.load_state_dict(load_file(weights))
         assemble(unet.half(), solver, options.parts, out, share=options.share)
         atomic.write_json(out / "sampling.json", SAMPLING)
         print(f"{out}: draw with {commands.drawing('stable', out)}")

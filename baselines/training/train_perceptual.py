@@ -24,7 +24,7 @@ from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command, option
 from baselines.training.perceptual import EMBEDDED, PerceptualNetwork, words_in
 from baselines.training.pictures import cropped_and_flipped, load_pictures
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.training.words import word_loss
 from submission import atomic
 from submission.errors import run
@@ -81,12 +81,10 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     """Trains the network and returns its folder."""
     pictures = load_pictures(options.data)
     words, fractions = words_of(pictures.captions)
-    accelerator = options.accelerator()
-    schedule = Schedule.of(options, ema_decay=0.995, seed=23)
-    torch.manual_seed(schedule.seed)
+    training = Training(options, ema_decay=0.995, seed=23)
     model = PerceptualNetwork(WIDTHS, len(words))
-    loss = WordLoss(pictures.images, pictures.entry, fractions, accelerator)
-    weights = load_file(options.train(model, loss, len(pictures.images), schedule, accelerator, **pictures.kept))
+    loss = WordLoss(pictures.images, pictures.entry, fractions, training.accelerator)
+    weights = load_file(training.run(model, loss, len(pictures.images), **pictures.kept))
 
     def finish() -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}
@@ -95,7 +93,7 @@ def train_perceptual(options: PerceptualOptions) -> Path:
         atomic.write_json(options.model / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
         print(options.model)
 
-    in_the_first(accelerator, finish)
+    in_the_first(training.accelerator, finish)
     return options.model
 
 

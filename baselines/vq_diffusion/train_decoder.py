@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,20 +23,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from baselines.pretrained import WEIGHTS
-from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once, load_pictures
+from baselines.training.pictures import load_pictures
 from baselines.training.run import train_only
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.vq_diffusion.sampling import decode_values, draw_truncated
 from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
 from baselines.weight_files import load_network
 from submission.errors import run
-from submission.hashes import file_sha256, json_sha256
+from submission.hashes import file_sha256
 from submission.progress import track
 
 OWN_FRACTION = 0.4  # of a batch's pictures, those that are decoded from their own codes
@@ -98,12 +98,14 @@ class RedrawnLoss:
 
 def train_decoder(options: DecoderOptions) -> Path:
     """Trains the decoder and returns the diffusers folder of the VQModel that has it."""
-    accelerator = options.accelerator()
-    device = accelerator.device
+    training = Training(options, weight_decay=1e-4, ema_decay=0.995)
+    accelerator, device = training.accelerator, training.device
     pictures = load_pictures(options.data)
     model = load_network(VQModel, options.vqmodel).float().to(device).eval()
     transformer = options.transformer / "weights.safetensors"
-    codes, hidden, by = encode(options.transformer, pictures, model, options.vqmodel, options.text_encoder, accelerator)
+    codes, hidden, by = encode(
+        training, pictures, model, options.vqmodel, options.text_encoder, home=options.transformer
+    )
     by.append(file_sha256(transformer))
 
     @torch.inference_mode()
@@ -121,19 +123,14 @@ def train_decoder(options: DecoderOptions) -> Path:
         ]
         return {"redrawn": torch.cat(drawn)}
 
-    name = json_sha256([by, pictures.kept])[:12]
-    redrawn = encoded_once(options.out / f"redrawn-{name}.safetensors", redraw_all, accelerator)["redrawn"]
+    redrawn = training.encoded("redrawn", [by, pictures.kept], redraw_all)["redrawn"]
     before = copy.deepcopy(model.state_dict())
     train_only(model, "decoder", "post_quant_conv")
-    images = Examples(pictures.images, device)
-    loss = RedrawnLoss(images, codes, redrawn, accelerator)
-    schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.995)
-    weights = options.train(model, loss, len(codes), schedule, accelerator, encoders=by, **pictures.kept)
-    trained = load_file(weights)
-    model.load_state_dict({k: v.lerp(trained[k].to(v.device), TRAINED_FRACTION) for k, v in before.items()})
-    some = pictures.some_images.to(device)
-    in_the_first(accelerator, lambda: finish(model.eval(), some, options.out / "model"))
-    return options.out / "model"
+    loss = RedrawnLoss(Examples(pictures.images, device), codes, redrawn, accelerator)
+    training.run(model, loss, len(codes), encoders=by, **pictures.kept)
+    trained = model.state_dict()
+    model.load_state_dict({k: v.lerp(trained[k], TRAINED_FRACTION) for k, v in before.items()})
+    return training.finish(partial(finish, model.eval(), pictures.some_images.to(device)))
 
 
 main = command(train_decoder, __doc__, DecoderOptions())

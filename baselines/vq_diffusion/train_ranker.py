@@ -9,23 +9,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from diffusers import VQModel
-from safetensors.torch import load_file
 from torch import Tensor
 
-from baselines.processes import in_the_first
 from baselines.training.latents import in_batches
 from baselines.training.options import MoreOptions, RunOptions, command, option
-from baselines.training.pictures import encoded_once
-from baselines.training.schedule import Schedule
 from baselines.training.train_perceptual import WordLoss, words_of
+from baselines.training.training import Training
 from baselines.vq_diffusion.ranker import Ranker
 from baselines.vq_diffusion.sampling import decode
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.weight_files import load_network
 from submission.errors import UsageError, run
-from submission.hashes import file_sha256, json_sha256
+from submission.hashes import file_sha256
 
 WIDTHS = (24, 48, 96, 128)
 
@@ -43,30 +39,26 @@ class RankerOptions(RunOptions, MoreOptions):
 
 def train_ranker(options: RankerOptions) -> Path:
     """Trains the ranker and returns its folder."""
-    accelerator = options.accelerator()
+    training = Training(options, weight_decay=0.05, ema_decay=0.995)
     pictures = options.pictures()
-    vqvae = load_network(VQModel, options.vqmodel).float().to(accelerator.device).eval()
+    vqvae = load_network(VQModel, options.vqmodel).float().to(training.device).eval()
     by = file_sha256(options.vqmodel / "diffusion_pytorch_model.safetensors")
 
     def shown(images: Tensor) -> Tensor:
         """Pictures as the VQModel decodes their own codes."""
         return decode(vqvae, codes_of(vqvae, images).flatten(1))
 
-    file = options.out / f"decoded-{json_sha256([by, pictures.sha256])[:12]}.safetensors"
-    images = encoded_once(
-        file, lambda: {"images": in_batches(shown, pictures.images, accelerator.autocast, "decoding")}, accelerator
-    )["images"]
+    def encode() -> dict[str, Tensor]:
+        return {"images": in_batches(shown, pictures.images, training.accelerator.autocast, "decoding")}
+
+    images = training.encoded("decoded", [by, pictures.sha256], encode)["images"]
     words, fractions = words_of(pictures.captions)
     if not words:
         raise UsageError(f"{options.data}: its captions have no words of a to z, which a ranker reads")
-    schedule = Schedule.of(options, weight_decay=0.05, ema_decay=0.995)
-    torch.manual_seed(schedule.seed)
     ranker = Ranker(words, WIDTHS)
-    loss = WordLoss(images, pictures.entry, fractions, accelerator)
-    weights = options.train(ranker.network, loss, len(images), schedule, accelerator, vqmodel=by, **pictures.kept)
-    ranker.network.load_state_dict(load_file(weights))
-    in_the_first(accelerator, lambda: ranker.write(options.out / "model"))
-    return options.out / "model"
+    loss = WordLoss(images, pictures.entry, fractions, training.accelerator)
+    training.run(ranker.network, loss, len(images), vqmodel=by, **pictures.kept)
+    return training.finish(ranker.write)
 
 
 main = command(train_ranker, __doc__, RankerOptions())

@@ -33,14 +33,14 @@ from baselines.training.batches import Examples, to_device
 from baselines.training.latents import in_batches
 from baselines.training.losses import CAPTION_DROPOUT, LossAndLog, drop_mask, stratified_timesteps
 from baselines.training.options import MoreOptions, RunOptions, command, option
-from baselines.training.pictures import Pictures, encoded_once
-from baselines.training.schedule import Schedule
+from baselines.training.pictures import Pictures
+from baselines.training.training import Training
 from baselines.vq_diffusion.sampling import decode, sample
 from baselines.vq_diffusion.train_vqmodel import codes_of
 from baselines.vq_diffusion.transformer import EMBEDDINGS, load_transformer, logits, with_time_per_image
 from baselines.weight_files import load_network, load_tokenizer
 from submission.errors import UsageError, run
-from submission.hashes import file_sha256, json_sha256
+from submission.hashes import file_sha256
 from submission.paths import readable
 
 TIMESTEPS = 64  # and the most steps that it can be drawn with
@@ -165,36 +165,35 @@ class CodesLoss:
 
 
 def encode(
-    run: Path, pictures: Pictures, vqvae: VQModel, vqmodel: Path, text: Path, accelerator: Accelerator
+    training: Training, pictures: Pictures, vqvae: VQModel, vqmodel: Path, text: Path, home: Path | None = None
 ) -> tuple[Int32[Tensor, "n l"], Float16[Tensor, "m t d"], list[str]]:
-    """What VQModel and text encoder make of pictures and captions, from the run's folder where it was made before.
+    """What VQModel and text encoder make of pictures and captions, kept in the run's folder or in `home`.
 
     Returns:
         The codes of each picture, the states of each distinct caption, and the hashes of the weights in both folders.
     """
 
     def make() -> dict[str, Tensor]:
-        text_model = load_network(CLIPTextModel, text / "text_encoder").to(accelerator.device).float()
+        text_model = load_network(CLIPTextModel, text / "text_encoder").to(training.device).float()
         tokenizer = load_tokenizer(text / "tokenizer", text_model)
-        codes = in_batches(lambda x: codes_of(vqvae, x).flatten(1).int(), pictures.images, accelerator.autocast)
+        autocast = training.accelerator.autocast
+        codes = in_batches(lambda x: codes_of(vqvae, x).flatten(1).int(), pictures.images, autocast)
         hidden = encode_normalised(text_model.eval(), tokenizer, pictures.distinct_captions, progress=True)
         return {"codes": codes, "hidden": hidden.half().cpu()}
 
     files = (vqmodel / "diffusion_pytorch_model.safetensors", text / "text_encoder" / "model.safetensors")
     by = [file_sha256(file) for file in files]
-    # The name says what was encoded and by what: what was made of others or by others is never taken for it.
-    name = json_sha256([by, pictures.sha256, pictures.distinct_captions])[:12]
-    made = encoded_once(run / f"encoded-{name}.safetensors", make, accelerator)
+    made = training.encoded("encoded", [by, pictures.sha256, pictures.distinct_captions], make, home)
     return made["codes"], made["hidden"], by
 
 
 def train_transformer(options: TransformerOptions) -> Path:
     """Trains the transformer and returns the path of its averaged weights."""
-    accelerator = options.accelerator()
-    device = accelerator.device
+    training = Training(options, ema_decay=0.999, save_minutes=2, preview_images=250_000)
+    accelerator, device = training.accelerator, training.device
     pictures = options.pictures()
     vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
-    codes, hidden, by = encode(options.out, pictures, vqvae, options.vqmodel, options.text_encoder, accelerator)
+    codes, hidden, by = encode(training, pictures, vqvae, options.vqmodel, options.text_encoder)
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
@@ -216,8 +215,6 @@ def train_transformer(options: TransformerOptions) -> Path:
             )
             save_grid(decode(vqvae, drawn), path)
 
-    schedule = Schedule.of(options, ema_decay=0.999, save_minutes=2, preview_images=250_000)
-    torch.manual_seed(schedule.seed)
     model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
     kept = {**pictures.kept, "layers": LAYERS}
     if options.init:
@@ -229,9 +226,7 @@ def train_transformer(options: TransformerOptions) -> Path:
             for attention in (block.attn1, block.attn2):
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
-    weights = options.train(model, loss, len(codes), schedule, accelerator, preview, encoders=by, **kept)
-    accelerator.print(weights)
-    return weights
+    return training.weights(model, loss, len(codes), preview, encoders=by, **kept)
 
 
 main = command(train_transformer, __doc__, TransformerOptions())

@@ -12,21 +12,20 @@ from __future__ import annotations
 import copy
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from diffusers import VQModel
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from baselines.pixels import psnr
-from baselines.processes import in_the_first
 from baselines.training.batches import Examples
 from baselines.training.losses import LossAndLog, picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import cropped_and_flipped, load_pictures
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.vq_diffusion.sampling import decode
 from submission.errors import run
 
@@ -163,18 +162,12 @@ class CodebookLoss:
 def train_vqmodel(options: VQModelOptions) -> Path:
     """Trains a VQModel and returns its diffusers folder."""
     pictures = load_pictures(options.data)
-    accelerator = options.accelerator()
-    schedule = Schedule.of(options, weight_decay=1e-4, ema_decay=0.998, save_minutes=2)
-    torch.manual_seed(schedule.seed)
+    training = Training(options, weight_decay=1e-4, ema_decay=0.998, save_minutes=2)
     codebook = Codebook(build())
-    images = Examples(pictures.images, accelerator.device)
-    loss, kept = CodebookLoss(images, accelerator), {"pictures": pictures.sha256}
-    weights = options.train(codebook, loss, len(images), schedule, accelerator, **kept)
-    codebook.load_state_dict(load_file(weights))
-    model = codebook.vqvae.to(accelerator.device).eval()
-    some = pictures.some_images.to(accelerator.device)
-    in_the_first(accelerator, lambda: finish(model, some, options.out / "model"))
-    return options.out / "model"
+    loss = CodebookLoss(Examples(pictures.images, training.device), training.accelerator)
+    training.run(codebook, loss, len(pictures.images), pictures=pictures.sha256)
+    some = pictures.some_images.to(training.device)
+    return training.finish(partial(finish, codebook.vqvae.to(training.device).eval(), some))
 
 
 def perplexity(count: Tensor) -> Tensor:
