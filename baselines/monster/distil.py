@@ -35,18 +35,16 @@ from baselines.monster.pipeline import DISTILLED, PARTS
 from baselines.monster.sampling import alphas_cumprod, solver, timesteps
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import SAMPLING_FILE, Pretrained
-from baselines.processes import in_the_first
 from baselines.training.batches import Examples, to_device
 from baselines.training.data import read_training_data
 from baselines.training.denoising import Latents, PerExample
 from baselines.training.losses import LossAndLog, stratified_timesteps
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import encoded_once
-from baselines.training.schedule import Schedule
+from baselines.training.training import Training
 from baselines.weight_files import load_tokenizer
 from submission import atomic, commands
 from submission.errors import UsageError, run
-from submission.hashes import file_sha256, json_sha256
+from submission.hashes import file_sha256
 from submission.progress import Progress
 
 PREVIEW_PROMPTS = 16
@@ -162,9 +160,8 @@ def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: fl
     rounds = -(-options.trajectories // len(captions))
     chosen = [caption for _ in range(rounds) for caption in rng.sample(captions, len(captions))][: options.trajectories]
     keep, steps = nodes(options.teacher_steps, options.steps), options.teacher_steps
-    name = json_sha256([chosen, keep, steps, guidance_scale, sha256_of(teacher)])[:12]
-    accelerator = options.accelerator()
-    device = accelerator.device
+    training = Training(options)
+    device = training.device
 
     @torch.no_grad()
     def draw() -> dict[str, Tensor]:
@@ -174,20 +171,21 @@ def trajectories(options: DistilOptions, teacher: Pretrained, guidance_scale: fl
         tokenizer = load_tokenizer(teacher.part("tokenizer"), text_model)
         empty = encode(text_model, tokenizer, [""])
         shape = unet.config.in_channels, unet.config.sample_size, unet.config.sample_size
-        drawn: dict[str, list[Tensor]] = {"latents": [], "hidden": [], "pooled": []}
+        drawn = []
         with Progress("drawing with the teacher", len(chosen)) as progress:
             for start in range(0, len(chosen), TEACHER_BATCH):
                 text = encode(text_model, tokenizer, chosen[start : start + TEACHER_BATCH])
                 generator = torch.Generator().manual_seed(start)
                 noise = torch.randn(len(text[0]), *shape, generator=generator).to(device)
-                with accelerator.autocast():
+                with training.accelerator.autocast():
                     visited = states(unet, noise, text, empty, steps=steps, guidance_scale=guidance_scale)
-                for kind, tensor in zip(drawn, (torch.stack([visited[k] for k in keep], 1), *text), strict=True):
-                    drawn[kind].append(tensor.half().cpu())
+                tables = torch.stack([visited[k] for k in keep], 1), *text
+                drawn.append([table.half().cpu() for table in tables])
                 progress.advance(len(noise))
-        return {kind: torch.cat(parts) for kind, parts in drawn.items()}
+        latents, hidden, pooled = map(torch.cat, zip(*drawn, strict=True))
+        return {"latents": latents, "hidden": hidden, "pooled": pooled}
 
-    return encoded_once(options.out / f"trajectories-{name}.safetensors", draw, accelerator)
+    return training.encoded("trajectories", [chosen, keep, steps, guidance_scale, sha256_of(teacher)], draw)
 
 
 def sha256_of(teacher: Pretrained) -> list[str]:
@@ -198,12 +196,16 @@ def sha256_of(teacher: Pretrained) -> list[str]:
 def train_student(
     options: DistilOptions, teacher: Pretrained, steps: int, init: Path | None, drawn: dict[str, Tensor]
 ) -> Path:
-    """The weights of a student of so many steps, which begins as the one with the weights `init`, or as its teacher."""
-    accelerator = options.accelerator()
+    """The weights of a student of so many steps, which begins as the one with the weights `init`, or as its teacher.
+
+    Beside them is `model`, the folder that draws.
+    """
+    own = replace(options, out=options.out / f"{steps}-steps")
+    training = Training(own, weight_decay=0.0, preview_images=max(1, options.images // 4))
+    accelerator = training.accelerator
     every = nodes(options.teacher_steps, options.steps)
-    own = [every.index(node) for node in nodes(options.teacher_steps, [steps])]
-    latents, hidden, pooled = drawn["latents"][:, own], drawn["hidden"], drawn["pooled"]
-    loss = StepLoss(latents, hidden, pooled, timesteps(steps), accelerator)
+    latents = drawn["latents"][:, [every.index(node) for node in nodes(options.teacher_steps, [steps])]]
+    loss = StepLoss(latents, drawn["hidden"], drawn["pooled"], timesteps(steps), accelerator)
     autoencoder = teacher.network("vae", AutoencoderKL).float().to(accelerator.device)
     shown = torch.arange(min(PREVIEW_PROMPTS, len(latents)))
 
@@ -221,11 +223,11 @@ def train_student(
     adapter.attach(model, options.rank)
     if init:
         model.load_state_dict(load_file(init))
-    schedule = Schedule.of(options, weight_decay=0.0, preview_images=max(1, options.images // 4))
     kept: dict[str, object] = {name: getattr(options, name) for name in ("rank", "teacher_steps", "trajectories")}
     kept |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
-    own_folder = replace(options, out=options.out / f"{steps}-steps")
-    return own_folder.train(model, loss, len(latents), schedule, accelerator, preview, **kept)
+    weights = training.run(model, loss, len(latents), preview, **kept)
+    training.finish(partial(assemble, teacher, weights, steps))
+    return weights
 
 
 def assemble(teacher: Pretrained, weights: Path, steps: int, out: Path) -> None:
@@ -247,7 +249,6 @@ def distil(options: DistilOptions) -> list[Path]:
     for steps in options.steps:
         weights = train_student(options, teacher, steps, weights, drawn)
         folders.append(weights.parent / "model")
-        in_the_first(options.accelerator(), partial(assemble, teacher, weights, steps, folders[-1]))
     return folders
 
 
