@@ -15,6 +15,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from baselines.clip_guided.plain_shapes import with_article
 from baselines.training.data import read_training_data
 from baselines.training.pictures import pixels_sha256
 from submission.errors import CompetitionError, MissingPart, Problem
@@ -104,8 +105,7 @@ def _of_training_set(folder: Path) -> list[Item]:
 
 
 def _label(attributes: dict[str, Any]) -> str:
-    name = f"{attributes['colours'][0]} {attributes['body']}"
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return with_article(f"{attributes['colours'][0]} {attributes['body']}")
 
 
 def _of_labels(folder: Path, labels: Path) -> list[Item]:
@@ -116,15 +116,11 @@ def _of_labels(folder: Path, labels: Path) -> list[Item]:
                 looked_for=part,
                 get_it="see the lines that baselines/clip_guided/data.py reads; --labels names another file",
             )
-    holding = (path for path in folder.iterdir() if not path.name.startswith(".") and _holds_pictures(path))
-    named = sorted(holding, key=lambda path: path.name)
+    pictures = {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.name[0] != "."}
+    named = {name: found for name, found in pictures.items() if found}
     lines = [line for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-    by_name = _by_name(labels, lines, [path.name for path in named])
-    return [
-        (picture, path.name, by_name[path.name], ())
-        for path in named
-        for picture in (_pictures(path) if path.is_dir() else [path])
-    ]
+    by_name = _by_name(labels, lines, list(named))
+    return [(picture, name, by_name[name], ()) for name, found in named.items() for picture in found]
 
 
 def _by_name(labels: Path, lines: list[str], names: list[str]) -> dict[str, str]:
@@ -151,9 +147,7 @@ def _by_name(labels: Path, lines: list[str], names: list[str]) -> dict[str, str]
     return by_name
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-
-
-def _holds_pictures(path: Path) -> bool:
-    return bool(_pictures(path)) if path.is_dir() else path.suffix.lower() in SUFFIXES
+def _pictures(path: Path) -> list[Path]:
+    """Those in a folder, or the picture itself."""
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in inside if file.suffix.lower() in SUFFIXES and file.name[0] != "."]

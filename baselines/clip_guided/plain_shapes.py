@@ -38,15 +38,16 @@ class Shapes(NamedTuple):
 
 def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
     """A picture and a caption of each of `kinds` ("red circle"), everything else by `rng`."""
-    background, main, second, captions = [], [], [], []
+    colours, captions = [], []
     for kind in kinds:
         colour, shape = kind.split()
         two = rng.choice([name for name in COLOURS if name != colour]) if rng.random() < 0.4 else None
         ground = rng.choice([name for name in COLOURS if name not in (colour, two)]) if rng.random() < 0.3 else None
         shade = rng.choice(("", "", "dark", "pale"))
-        main.append(_shaded(colour, shade, rng))
-        second.append(_shaded(two, shade, rng) if two else main[-1])
-        background.append(_shaded(ground, "", rng) if ground else (255.0, 255.0, 255.0))
+        main = _shaded(colour, shade, rng)
+        second = _shaded(two, shade, rng) if two else main
+        background = _shaded(ground, "", rng) if ground else (255.0, 255.0, 255.0)
+        colours.append((background, main, second))
         captions.append(_caption(colour, two, shape, shade, ground, rng))
     numbers = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in kinds])
     radius = size * (0.3 + 0.14 * numbers[:, 0])
@@ -58,15 +59,11 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
     x, y = (angle.cos() * x + angle.sin() * y) / unit, (angle.cos() * y - angle.sin() * x) / unit
     distances = _distances(x, y)
     distance = torch.stack([distances[kind.split()[1]][k] for k, kind in enumerate(kinds)])
-    images = _colours(background)
-    for painted, edge in ((main, distance), (second, distance + 0.28)):
+    images, *painted = torch.tensor(colours).transpose(0, 1)[..., None, None]
+    for colour_of, edge in zip(painted, (distance, distance + 0.28), strict=True):
         cover = (0.5 - edge * unit).clamp(0, 1)[:, None]
-        images = images * (1 - cover) + _colours(painted) * cover
+        images = images * (1 - cover) + colour_of * cover
     return Shapes(images / 127.5 - 1, captions)
-
-
-def _colours(values: list[tuple[float, float, float]]) -> Float32[Tensor, "n 3 1 1"]:
-    return torch.tensor(values)[:, :, None, None]
 
 
 def _shaded(colour: str, shade: str, rng: random.Random) -> tuple[float, float, float]:
@@ -81,14 +78,15 @@ def _caption(colour: str, two: str | None, shape: str, shade: str, ground: str |
         name = f"{shade} {name}"
     text = f"{shape} in {name}" if rng.random() < 0.25 else f"{name} {shape}"
     if rng.random() < 0.5:
-        text = f"{_article(text)} {text}"
+        text = with_article(text)
     if ground and rng.random() < 0.6:
-        text += f" on {_article(ground)} {ground} background"
+        text += f" on {with_article(ground)} background"
     return text[0].upper() + text[1:] + "." if rng.random() < 0.5 else text
 
 
-def _article(text: str) -> str:
-    return "an" if text[0] in "aeiou" else "a"
+def with_article(text: str) -> str:
+    """A red bat, an orange one."""
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
 def _distances(x: Tensor, y: Tensor) -> dict[str, Tensor]:
