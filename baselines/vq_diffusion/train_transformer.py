@@ -14,6 +14,7 @@ import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -46,6 +47,7 @@ from submission.paths import readable
 TIMESTEPS = 64  # and the most steps that it can be drawn with
 LAYERS = 6
 PREVIEW_PROMPTS = 16
+PREVIEW_SAMPLING: dict[str, Any] = {"steps": 16, "guidance_scale": 2.0, "truncation_rate": 0.9}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,22 +199,13 @@ def train_transformer(options: TransformerOptions) -> Path:
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
-    shown = pictures.some_captions(PREVIEW_PROMPTS)
-    numbers = [pictures.distinct_captions.index(caption) for caption in shown]
-    shown_text = hidden[numbers].float().to(device)
+    shown = [pictures.distinct_captions.index(caption) for caption in pictures.some_captions(PREVIEW_PROMPTS)]
+    shown_text = hidden[shown].float().to(device)
 
     def preview(model: Denoiser, path: Path) -> None:
+        generators, null = seeded_generators(range(len(shown))), model.null.embeddings
         with accelerator.autocast():
-            drawn = sample(
-                model.transformer,
-                scheduler,
-                seeded_generators(range(len(shown))),
-                shown_text,
-                model.null.embeddings,
-                steps=16,
-                guidance_scale=2.0,
-                truncation_rate=0.9,
-            )
+            drawn = sample(model.transformer, scheduler, generators, shown_text, null, **PREVIEW_SAMPLING)
             save_grid(decode(vqvae, drawn), path)
 
     model = Denoiser(vqvae.config.num_vq_embeddings, size, hidden.shape[-1], hidden.shape[-2])
