@@ -6,7 +6,6 @@ Each training is a command of its own and can be interrupted: what is finished i
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,4 +85,4 @@ def train_clip_guided(options: ClipGuidedOptions) -> Path:
 main = command(train_clip_guided, __doc__, PRESETS)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

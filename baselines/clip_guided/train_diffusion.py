@@ -6,7 +6,6 @@ what is drawn is decided by the guide, at sampling.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,4 +92,4 @@ def train_diffusion(options: DiffusionOptions) -> Path:
 main = command(train_diffusion, __doc__, DiffusionOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

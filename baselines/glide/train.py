@@ -6,7 +6,6 @@ was. Only the base model builds on another, that of its text encoder.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,4 +93,4 @@ def train_glide(options: GlideOptions) -> Path:
 main = command(train_glide, __doc__, PRESETS)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

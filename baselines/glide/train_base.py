@@ -6,7 +6,6 @@ learns both: most examples show it no known pixels, as when it draws, the others
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,4 +141,4 @@ def train_base(options: BaseOptions) -> Path:
 main = command(train_base, __doc__, BaseOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -7,7 +7,6 @@ image (GLIDE, arXiv 2112.10741, section 3.3). It is trained on the training set 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,4 +93,4 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
 main = command(train_noised_clip, __doc__, NoisedClipOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

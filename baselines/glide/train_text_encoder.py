@@ -8,7 +8,6 @@ neighbours another caption of the same picture has. What reads that is thrown aw
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,4 +88,4 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
 main = command(train_text_encoder, __doc__, TextEncoderOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

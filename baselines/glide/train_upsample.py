@@ -6,7 +6,6 @@ to mend the base model's faults (GLIDE, arXiv 2112.10741, section 4, after Sahar
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,4 +115,4 @@ def train_upsample(options: UpsampleOptions) -> Path:
 main = command(train_upsample, __doc__, UpsampleOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

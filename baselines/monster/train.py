@@ -6,7 +6,6 @@ own and can be interrupted: what is finished is kept, what is not goes on where 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,4 +88,4 @@ def train_monster(options: MonsterOptions) -> Path:
 main = command(train_monster, __doc__, PRESETS)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -9,7 +9,6 @@ fixed (as Stable Diffusion's own autoencoder was improved after the fact).
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -143,4 +142,4 @@ def measure(model: AutoencoderKL, images: Tensor) -> tuple[Tensor, float]:
 main = command(train_autoencoder, __doc__, AutoencoderOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import random
 import string
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,4 +148,4 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
 main = command(train_text_encoder, __doc__, TextEncoderOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -8,7 +8,6 @@ the network and its frozen parts. After each epoch the folder of the model draws
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -285,4 +284,4 @@ def dry_run(
 main = command(train_unet, __doc__, UNetOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

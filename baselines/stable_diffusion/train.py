@@ -7,7 +7,6 @@ beat: squared error of the noise, every time and every step of equal weight, no 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,4 +152,4 @@ def train_stable(options: StableOptions) -> Path:
 main = command(train_stable, __doc__, PRESETS)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

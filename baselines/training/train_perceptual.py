@@ -7,7 +7,6 @@ by it.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,4 +99,4 @@ def train_perceptual(options: PerceptualOptions) -> Path:
 main = command(train_perceptual, __doc__, PerceptualOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

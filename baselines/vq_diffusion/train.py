@@ -8,7 +8,6 @@ copy, or with `--share` says where it is.
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,4 +136,4 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
 main = command(train_vq, __doc__, PRESETS)
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

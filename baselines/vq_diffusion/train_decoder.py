@@ -10,7 +10,6 @@ the transformer goes with them as before. The result lies between the weights be
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,4 +135,4 @@ def train_decoder(options: DecoderOptions) -> Path:
 main = command(train_decoder, __doc__, DecoderOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -5,7 +5,6 @@ It learns from the training pictures as the VQModel's trained decoder shows them
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,4 +63,4 @@ def train_ranker(options: RankerOptions) -> Path:
 main = command(train_ranker, __doc__, RankerOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -11,7 +11,6 @@ guidance (Tang et al., arXiv 2205.16007).
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,4 +224,4 @@ def train_transformer(options: TransformerOptions) -> Path:
 main = command(train_transformer, __doc__, TransformerOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -10,7 +10,6 @@ never be used. Most of the training sees crops, which hold less white paper.
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -194,4 +193,4 @@ def finish(model: VQModel, images: Tensor, out: Path) -> None:
 main = command(train_vqmodel, __doc__, VQModelOptions())
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))
