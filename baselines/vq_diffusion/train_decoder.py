@@ -32,7 +32,6 @@ from baselines.vq_diffusion.sampling import decode_values, draw_truncated
 from baselines.vq_diffusion.train_transformer import TIMESTEPS, Denoiser, encode
 from baselines.vq_diffusion.train_vqmodel import finish
 from baselines.vq_diffusion.transformer import logits
-from baselines.weight_files import load_network
 from submission.errors import run
 from submission.hashes import file_sha256
 from submission.progress import track
@@ -100,10 +99,9 @@ def train_decoder(options: DecoderOptions) -> Path:
     training = Training(options, weight_decay=1e-4, ema_decay=0.995)
     accelerator, device = training.accelerator, training.device
     pictures = load_pictures(options.data)
-    model = load_network(VQModel, options.vqmodel).float().to(device).eval()
     transformer = options.transformer / "weights.safetensors"
-    codes, hidden, by = encode(
-        training, pictures, model, options.vqmodel, options.text_encoder, home=options.transformer
+    model, codes, hidden, by = encode(
+        training, pictures, options.vqmodel, options.text_encoder, home=options.transformer
     )
     by.append(file_sha256(transformer))
 

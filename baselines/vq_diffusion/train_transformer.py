@@ -166,13 +166,15 @@ class CodesLoss:
 
 
 def encode(
-    training: Training, pictures: Pictures, vqvae: VQModel, vqmodel: Path, text: Path, home: Path | None = None
-) -> tuple[Int32[Tensor, "n l"], Float16[Tensor, "m t d"], list[str]]:
+    training: Training, pictures: Pictures, vqmodel: Path, text: Path, home: Path | None = None
+) -> tuple[VQModel, Int32[Tensor, "n l"], Float16[Tensor, "m t d"], list[str]]:
     """What VQModel and text encoder make of pictures and captions, kept in the run's folder or in `home`.
 
     Returns:
-        The codes of each picture, the states of each distinct caption, and the hashes of the weights in both folders.
+        The VQModel, the codes of each picture, the states of each distinct caption, and the hashes of the weights in
+        both folders.
     """
+    vqvae = load_network(VQModel, vqmodel).float().to(training.device).eval()
 
     def make() -> dict[str, Tensor]:
         text_model = load_network(CLIPTextModel, text / "text_encoder").to(training.device).float()
@@ -185,7 +187,7 @@ def encode(
     files = (vqmodel / "diffusion_pytorch_model.safetensors", text / "text_encoder" / "model.safetensors")
     by = [file_sha256(file) for file in files]
     made = training.encoded("encoded", [by, pictures.sha256, pictures.distinct_captions], make, home)
-    return made["codes"], made["hidden"], by
+    return vqvae, made["codes"], made["hidden"], by
 
 
 def train_transformer(options: TransformerOptions) -> Path:
@@ -193,8 +195,7 @@ def train_transformer(options: TransformerOptions) -> Path:
     training = Training(options, ema_decay=0.999, save_minutes=2, preview_images=250_000)
     accelerator, device = training.accelerator, training.device
     pictures = options.pictures()
-    vqvae = load_network(VQModel, options.vqmodel).float().to(device).eval()
-    codes, hidden, by = encode(training, pictures, vqvae, options.vqmodel, options.text_encoder)
+    vqvae, codes, hidden, by = encode(training, pictures, options.vqmodel, options.text_encoder)
     size = pictures.images.shape[-1] // 2 ** (len(vqvae.config.block_out_channels) - 1)
     scheduler = noise_schedule(vqvae.config.num_vq_embeddings)
     loss = CodesLoss(pictures, codes, Examples(hidden, device), scheduler, accelerator)
