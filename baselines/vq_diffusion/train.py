@@ -8,7 +8,7 @@ copy, or with `--share` says where it is.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,12 @@ class VQOptions(ModelOptions, SharedParts):
 PRESETS = {"bestiary": VQOptions()}
 
 
-def assemble(
-    options: VQOptions,
-    vqmodel: Path,
-    text: Path,
-    weights: Path,
-    ranker: Path,
-    sampling: dict[str, Any] = SAMPLING,
-) -> None:
+def assemble(options: VQOptions, vqmodel: Path, weights: Path, ranker: Path, sampling: dict[str, Any]) -> None:
     """The parts as one folder as the hub has them, and the ranker, with the sampling defaults.
 
     The transformer's matrices are in 8 bits, the rest is in half precision.
     """
-    out = options.out
+    out, text = options.out, options.text_encoder
     out.mkdir(parents=True, exist_ok=True)
     shutil.copytree(vqmodel, out / "vqvae", dirs_exist_ok=True)
     pretrained.bring(("text_encoder", "tokenizer"), text, out, share=options.share)
@@ -108,7 +101,7 @@ def train_vq(options: VQOptions) -> Path:
     weights = train_transformer(second)
     shown = train_decoder(options.stage("decoder", vqmodel=vqmodel, transformer=second.out, text_encoder=text))
     ranker = train_ranker(options.stage("ranker", vqmodel=shown))
-    return options.finish("vq", lambda: assemble(options, shown, text, weights, ranker))
+    return options.finish("vq", lambda: assemble(options, shown, weights, ranker, SAMPLING))
 
 
 def train_on(options: VQOptions, start: Pretrained) -> Path:
@@ -128,9 +121,10 @@ def train_on(options: VQOptions, start: Pretrained) -> Path:
     if start.part("tokenizer").parent != text:
         raise UsageError(f"text encoder and tokenizer of {start.path} lie in two folders: bring them into one")
     sampling = start.sampling(DEFAULTS)
+    options = replace(options, text_encoder=text)
     changes = {"out": options.runs / "transformer_on", "vqmodel": vqmodel, "text_encoder": text, "init": start.path}
     weights = train_transformer(options.stage("transformer", **changes))
-    return options.finish("vq", lambda: assemble(options, vqmodel, text, weights, start.part(RANKER), sampling))
+    return options.finish("vq", lambda: assemble(options, vqmodel, weights, start.part(RANKER), sampling))
 
 
 main = command(train_vq, __doc__, PRESETS)
