@@ -125,6 +125,10 @@ class UNetOptions(RunOptions, ReadingOptions, Objective):
             return pictures
         return pictures.some(indices(0, count, asked.images, asked.seed).sort().values)
 
+    def feature_network(self, device: torch.device) -> FeatureNetwork | None:
+        """The network of LPIPS and of alignment, where the objective asks for one. Raises as `load_perceptual`."""
+        return load_perceptual(self.perceptual, device, self.perceptual_backbone) if self.needs_features() else None
+
     @property
     def folder(self) -> Path:
         """The training set: the competition's own where no other is named."""
@@ -141,22 +145,19 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
     accelerator = options.accelerator()
     frozen = load_frozen(options.autoencoder, options.text_encoder, accelerator.device)
     frozen.check_size(pictures.images.size)
-    perceptual = None
-    if options.needs_features():
-        perceptual = load_perceptual(options.perceptual, accelerator.device, options.perceptual_backbone)
     if options.dry_run:
-        dry_run(options, pictures, frozen, perceptual, accelerator)
+        dry_run(options, pictures, frozen, accelerator)
         return options.out / "weights.safetensors"
+    perceptual = options.feature_network(accelerator.device)
     folder, schedule = options.model or options.out / "model", options.schedule(len(pictures.images))
     encode_set = partial(encode_all, pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys))
     in_the_first(accelerator, encode_set)
     data = encode_set()  # from the cache
     model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
-    shown = pictures.some_captions(PREVIEW_PROMPTS)
-    text = encode(frozen.text_encoder, frozen.tokenizer, shown)
+    text = encode(frozen.text_encoder, frozen.tokenizer, pictures.some_captions(PREVIEW_PROMPTS))
 
     def preview(model: Denoiser, path: Path) -> None:
-        noise = torch.randn(len(shown), *data.latents.shape[3:], generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(len(text[0]), *data.latents.shape[3:], generator=torch.Generator().manual_seed(0))
         start, process = noise.to(accelerator.device), solver(prediction=options.prediction)
         with accelerator.autocast():
             z = sample(
@@ -254,14 +255,9 @@ def unet_of(weights: Path) -> dict[str, Tensor]:
     }
 
 
-def dry_run(
-    options: UNetOptions,
-    pictures: PictureFiles,
-    frozen: Frozen,
-    perceptual: FeatureNetwork | None,
-    accelerator: Accelerator,
-) -> None:
+def dry_run(options: UNetOptions, pictures: PictureFiles, frozen: Frozen, accelerator: Accelerator) -> None:
     """Prints what the training would take, from its first pictures."""
+    perceptual = options.feature_network(accelerator.device)
     schedule, count = options.schedule(len(pictures.images)), len(pictures.images)
     few = pictures.some(torch.arange(min(count, measured_batch(schedule, accelerator.device))))
     with TemporaryDirectory(prefix="drawoff-dry-run-") as folder:

@@ -124,15 +124,14 @@ def train_stable(options: StableOptions) -> Path:
     empty = encode(text_model, tokenizer, [""])[0]
     noising = DDPMScheduler(**NOISE_SCHEDULE)
     loss = NoiseLoss(pictures, Examples(latents, device), Examples(hidden, device), empty, noising, accelerator)
-    shown = pictures.some_captions(PREVIEW_PROMPTS)
-    shown_text = encode(text_model, tokenizer, shown)[0]
+    shown = encode(text_model, tokenizer, pictures.some_captions(PREVIEW_PROMPTS))[0]
     solver = DPMSolverMultistepScheduler(**NOISE_SCHEDULE, steps_offset=1)
     steps, scale = int(SAMPLING["steps"]), SAMPLING["guidance_scale"]
 
     def preview(model: nn.Module, path: Path) -> None:
         noise = torch.randn(len(shown), *latents.shape[1:], generator=torch.Generator().manual_seed(0)).to(device)
         with accelerator.autocast():
-            z = sample(model, solver, noise, [shown_text], [empty], steps=steps, guidance_scale=scale)
+            z = sample(model, solver, noise, [shown], [empty], steps=steps, guidance_scale=scale)
             x = autoencoder.decode(z / autoencoder.config.scaling_factor).sample
         save_grid(to_pixels(x), path)
 
