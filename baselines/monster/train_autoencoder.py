@@ -14,15 +14,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from torch import Tensor
 
 from baselines.pixels import psnr, to_pixels
 from baselines.training.batches import Examples, to_device
-from baselines.training.losses import LossAndLog, picture_error
+from baselines.training.losses import LossAndLog, PictureLoss, picture_error
 from baselines.training.options import ReadingOptions, RunOptions, command, option
-from baselines.training.pictures import cropped_and_flipped
 from baselines.training.run import train_only
 from baselines.training.training import Training
 from baselines.weight_files import load_network
@@ -59,16 +57,11 @@ def build() -> AutoencoderKL:
     )
 
 
-@dataclass(frozen=True)
-class ReconstructionLoss:
+class ReconstructionLoss(PictureLoss):
     """Of an AutoencoderKL, on crops and at last on whole pictures: their error and the posterior's divergence."""
 
-    images: Examples
-    accelerator: Accelerator
-
     def __call__(self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
-        x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
-        x = x.float() / 127.5 - 1
+        x = self.crops(indices, CROP if done < CROPPED_FRACTION else None, generator)
         with self.accelerator.autocast():
             posterior = model.encode(x).latent_dist
             mean, logvar = posterior.mean.float(), posterior.logvar.float()
@@ -79,12 +72,8 @@ class ReconstructionLoss:
             return value + KL_WEIGHT * kl, {**numbers, "kl": kl.detach()}
 
 
-@dataclass(frozen=True)
-class DecoderLoss:
+class DecoderLoss(PictureLoss):
     """Of an AutoencoderKL whose decoder alone is trained, on whole pictures."""
-
-    images: Examples
-    accelerator: Accelerator
 
     def __call__(self, model: AutoencoderKL, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x = self.images[indices].float() / 127.5 - 1

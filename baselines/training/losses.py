@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from accelerate import Accelerator
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from torch.nn import functional
+
+from baselines.training.batches import Examples
+from baselines.training.pictures import cropped_and_flipped
 
 Numbers = Mapping[str, float | Tensor]  # tensors of one value, without gradients
 LossAndLog = tuple[Tensor, Numbers]  # what a step gives: its loss, and what to log beside it
 # Squared error alone spends everything on outlines and lets a patch of colour run into its neighbour.
 EDGE_WEIGHT, COLOUR_WEIGHT = 0.25, 2.5
 CAPTION_DROPOUT = 0.1  # for classifier-free guidance (Ho & Salimans, arXiv 2207.12598, algorithm 1)
+
+
+@dataclass(frozen=True)
+class PictureLoss:
+    """On pictures, uint8 (n, 3, h, w), with networks that compute as the accelerator says."""
+
+    images: Examples
+    accelerator: Accelerator
+
+    def crops(self, indices: Tensor, size: int | None, generator: torch.Generator) -> Float32[Tensor, "b 3 s s"]:
+        """As `cropped_and_flipped`, in -1 … 1."""
+        return cropped_and_flipped(self.images[indices], size, generator).float() / 127.5 - 1
 
 
 def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Int64[Tensor, " count"]:

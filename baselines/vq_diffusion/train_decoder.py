@@ -23,7 +23,7 @@ from torch import Tensor
 
 from baselines.pretrained import WEIGHTS
 from baselines.training.batches import Examples, to_device
-from baselines.training.losses import LossAndLog, picture_error
+from baselines.training.losses import LossAndLog, PictureLoss, picture_error
 from baselines.training.options import RunOptions, command, option
 from baselines.training.pictures import load_pictures
 from baselines.training.run import train_only
@@ -77,13 +77,11 @@ def redraw(
 
 
 @dataclass(frozen=True)
-class RedrawnLoss:
+class RedrawnLoss(PictureLoss):
     """Of a VQModel whose decoder alone is trained: the error of whole pictures from their own and redrawn codes."""
 
-    images: Examples
     codes: Int32[Tensor, "n l"]  # on the CPU, as are the next
     redrawn: Int32[Tensor, "n l"]
-    accelerator: Accelerator
 
     def __call__(self, model: VQModel, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         x = self.images[indices].float() / 127.5 - 1
@@ -123,7 +121,7 @@ def train_decoder(options: DecoderOptions) -> Path:
     redrawn = training.encoded("redrawn", [by, pictures.kept], redraw_all)["redrawn"]
     before = copy.deepcopy(model.state_dict())
     train_only(model, "decoder", "post_quant_conv")
-    loss = RedrawnLoss(Examples(pictures.images, device), codes, redrawn, accelerator)
+    loss = RedrawnLoss(Examples(pictures.images, device), accelerator, codes, redrawn)
     training.run(model, loss, len(codes), encoders=by, **pictures.kept)
     trained = model.state_dict()
     model.load_state_dict({k: v.lerp(trained[k], TRAINED_FRACTION) for k, v in before.items()})

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from baselines.pixels import psnr
 from baselines.training.batches import Examples
-from baselines.training.losses import LossAndLog, picture_error
+from baselines.training.losses import LossAndLog, PictureLoss, picture_error
 from baselines.training.options import RunOptions, command, option
-from baselines.training.pictures import cropped_and_flipped, load_pictures
+from baselines.training.pictures import load_pictures
 from baselines.training.training import Training
 from baselines.vq_diffusion.sampling import decode
 from submission.errors import run
@@ -118,20 +118,15 @@ class Codebook(nn.Module):
         return int(dead.sum())
 
 
-@dataclass(frozen=True)
-class CodebookLoss:
+class CodebookLoss(PictureLoss):
     """Of a `Codebook`: the error of pictures that are decoded from codes, and the encodings' distance to their codes.
 
     It also moves the codes, as they are not trained by gradients.
     """
 
-    images: Examples
-    accelerator: Accelerator
-
     def __call__(self, model: Codebook, indices: Tensor, generator: torch.Generator, done: float) -> LossAndLog:
         vqvae = model.vqvae
-        x = cropped_and_flipped(self.images[indices], CROP if done < CROPPED_FRACTION else None, generator)
-        x = x.float() / 127.5 - 1
+        x = self.crops(indices, CROP if done < CROPPED_FRACTION else None, generator)
         with self.accelerator.autocast():
             z = vqvae.encode(x).latents
         z = z.float()
