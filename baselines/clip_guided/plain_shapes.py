@@ -50,12 +50,10 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
         colours.append((background, main, second))
         captions.append(_caption(colour, two, shape, shade, ground, rng))
     numbers = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in kinds])
-    radius = size * (0.3 + 0.14 * numbers[:, 0])
+    radius, right, down, turn = numbers.T[:, :, None, None]
+    unit, angle = size * (0.3 + 0.14 * radius), turn * 0.5
     axis = torch.arange(size) + 0.5 - size / 2
-    x = axis[None, None, :] - (numbers[:, 1] * size * 0.15)[:, None, None]
-    y = axis[None, :, None] - (numbers[:, 2] * size * 0.15)[:, None, None]
-    angle = (numbers[:, 3] * 0.5)[:, None, None]
-    unit = radius[:, None, None]
+    x, y = axis - right * size * 0.15, axis[:, None] - down * size * 0.15
     x, y = (angle.cos() * x + angle.sin() * y) / unit, (angle.cos() * y - angle.sin() * x) / unit
     distances = _distances(x, y)
     distance = torch.stack([distances[kind.split()[1]][k] for k, kind in enumerate(kinds)])
