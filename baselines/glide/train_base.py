@@ -15,7 +15,6 @@ from torch import Tensor
 
 from baselines.diffusion.noise import seeded_generators
 from baselines.glide import training_set
-from baselines.glide.blocks import TextTransformer
 from baselines.glide.config import UNetConfig
 from baselines.glide.losses import hybrid_loss
 from baselines.glide.pipeline import diffusion_of, draw
@@ -98,18 +97,6 @@ class BaseLoss(NoisedPictures):
         return hybrid_loss(self.diffusion, output.float(), x0, noise, x, t)
 
 
-def keep_text_encoder(text_encoder: TextTransformer, reader: Path) -> None:
-    """Gives it the weights in the file of a `Reader`, with which it stays, but for the pooled state's projection.
-
-    Trained on with the base model, it would unlearn the order of words: pixels say little of it.
-
-    Raises:
-        UsageError, OSError: as `load_weights`.
-    """
-    load_weights(text_encoder, reader, part="text_encoder.")
-    train_only(text_encoder, "pooled_projection")
-
-
 def train_base(options: BaseOptions) -> Path:
     """Trains the base model and returns the path of its averaged weights.
 
@@ -124,7 +111,10 @@ def train_base(options: BaseOptions) -> Path:
         load_weights(model, options.init)
         kept["init"] = file_sha256(options.init)
     if options.text_encoder:
-        keep_text_encoder(model.text_encoder, options.text_encoder)
+        # A `Reader`'s stays as it is, but for the pooled state's projection. Trained on with the base model, it would
+        # unlearn the order of words: pixels say little of it.
+        load_weights(model.text_encoder, options.text_encoder, part="text_encoder.")
+        train_only(model.text_encoder, "pooled_projection")
         kept["text_encoder"] = file_sha256(options.text_encoder)
     shown = [data.captions[index] for index in spread(len(data.captions), PREVIEW_PROMPTS)]
 
