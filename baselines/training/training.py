@@ -21,7 +21,8 @@ from submission.hashes import json_sha256
 class Training:
     """A training that has begun: in its options' folder and on their device, with their schedule and `others`.
 
-    The schedule's seed decides all that is random from here on. Each run needs its own.
+    The schedule's seed decides all that is random from here on: what is encoded before the network is made must take
+    nothing of it, as it is encoded once. Each run needs a training of its own.
     """
 
     def __init__(self, options: RunOptions, **others: Any) -> None:
@@ -41,7 +42,7 @@ class Training:
         return encoded_once(file, encode, self.accelerator)
 
     def run(self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object) -> Path:
-        """Trains `model`, which then has the averaged or best weights; the path of these."""
+        """Trains `model`, which then has its averaged or best weights; the path of these."""
         weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
         model.load_state_dict(load_file(weights))
         return weights
@@ -49,8 +50,8 @@ class Training:
     def weights(
         self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object
     ) -> Path:
-        """As `run`; says where they are."""
-        weights = self.run(model, loss, examples, preview, **kept)
+        """As `run`, but the model stays as training left it, and where the weights are is said."""
+        weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
         self.accelerator.print(weights)
         return weights
 
