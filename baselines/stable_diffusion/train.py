@@ -22,7 +22,6 @@ from baselines.diffusion.solver import sample
 from baselines.diffusion.text import encode
 from baselines.pixels import save_grid, to_pixels
 from baselines.pretrained import WEIGHTS
-from baselines.processes import in_the_first
 from baselines.stable_diffusion.folder import assemble
 from baselines.training.batches import Examples, to_device
 from baselines.training.denoising import q_sample
@@ -137,15 +136,13 @@ def train_stable(options: StableOptions) -> Path:
 
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
     training.run(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
-    out = options.model or options.out / "model"
 
-    def finish() -> None:
+    def write(out: Path) -> None:
         assemble(unet.half(), solver, options.parts, out, share=options.share)
         atomic.write_json(out / "sampling.json", SAMPLING)
         print(f"{out}: draw with {commands.drawing('stable', out)}")
 
-    in_the_first(accelerator, finish)
-    return out
+    return training.finish(write, options.model)
 
 
 main = command(train_stable, __doc__, PRESETS)

@@ -17,7 +17,6 @@ from jaxtyping import Float32, Int64, UInt8
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from baselines.processes import in_the_first
 from baselines.training.batches import to_device
 from baselines.training.losses import LossAndLog
 from baselines.training.options import RunOptions, command, option
@@ -85,15 +84,14 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     loss = WordLoss(pictures.images, pictures.entry, fractions, training.accelerator)
     weights = load_file(training.run(model, loss, len(pictures.images), **pictures.kept))
 
-    def finish() -> None:
+    def write(out: Path) -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}
-        options.model.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(options.model / "model.safetensors", save(state))
-        atomic.write_json(options.model / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
-        print(options.model)
+        out.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(out / "model.safetensors", save(state))
+        atomic.write_json(out / "config.json", {"widths": list(WIDTHS), "trained_on": "bestiary"})
+        print(out)
 
-    in_the_first(training.accelerator, finish)
-    return options.model
+    return training.finish(write, options.model)
 
 
 main = command(train_perceptual, __doc__, PerceptualOptions())

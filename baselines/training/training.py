@@ -55,8 +55,8 @@ class Training:
         self.accelerator.print(weights)
         return weights
 
-    def finish(self, write: Callable[[Path], object]) -> Path:
-        """Has the first process `write` the folder of what was trained; the folder."""
-        out = self.options.out / "model"
+    def finish(self, write: Callable[[Path], object], out: Path | None = None) -> Path:
+        """Has the first process `write` what was trained into `out` (None: `model` in the run's folder); the folder."""
+        out = out or self.options.out / "model"
         in_the_first(self.accelerator, lambda: write(out))
         return out
