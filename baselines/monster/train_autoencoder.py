@@ -92,11 +92,21 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     training = Training(options, weight_decay=1e-4, ema_decay=0.999)
     some = pictures.some_images.to(training.device)
     images = Examples(pictures.images, training.device)
-    kept: dict[str, object] = {"pictures": pictures.sha256}
+    model = first_part(training, options.init, images, some, pictures=pictures.sha256)
+    train_only(model, "decoder", "post_quant_conv")
+    more = replace(options, out=options.out / "decoder", images=options.decoder_images, learning_rate=7e-4)
+    second = Training(more, weight_decay=1e-4, ema_decay=0.998, seed=1)
+    second.run(model, DecoderLoss(images, second.accelerator), len(images), pictures=pictures.sha256)
+    # The factor stays: a UNet may have been trained with it.
+    return training.finish(partial(write, model, some))
+
+
+def first_part(training: Training, init: Path | None, images: Examples, some: Tensor, **kept: object) -> AutoencoderKL:
+    """Encoder and decoder together. A UNet may be trained from here on: the second part leaves every latent alone."""
     model = build()
-    if options.init:
-        model = load_network(AutoencoderKL, options.init).float()
-        kept["init"] = [file_sha256(file) for file in sorted(options.init.glob("diffusion_pytorch_model.*"))]
+    if init:
+        model = load_network(AutoencoderKL, init).float()
+        kept["init"] = [file_sha256(file) for file in sorted(init.glob("diffusion_pytorch_model.*"))]
     training.run(model, ReconstructionLoss(images, training.accelerator), len(images), **kept)
     state = model.state_dict()
     build_of = {name: value for name, value in model.config.items() if name != "_name_or_path"}  # of --init's folder
@@ -104,13 +114,8 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     model.load_state_dict(state)
     latents, _ = measure(model, some)
     model.register_to_config(scaling_factor=round(1 / latents.std().item(), 5))
-    # A UNet may be trained from here on: the second part leaves every latent alone, and the factor stays.
     training.finish(partial(write, model, some))
-    train_only(model, "decoder", "post_quant_conv")
-    more = replace(options, out=options.out / "decoder", images=options.decoder_images, learning_rate=7e-4)
-    second = Training(more, weight_decay=1e-4, ema_decay=0.998, seed=1)
-    second.run(model, DecoderLoss(images, second.accelerator), len(images), pictures=pictures.sha256)
-    return training.finish(partial(write, model, some))
+    return model
 
 
 def write(model: AutoencoderKL, images: Tensor, out: Path) -> None:
