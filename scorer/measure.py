@@ -10,7 +10,7 @@ import mmap
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,9 +22,8 @@ from torch import Tensor
 from scorer.cache import references as reference_cache
 from scorer.decoding import Pair, batches, decoded
 from scorer.frechet import Moments, feature_statistics, moments
-from scorer.networks.clip import Clip
 from scorer.parallel import Processes
-from scorer.setup import Settings, Setup
+from scorer.setup import Setup
 from submission import MissingPart, Problem, Submission, SubmissionError
 from submission.progress import Progress
 
@@ -63,23 +62,16 @@ class Measured:
     unpaired: bool = False
 
 
-def measure(
-    submission: Submission,
-    setup: Setup,
-    settings: Settings,
-    pair_metrics: Mapping[str, PairMetric],
-    problems: list[Problem],
-) -> Measured:
+def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, PairMetric]) -> Measured:
     """Measure a submission: each process its shard of the images, and of what is not known of references and prompts.
-
-    What is wrong with images is added to `problems`.
 
     Raises:
         SubmissionError: in each process, what any of them found wrong with the images.
         MissingPart: weights that give values that are not finite.
     """
-    names, texts, device, processes = setup.names, setup.texts, settings.where, settings.processes
-    n, cache = len(names), settings.caches
+    names, texts, settings = setup.names, setup.texts, setup.settings
+    device, processes, cache = settings.where, settings.processes, settings.caches
+    n = len(names)
     wanted = {"text": len(texts)}
     if setup.references is not None:
         wanted |= {"reference_inception": n, "reference_clip": n}
@@ -88,12 +80,13 @@ def measure(
     known = {name: table.to(device) if _fits(table.nbytes) else table for name, table in known.items()}
     missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
 
+    problems: list[Problem] = []
     shard = processes.shard(n)
     pairs = decoded(submission, setup.references, names, shard, problems, settings.batch_size, settings.shows_progress)
     rows = Rows(len(shard), shard.start)
     # After the first problem the rest is decoded, to report all, but no longer measured.
     whole = (pair for pair in pairs if not problems)
-    measured = measure_images(whole, setup, settings, rows, pair_metrics, missing)
+    measured = measure_images(whole, setup, rows, pair_metrics, missing)
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
@@ -103,7 +96,7 @@ def measure(
     tables = _gathered(measured, n, device, processes)
     fresh = {name: tables.pop(name) for name in wanted if name in tables}
     if "text" in missing:
-        embeddings = measure_texts(texts, setup.networks[1], settings, processes.shard(len(texts)))
+        embeddings = measure_texts(setup, processes.shard(len(texts)))
         fresh |= _gathered(embeddings, len(texts), device, processes)
     known |= fresh
     statistics = None if setup.statistics is None else setup.statistics.moments
@@ -122,7 +115,6 @@ def measure(
 def measure_images(
     pairs: Iterable[Pair],
     setup: Setup,
-    settings: Settings,
     rows: Rows,
     pair_metrics: Mapping[str, PairMetric],
     of_references: Set[str],
@@ -132,7 +124,7 @@ def measure_images(
     Nothing waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
     """
     inception, clip = setup.networks
-    for batch in batches(pairs, settings.batch_size, settings.where):
+    for batch in batches(pairs, setup.settings.batch_size, setup.settings.where):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
         rows.add("hashes", batch.rows, batch.hashes)
@@ -159,8 +151,9 @@ def require_finite(features: Tensor, network: str) -> None:
         raise MissingPart(f"the weights of {network} give values that are not finite")
 
 
-def measure_texts(texts: Sequence[str], clip: Clip, settings: Settings, shard: range) -> dict[str, Tensor]:
+def measure_texts(setup: Setup, shard: range) -> dict[str, Tensor]:
     """CLIP's embedding `text` (T, E) of those of the texts that are in `shard`."""
+    texts, (_, clip), settings = setup.texts, setup.networks, setup.settings
     rows = Rows(len(shard), shard.start)
     # By length, because a batch costs as much as its longest text would alone.
     order = sorted(shard, key=lambda place: len(texts[place]))

@@ -20,7 +20,7 @@ from scorer.families import Families
 from scorer.measure import Measured, measure
 from scorer.networks.inception import BestiaryInception
 from scorer.per_image import write_per_image
-from scorer.setup import Settings, Setup, prepare
+from scorer.setup import Settings, Setup
 from submission import Competition, MissingPart, Problem, Scorecard, Submission, SubmissionError
 from submission.errors import shown
 from submission.hashes import content_sha256
@@ -88,7 +88,7 @@ class Scorer:
     @cached_property
     def setup(self) -> Setup:
         """The networks, references and fingerprint. Raises MissingPart, CompetitionError, UsageError."""
-        return prepare(self.competition, self.settings)
+        return Setup(self.competition, self.settings)
 
     @cached_property
     def families(self) -> Families:
@@ -123,7 +123,7 @@ class Scorer:
         if card is not None:
             card = replace(card, name=entry)
         elif not known:
-            card, columns = self._measured(submission, entry, problems)
+            card, columns = self._measured(submission, entry)
             if card is not None and file is not None:
                 result_cache.write(file, card, columns, content_sha256(submission.hashes))
         if processes.count > 1:
@@ -131,16 +131,14 @@ class Scorer:
         assert card is not None  # the first process has made it
         return Scored(self.competition, card, columns)
 
-    def _measured(
-        self, submission: Submission, entry: str, problems: list[Problem]
-    ) -> tuple[Scorecard | None, dict[str, list[float]]]:
+    def _measured(self, submission: Submission, entry: str) -> tuple[Scorecard | None, dict[str, list[float]]]:
         """The scorecard and the per-image columns, in the first process."""
         # torchmetrics takes a second to import, which a kept result does without.
         from scorer.results import pair_metrics, results_of
 
         competition, setup, settings = self.competition, self.setup, self.settings
         with torch.inference_mode(), exact_float32():
-            measured = measure(submission, setup, settings, pair_metrics(extra=settings.extra), problems)
+            measured = measure(submission, setup, pair_metrics(extra=settings.extra))
             if not settings.processes.first:
                 return None, {}
             results = results_of(measured, self.families)

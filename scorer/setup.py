@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from scorer.device import PRECISIONS, pick_device
-from scorer.networks import Backbone
 from scorer.networks.clip import Clip, find_clip
 from scorer.networks.inception import Inception, find_inception
 from scorer.networks.protocols import PROTOCOLS
@@ -82,73 +80,53 @@ class Settings:
         return self.progress and self.processes.first
 
 
-@dataclass(frozen=True)
 class Setup:
-    """What the images are measured with and against, and the fingerprint that names it.
+    """What the images of a competition are measured with and against, found for these settings.
 
     Attributes:
         names: the images, in the order of the prompts.
         texts: the distinct prompts, and `text_rows` each image's place among them.
-        inception: a network that is found, but not read yet; as `clip`.
         references: None where there are none, and `no_references` the reason why.
         statistics: precomputed ones to measure FID against, if any.
+        inception: a network that is found, but not read yet; as `clip`.
+        fingerprint: everything that decides the numbers but the submission; scorecards with equal ones rank together.
         training_hashes: of the training images, if any.
+
+    Raises:
+        MissingPart, CompetitionError, UsageError: what is needed and not on this machine, or wrong.
     """
 
-    names: Sequence[str]
-    texts: Sequence[str]
-    text_rows: Sequence[int]
-    device: torch.device
-    inception: Backbone[Inception]
-    clip: Backbone[Clip]
-    references: References | None
-    no_references: str | None
-    statistics: Statistics | None
-    training_hashes: np.ndarray | None
-    fingerprint: dict[str, str | int | None]
+    def __init__(self, competition: Competition, settings: Settings) -> None:
+        self.settings = settings
+        prompts = competition.prompts[: settings.limit]
+        self.names = [prompt.image_name for prompt in prompts]
+        self.texts, self.text_rows = distinct([prompt.text for prompt in prompts])
+        self.references, self.no_references = _references(competition)
+        self.statistics = competition.statistics()
+        backbones, precision = competition.backbones, settings.precision
+        inception_weights, clip_weights = _path(settings.inception_weights), _path(settings.clip_weights)
+        self.inception = find_inception(backbones.inception, inception_weights, precision, settings.trust_weights)
+        if self.statistics is not None:
+            _check(self.statistics, backbones.inception, self.inception.sha256)
+        self.clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, precision)
+        self.fingerprint: dict[str, str | int | None] = {
+            "protocol": PROTOCOL,
+            "competition": competition.name,
+            "inception": self.inception.name,
+            "inception_sha256": self.inception.sha256,
+            "clip": self.clip.name,
+            "clip_sha256": self.clip.sha256,
+            "references_sha256": self.references.sha256 if self.references is not None else None,
+            "statistics_sha256": competition.statistics_sha256,
+            "prompts_sha256": competition.prompts_sha256,
+            "n": len(prompts),
+        }
+        self.training_hashes = competition.training_hashes()
 
     @cached_property
     def networks(self) -> tuple[Inception, Clip]:
         """Both, read. Raises MissingPart for files that hold other networks."""
-        return self.inception.load(self.device), self.clip.load(self.device)
-
-
-def prepare(competition: Competition, settings: Settings) -> Setup:
-    """Find all that scoring the competition's images needs. Raises MissingPart, CompetitionError, UsageError."""
-    prompts = competition.prompts[: settings.limit]
-    references, no_references = _references(competition)
-    statistics = competition.statistics()
-    backbones = competition.backbones
-    inception_weights, clip_weights = _path(settings.inception_weights), _path(settings.clip_weights)
-    inception = find_inception(backbones.inception, inception_weights, settings.precision, settings.trust_weights)
-    if statistics is not None:
-        _check(statistics, backbones.inception, inception.sha256)
-    clip = find_clip(backbones.clip, _clip_weights(competition), clip_weights, settings.precision)
-    # Everything that decides the numbers but the submission; scorecards with equal fingerprints rank together.
-    fingerprint: dict[str, str | int | None] = {
-        "protocol": PROTOCOL,
-        "competition": competition.name,
-        "inception": inception.name,
-        "inception_sha256": inception.sha256,
-        "clip": clip.name,
-        "clip_sha256": clip.sha256,
-        "references_sha256": references.sha256 if references is not None else None,
-        "statistics_sha256": competition.statistics_sha256,
-        "prompts_sha256": competition.prompts_sha256,
-        "n": len(prompts),
-    }
-    return Setup(
-        [prompt.image_name for prompt in prompts],
-        *distinct([prompt.text for prompt in prompts]),
-        settings.where,
-        inception,
-        clip,
-        references,
-        no_references,
-        statistics,
-        competition.training_hashes(),
-        fingerprint,
-    )
+        return self.inception.load(self.settings.where), self.clip.load(self.settings.where)
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
