@@ -12,7 +12,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,9 +47,9 @@ class Measured:
         log_probabilities: of Inception's features, its classes'.
         device: where to compute; the tables may be elsewhere.
         no_references: why there are no references, None when there are.
-        statistics: mean and covariance for FID: the references', or precomputed ones.
+        statistics: precomputed mean and covariance for FID, None for those of the references.
         moments: of `inception` where the processes summed them up together, else None.
-        unpaired: whether `statistics` are precomputed, of images that are not the references of these prompts.
+        unpaired: whether there are `statistics`, of images that are not the references of these prompts.
     """
 
     tables: dict[str, Tensor]
@@ -101,10 +100,6 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
     known |= fresh
     statistics = None if setup.statistics is None else setup.statistics.moments
     unpaired = statistics is not None and processes.first and not _are_of(known.get("reference_inception"), statistics)
-    if statistics is None and processes.first:
-        summed_references = summed.get("reference_inception")
-        statistics, more = _reference_statistics(known["reference_inception"], summed_references, files, cache)
-        fresh |= more
     if cache and processes.first:
         reference_cache.write(files, fresh)
     tables |= {**known, "text_rows": torch.tensor(setup.text_rows, device=device)}
@@ -193,24 +188,6 @@ def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -
     if processes.count == 1 or n < processes.count or any(n < table.shape[1] for table in tables.values()):
         return {}
     return {name: moments(table, processes.total) for name, table in tables.items()}
-
-
-def _reference_statistics(
-    features: Tensor, summed: Moments | None, files: dict[str, Path], cache: bool
-) -> tuple[tuple[np.ndarray, np.ndarray] | None, dict[str, Tensor]]:
-    """Mean and covariance of the references, and those of them that are to be kept.
-
-    None where there are fewer references than features: there they take longer to read than to make.
-    """
-    n, d = features.shape
-    if n < d:
-        return None, {}
-    kept = reference_cache.read(files, {"reference_mean": d, "reference_covariance": d}) if cache else {}
-    fresh: dict[str, Tensor] = {}
-    if len(kept) < 2:
-        mean, covariance = feature_statistics(features) if summed is None else (summed.mean, summed.covariance)
-        kept = fresh = {"reference_mean": mean, "reference_covariance": covariance}
-    return (kept["reference_mean"].cpu().numpy(), kept["reference_covariance"].cpu().numpy()), fresh
 
 
 class Rows:

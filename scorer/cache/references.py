@@ -31,20 +31,15 @@ _DTYPES = {torch.float32: "F32", torch.float64: "F64"}
 def cache_files(
     fingerprint: Mapping[str, str | int | None], names: Sequence[str], device: torch.device
 ) -> dict[str, Path]:
-    """Where each table is kept: `reference_inception` (N, D), `reference_mean`, `reference_covariance`,
-    `reference_clip` (N, E), `text` (T, E).
+    """Where each table is kept: `reference_inception` (N, D), `reference_clip` (N, E), `text` (T, E).
 
     Of the fingerprint, only what a table depends on is in its name: other prompts for the same references cost no
     second forward of the references. `names` are the images in prompt order, which is the order of the rows.
     """
-    inception = ("protocol", "inception", "inception_sha256", "references_sha256")
-    clip = ("protocol", "clip", "clip_sha256")
     needs = {
-        "reference_inception": inception,
-        "reference_mean": inception,
-        "reference_covariance": inception,
-        "reference_clip": (*clip, "references_sha256"),
-        "text": (*clip, "prompts_sha256"),
+        "reference_inception": ("protocol", "inception", "inception_sha256", "references_sha256"),
+        "reference_clip": ("protocol", "clip", "clip_sha256", "references_sha256"),
+        "text": ("protocol", "clip", "clip_sha256", "prompts_sha256"),
     }
     order = hashlib.sha256("\0".join(names).encode()).hexdigest()
     common = {"format": FORMAT, "torch": torch.__version__, "device": device.type, "names": order}
