@@ -20,7 +20,6 @@ To leave images out together with their references (`PairedFrechetDistance`), Σ
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,36 +30,11 @@ from torch import Tensor
 CHUNK = 4096  # images in float64 at a time, so that features of any number, mapped from a file too, cost little memory
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Of `n` features: their mean and their scatter Σ (x − μ)(x − μ)ᵀ."""
-
-    n: int
-    mean: Float64[Tensor, " d"]
-    scatter: Float64[Tensor, "d d"]
-
-    @property
-    def covariance(self) -> Float64[Tensor, "d d"]:
-        """Divided by n − 1."""
-        return self.scatter / (self.n - 1)
-
-
-def moments(features: Tensor, total: Callable[[Tensor], Tensor] = lambda part: part) -> Moments:
-    """The moments of (N, D) features in float64 on the features' device, in two passes.
-
-    Args:
-        features: of any float type; those of one process where several share them.
-        total: the sum over all processes of a tensor, the same in each (`Processes.total`).
-    """
-    n = int(total(torch.tensor(len(features))))
-    mean = total(_sum(features)) / n
-    return Moments(n, mean, total(_scatter(features, mean)))
-
-
 def feature_statistics(features: Tensor | np.ndarray) -> tuple[Float64[Tensor, " d"], Float64[Tensor, "d d"]]:
     """Mean and covariance (divided by n − 1) of N×D features, in float64 on the features' device."""
-    both = moments(_checked(features, "features"))
-    return both.mean, both.covariance
+    features = _checked(features, "features")
+    mean = _mean(features)
+    return mean, _scatter(features, mean) / (len(features) - 1)
 
 
 def frechet_distance(
@@ -119,8 +93,7 @@ class Centred:
 class FrechetDistance:
     """The distance of `frechet_distance`, of all features or `without` some of them; takes and raises the same.
 
-    `device` is where to compute, by default where the features are; they are moved there in parts. `known` are the
-    features' moments, where they have been computed already.
+    `device` is where to compute, by default where the features are; they are moved there in parts.
 
     Attributes:
         images: the features, centred.
@@ -137,11 +110,10 @@ class FrechetDistance:
         mean: Tensor | np.ndarray,
         covariance: Tensor | np.ndarray,
         device: torch.device | None = None,
-        known: Moments | None = None,
     ) -> None:
         features = _checked(features, "features")
         device = device or features.device
-        own_mean = (_sum(features) / len(features) if known is None else known.mean).to(device)
+        own_mean = _mean(features).to(device)
         n, d = features.shape
         self.reference_mean = torch.as_tensor(mean, dtype=torch.float64, device=device)
         covariance = torch.as_tensor(covariance, dtype=torch.float64, device=device)
@@ -161,7 +133,7 @@ class FrechetDistance:
         else:
             self.eigenvalues, self.eigenvectors = torch.linalg.eigh(covariance)
             self.root: Tensor = self.eigenvectors * self.eigenvalues.clamp(min=0.0).sqrt()
-            scatter = _scatter(features, own_mean) if known is None else known.scatter.to(device)
+            scatter = _scatter(features, own_mean)
             self._scatter: Tensor = self.root.T @ scatter @ self.root  # (d, d): Hᵀ Σ₁ H but for the division by n − 1
             trace = scatter.trace()
         self.images = Centred(features, own_mean, trace)
@@ -278,11 +250,11 @@ def _checked(features: Tensor | np.ndarray, what: str) -> Tensor:
     return features
 
 
-def _sum(features: Tensor) -> Float64[Tensor, " d"]:
+def _mean(features: Tensor) -> Float64[Tensor, " d"]:
     total = torch.zeros(features.shape[1], dtype=torch.float64, device=features.device)
     for part in features.split(CHUNK):
         total += part.double().sum(dim=0)
-    return total
+    return total / len(features)
 
 
 def _scatter(features: Tensor, mean: Float64[Tensor, " d"]) -> Float64[Tensor, "d d"]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from scorer.cache import references as reference_cache
 from scorer.decoding import Pair, batches, decoded
-from scorer.frechet import Moments, feature_statistics, moments
+from scorer.frechet import feature_statistics
 from scorer.parallel import Processes
 from scorer.setup import Setup
 from submission import MissingPart, Problem, Submission, SubmissionError
@@ -48,7 +48,6 @@ class Measured:
         device: where to compute; the tables may be elsewhere.
         no_references: why there are no references, None when there are.
         statistics: precomputed mean and covariance for FID, None for those of the references.
-        moments: of `inception` where the processes summed them up together, else None.
         unpaired: whether there are `statistics`, of images that are not the references of these prompts.
     """
 
@@ -57,7 +56,6 @@ class Measured:
     device: torch.device
     no_references: str | None = None
     statistics: tuple[np.ndarray, np.ndarray] | None = None
-    moments: Moments | None = None
     unpaired: bool = False
 
 
@@ -91,7 +89,6 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
     for part in processes.gather([dict(submission.hashes), dict(submission.pixels), submission.disguised]):
         submission.take_hashes(*part)
-    summed = _summed_moments(measured, n, processes)
     tables = _gathered(measured, n, device, processes)
     fresh = {name: tables.pop(name) for name in wanted if name in tables}
     if "text" in missing:
@@ -103,8 +100,7 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
     if cache and processes.first:
         reference_cache.write(files, fresh)
     tables |= {**known, "text_rows": torch.tensor(setup.text_rows, device=device)}
-    classes, own_moments = setup.networks[0].log_probabilities, summed.get("inception")
-    return Measured(tables, classes, device, setup.no_references, statistics, own_moments, unpaired)
+    return Measured(tables, setup.networks[0].log_probabilities, device, setup.no_references, statistics, unpaired)
 
 
 def measure_images(
@@ -177,17 +173,6 @@ def _are_of(features: Tensor | None, statistics: tuple[np.ndarray, np.ndarray]) 
     mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
     shift, change = np.linalg.norm(mean - statistics[0]), np.linalg.norm(covariance - statistics[1])
     return bool(shift <= _ROUNDING * np.trace(covariance) ** 0.5 and change <= _ROUNDING * np.linalg.norm(covariance))
-
-
-def _summed_moments(measured: dict[str, Tensor], n: int, processes: Processes) -> dict[str, Moments]:
-    """The moments of Inception's features, summed over the parts of several processes.
-
-    Not where there are fewer images than features: the distance is computed without a covariance there.
-    """
-    tables = {name: measured[name] for name in ("inception", "reference_inception") if name in measured}
-    if processes.count == 1 or n < processes.count or any(n < table.shape[1] for table in tables.values()):
-        return {}
-    return {name: moments(table, processes.total) for name, table in tables.items()}
 
 
 class Rows:

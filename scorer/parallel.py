@@ -1,8 +1,7 @@
 """Several processes score one submission: `torchrun --nproc-per-node 8 -m scorer …` or `accelerate launch -m scorer …`.
 
-Each process measures a run of neighbouring images and sums up its features. The sums are added over all processes; the
-first one gathers the features too, in prompt order, because the intervals need them. So every number is that of one
-process but for the rounding of other batches and sums.
+Each process measures a run of neighbouring images. The first one gathers their features, in prompt order, and makes the
+scores of them. So every number is that of one process but for the rounding of other batches.
 """
 
 from __future__ import annotations
@@ -48,14 +47,6 @@ class Processes(Place):
     def from_first(self, value: Any) -> Any:
         """The first process's value, a JSON one, in every process."""
         return self.gather(value if self.first else None)[0]
-
-    def total(self, part: Tensor) -> Tensor:
-        """The sum over all processes of a tensor of one shape and type, on the tensor's device; in every process."""
-        if self.count == 1:
-            return part
-        whole = part.cpu().clone()
-        dist.all_reduce(whole)
-        return whole.to(part.device)
 
     def parts_of(
         self, tables: Mapping[str, Tensor], n: int, device: torch.device

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scorer.confidence import jackknife
 from scorer.families import Families
-from scorer.frechet import FrechetDistance, Moments, PairedFrechetDistance, feature_statistics
+from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics
 from scorer.measure import Measured
 from scorer.metrics.base import OfFeatures, Results, joined
 from submission.scorecard import Score
@@ -22,7 +22,6 @@ class FID(OfFeatures):
 
     Args:
         statistics: mean (D,) and covariance (D, D) to measure against, by default those of the references.
-        moments: of all features together, where they have been computed already.
         paired: whether reference i is that of image i, and a family leaves the interval's jackknife with both.
     """
 
@@ -33,18 +32,17 @@ class FID(OfFeatures):
     def __init__(
         self,
         statistics: tuple[Tensor | np.ndarray, Tensor | np.ndarray] | None = None,
-        moments: Moments | None = None,
         *,
         paired: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._statistics, self._moments, self._paired = statistics, moments, paired
+        self._statistics, self._paired = statistics, paired
 
     @classmethod
     def of(cls, measured: Measured) -> Self:
         """Against the competition's statistics, or its references'."""
-        return cls(measured.statistics, measured.moments, paired=not measured.unpaired, sync_on_compute=False)
+        return cls(measured.statistics, paired=not measured.unpaired, sync_on_compute=False)
 
     def update(self, inception: Float[Tensor, "b d"], reference_inception: Float[Tensor, "b d"] | None = None) -> None:
         self.inception.append(inception)
@@ -66,4 +64,4 @@ class FID(OfFeatures):
 
     def _distance(self) -> FrechetDistance:
         reference = self._statistics or feature_statistics(joined(self.reference_inception))
-        return FrechetDistance(joined(self.inception), *reference, self.device, self._moments)
+        return FrechetDistance(joined(self.inception), *reference, self.device)
