@@ -61,16 +61,13 @@ class Rest:
     """The `n` features that are left without `out`, the centred ones (m, D) that are left out.
 
     All centred features sum to zero. So the mean of those left lies at `shift` = −Σ out / n, and their scatter is
-    that of all − outᵀ out − n shift shiftᵀ.
+    that of all − outᵀ out − n shift shiftᵀ; `trace` is that of their covariance.
     """
 
     n: int
     out: Float64[Tensor, "m d"]
     shift: Float64[Tensor, " d"]
-
-    def trace(self, all_trace: Tensor) -> Tensor:
-        """The trace of their covariance, from the trace of the scatter of all."""
-        return (all_trace - self.out.square().sum() - self.n * self.shift.square().sum()) / (self.n - 1)
+    trace: Float64[Tensor, ""]
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,8 @@ class Centred:
         if n < 2:
             raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
         out = self.features[rows.to(self.features.device)].to(self.mean.device, torch.float64) - self.mean
-        return Rest(n, out, out.sum(dim=0) / -n)
+        shift = out.sum(dim=0) / -n
+        return Rest(n, out, shift, (self.trace - out.square().sum() - n * shift.square().sum()) / (n - 1))
 
 
 class FrechetDistance:
@@ -147,8 +145,7 @@ class FrechetDistance:
         products = _centred_without(self._gram, rows) if self.few else self.scatter_of(rest)
         trace_of_root = _trace_of_root(products / (rest.n - 1))
         difference = self.images.mean - self.reference_mean + rest.shift
-        trace = rest.trace(self.images.trace)
-        return float(difference.square().sum() + trace + self.reference_trace - 2.0 * trace_of_root)
+        return float(difference.square().sum() + rest.trace + self.reference_trace - 2.0 * trace_of_root)
 
     def scatter_of(self, rest: Rest) -> Float64[Tensor, "d d"]:
         """Hᵀ S H of the scatter S of the images that are left; where they are not `few`."""
@@ -203,8 +200,7 @@ class PairedFrechetDistance:
             products = self._between_roots(self._distance.scatter_of(images), references)
             trace_of_root = _trace_of_root(products * (self._size - 1) / (n - 1) ** 2)
         difference = self._distance.images.mean - self._distance.reference_mean + images.shift - references.shift
-        trace, reference_trace = images.trace(self._distance.images.trace), references.trace(self._references.trace)
-        return float(difference.square().sum() + trace + reference_trace - 2.0 * trace_of_root)
+        return float(difference.square().sum() + images.trace + references.trace - 2.0 * trace_of_root)
 
     def _between_roots(self, products: Float64[Tensor, "d d"], references: Rest) -> Float64[Tensor, "d d"]:
         """C P C of products P, with C = (I − UᵀU)^½ and U (m + 1, d) what the references lose, in Σ₂'s units.
