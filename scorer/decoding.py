@@ -86,15 +86,20 @@ def decoded(
     window = min(4 * batch_size, max(8, AHEAD_BYTES // (2 * 3 * side**2)))
     found = ahead(lambda item: read_pair(submission, references, *item), rows, window)
     try:
-        for pair in track(found, "scoring images", total=len(rows), show=progress):
-            if isinstance(pair, Problem):
-                problems.append(pair)
-            else:
-                yield pair
+        yield from readable(track(found, "scoring images", total=len(rows), show=progress), problems)
     except CompetitionError:
         if references is not None:
             references.shapes()
         raise
+
+
+def readable(found: Iterable[Item | Problem], problems: list[Problem]) -> Iterator[Item]:
+    """What could be read; what is wrong with the rest is added to `problems`."""
+    for item in found:
+        if isinstance(item, Problem):
+            problems.append(item)
+        else:
+            yield item
 
 
 def ahead(function: Callable[[Item], Result], items: Sequence[Item], window: int) -> Iterator[Result]:

@@ -7,14 +7,14 @@ given away: `statistics = "F.npz"` in its competition.toml.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from scorer.decoding import ahead, by_shape, on_device
+from scorer.decoding import ahead, by_shape, on_device, readable
 from scorer.device import exact_float32, pick_device
 from scorer.frechet import feature_statistics
 from scorer.measure import Rows, require_finite
@@ -77,9 +77,9 @@ def make_statistics(
     network = backbone.load(where)
     problems: list[Problem] = []
     rows = Rows(len(images))
-    decoded = track(ahead(_read, images, 2 * batch_size), "measuring images", total=len(images))
+    decoded = track(ahead(_read, [*enumerate(images)], 2 * batch_size), "measuring images", total=len(images))
     with torch.inference_mode(), exact_float32():
-        for group in by_shape(_readable(decoded, problems), lambda item: item[1], batch_size):
+        for group in by_shape(readable(decoded, problems), lambda item: item[1], batch_size):
             if problems:
                 continue  # only to hear of every bad file
             batch = on_device([image for _, image in group], where)
@@ -90,15 +90,6 @@ def make_statistics(
         require_finite(features, f"{inception} ({backbone.sha256[:12]}…)")
         mean, covariance = (table.cpu().numpy() for table in feature_statistics(features))
     return Statistics(mean, covariance, len(images), inception, backbone.sha256)
-
-
-def _readable(decoded: Iterator[np.ndarray | Problem], problems: list[Problem]) -> Iterator[tuple[int, np.ndarray]]:
-    """The images with their numbers; what is no image is added to `problems`."""
-    for number, image in enumerate(decoded):
-        if isinstance(image, Problem):
-            problems.append(image)
-        else:
-            yield number, image
 
 
 def _images(folder: Path) -> list[tuple[str, Callable[[], bytes]]]:
@@ -119,10 +110,10 @@ def _images(folder: Path) -> list[tuple[str, Callable[[], bytes]]]:
     return [(name, partial(files.read, name, limit)) for name in names]
 
 
-def _read(image: tuple[str, Callable[[], bytes]]) -> np.ndarray | Problem:
-    name, read = image
+def _read(numbered: tuple[int, tuple[str, Callable[[], bytes]]]) -> tuple[int, np.ndarray] | Problem:
+    number, (name, read) = numbered
     try:
-        return read_image(read(), None, grey=True)
+        return number, read_image(read(), None, grey=True)
     except NotReadable as error:
         return error.problem(name)
 
