@@ -131,9 +131,8 @@ class Setup:
 
 def distinct(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     """The distinct texts in order of appearance, and for each text its place among them."""
-    places: dict[str, int] = {}
-    index = [places.setdefault(text, len(places)) for text in texts]
-    return list(places), index
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return list(places), [places[text] for text in texts]
 
 
 def _path(path: str | os.PathLike[str] | None) -> Path | None:

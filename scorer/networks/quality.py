@@ -18,6 +18,7 @@ from rich.table import Column, Table
 from scipy.stats import mannwhitneyu
 
 from scorer.attributes import attribute_hits
+from scorer.decoding import on_device
 from scorer.networks import embedded
 from scorer.networks.clip import load_clip
 from scorer.networks.inception import BestiaryInception
@@ -58,10 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     competition = Competition.load(args.competition)
     references, names = competition.references(), [prompt.image_name for prompt in competition.prompts]
-    pixels = np.stack([references.read(name) for name in names])
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    inception = BestiaryInception(torch.device("cpu"))
-    clip = load_clip("bestiary", None, torch.device("cpu"))
+    device = torch.device("cpu")
+    images = on_device([references.read(name) for name in names], device)
+    inception, clip = BestiaryInception(device), load_clip("bestiary", None, device)
     features = torch.cat([inception.features(part) for part in images.split(BATCH)])
     embedded_images = torch.cat([clip.image_features(part) for part in images.split(BATCH)])
     captions = [prompt.text for prompt in competition.prompts]
