@@ -27,19 +27,19 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+Array = Tensor | np.ndarray  # either is taken, and computed with as a tensor
+
 CHUNK = 4096  # images in float64 at a time, so that features of any number, mapped from a file too, cost little memory
 
 
-def feature_statistics(features: Tensor | np.ndarray) -> tuple[Float64[Tensor, " d"], Float64[Tensor, "d d"]]:
+def feature_statistics(features: Array) -> tuple[Float64[Tensor, " d"], Float64[Tensor, "d d"]]:
     """Mean and covariance (divided by n − 1) of N×D features, in float64 on the features' device."""
     features = _checked(features, "features")
     mean = _mean(features)
     return mean, _scatter(features, mean) / (len(features) - 1)
 
 
-def frechet_distance(
-    features: Tensor | np.ndarray, mean: Tensor | np.ndarray, covariance: Tensor | np.ndarray
-) -> float:
+def frechet_distance(features: Array, mean: Array, covariance: Array) -> float:
     """Squared Fréchet distance (FID when the features are Inception's) between features and a reference Gaussian.
 
     Args:
@@ -102,13 +102,7 @@ class FrechetDistance:
         root: H = V Λ^½ (D, D) of those, so that H Hᵀ = Σ₂: in place of Σ₂^½, from which it differs by a rotation.
     """
 
-    def __init__(
-        self,
-        features: Tensor | np.ndarray,
-        mean: Tensor | np.ndarray,
-        covariance: Tensor | np.ndarray,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, features: Array, mean: Array, covariance: Array, device: torch.device | None = None) -> None:
         features = _checked(features, "features")
         device = device or features.device
         own_mean = _mean(features).to(device)
@@ -168,7 +162,7 @@ class PairedFrechetDistance:
         ValueError: other references than images, a value that is not finite.
     """
 
-    def __init__(self, distance: FrechetDistance, references: Tensor | np.ndarray) -> None:
+    def __init__(self, distance: FrechetDistance, references: Array) -> None:
         references = _checked(references, "the references' features")
         images, mean = distance.images, distance.reference_mean
         if references.shape != images.features.shape:
@@ -235,7 +229,7 @@ def _centred_without(products: Tensor, rows: Tensor) -> Tensor:
     return products - products.mean(dim=0) - products.mean(dim=1)[:, None] + products.mean()
 
 
-def _checked(features: Tensor | np.ndarray, what: str) -> Tensor:
+def _checked(features: Array, what: str) -> Tensor:
     features = torch.as_tensor(features)
     if features.ndim != 2:
         raise ValueError(f"{what} must be N×D, got shape {tuple(features.shape)}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from scorer.confidence import jackknife
 from scorer.families import Families
-from scorer.frechet import FrechetDistance, PairedFrechetDistance, feature_statistics
+from scorer.frechet import Array, FrechetDistance, PairedFrechetDistance, feature_statistics
 from scorer.measure import Measured
 from scorer.metrics.base import OfFeatures, Results, joined
 from submission.scorecard import Score
@@ -29,13 +28,7 @@ class FID(OfFeatures):
     fewest = 2
     too_few = "a covariance needs at least 2 images"
 
-    def __init__(
-        self,
-        statistics: tuple[Tensor | np.ndarray, Tensor | np.ndarray] | None = None,
-        *,
-        paired: bool = True,
-        **options: Any,
-    ) -> None:
+    def __init__(self, statistics: tuple[Array, Array] | None = None, *, paired: bool = True, **options: Any) -> None:
         super().__init__(**options)
         self._statistics, self._paired = statistics, paired
 
