@@ -80,10 +80,9 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
     problems: list[Problem] = []
     shard = processes.shard(n)
     pairs = decoded(submission, setup.references, names, shard, problems, settings.batch_size, settings.shows_progress)
-    rows = Rows(len(shard), shard.start)
     # After the first problem the rest is decoded, to report all, but no longer measured.
     whole = (pair for pair in pairs if not problems)
-    measured = measure_images(whole, setup, rows, pair_metrics, missing)
+    measured = measure_images(whole, setup, shard, pair_metrics, missing)
     found = processes.gather([asdict(problem) for problem in problems])
     if any(found):
         raise SubmissionError([Problem(**problem) for part in found for problem in part], str(submission.path))
@@ -104,17 +103,15 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
 
 
 def measure_images(
-    pairs: Iterable[Pair],
-    setup: Setup,
-    rows: Rows,
-    pair_metrics: Mapping[str, PairMetric],
-    of_references: Set[str],
+    pairs: Iterable[Pair], setup: Setup, shard: range, pair_metrics: Mapping[str, PairMetric], of_references: Set[str]
 ) -> dict[str, Tensor]:
-    """The tables of every pair that `Measured` describes, those of references' features only as in `of_references`.
+    """The tables of every pair of `shard` that `Measured` describes, those of references' features only as in
+    `of_references`.
 
     Nothing waits for the device before the last batch is queued. Raises MissingPart for weights that give NaN.
     """
     inception, clip = setup.networks
+    rows = Rows(len(shard), shard.start)
     for batch in batches(pairs, setup.settings.batch_size, setup.settings.where):
         rows.add("inception", batch.rows, inception.features(batch.images))
         rows.add("clip", batch.rows, clip.image_features(batch.images))
