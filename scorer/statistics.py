@@ -30,19 +30,16 @@ from submission.statistics import Statistics, write_statistics
 
 
 def main(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_args(argv)
-    out: Path = arguments.out
+    options = vars(_parser().parse_args(argv))
+    out: Path = options.pop("out")
     # What would fail after minutes of work fails before them.
     if out.suffix != ".npz":
         raise UsageError(f"--out {out}: statistics are an .npz file")
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: {'is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
-    if arguments.batch_size < 1:
+    if options["batch_size"] < 1:
         raise UsageError("the batch size is at least 1")
-    found = make_statistics(
-        arguments.folder, arguments.inception, arguments.inception_weights, arguments.device, arguments.batch_size,
-        trust_weights=arguments.trust_weights,
-    )  # fmt: skip
+    found = make_statistics(**options)
     write_statistics(out, found)
     d = len(found.mean)
     print(f"statistics of {found.n:,} images, {d} features of the Inception {found.inception}: {out}")
