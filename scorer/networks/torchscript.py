@@ -11,6 +11,7 @@ import math
 import pickle
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from io import BufferedReader, BytesIO
 from typing import Any, NoReturn
 
@@ -147,19 +148,18 @@ def _views(tree: _Module) -> Iterator[tuple[str, _View]]:
 
 
 def _read(archive: zipfile.ZipFile, root: str, views: dict[str, _View]) -> dict[str, Tensor]:
-    storages: dict[tuple[Any, ...], Tensor] = {}
+    @cache
+    def numbers_of(member: str, kind: str) -> Tensor:
+        data = bytearray(archive.read(f"{root}data/{member}"))
+        return torch.frombuffer(data, dtype=_DTYPES[kind]) if data else torch.empty(0, dtype=_DTYPES[kind])
+
     tensors = {}
     total = 0
     for name, view in views.items():
         storage, offset, size, stride = view.values
         if not isinstance(storage, _Storage) or not _are_sizes(offset, size, stride):
             raise NotTensors(f"{name} is not described as a tensor")
-        if storage.values not in storages:
-            key, kind = storage.values
-            data = bytearray(archive.read(f"{root}data/{key}"))
-            empty = torch.empty(0, dtype=_DTYPES[kind])
-            storages[storage.values] = torch.frombuffer(data, dtype=_DTYPES[kind]) if data else empty
-        flat = storages[storage.values]
+        flat = numbers_of(*storage.values)
         total += math.prod(size) * flat.element_size()
         last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
         if total > MAX_BYTES or (math.prod(size) and last >= flat.numel()):
