@@ -119,20 +119,18 @@ class Scorer:
             self._report_all(submission, problems)
             raise
         entry = _entry_name(name, submission)
+        if not known:
+            kept = self._measured(submission, entry)
+            if kept is not None and file is not None:
+                result_cache.write(file, *kept, content_sha256(submission.hashes))
         card, columns = kept or (None, {})
-        if card is not None:
-            card = replace(card, name=entry)
-        elif not known:
-            card, columns = self._measured(submission, entry)
-            if card is not None and file is not None:
-                result_cache.write(file, card, columns, content_sha256(submission.hashes))
         if processes.count > 1:
             card = Scorecard.from_json(processes.from_first(card and card.to_json()))
         assert card is not None  # the first process has made it
-        return Scored(self.competition, card, columns)
+        return Scored(self.competition, replace(card, name=entry), columns)
 
-    def _measured(self, submission: Submission, entry: str) -> tuple[Scorecard | None, dict[str, list[float]]]:
-        """The scorecard and the per-image columns, in the first process."""
+    def _measured(self, submission: Submission, entry: str) -> tuple[Scorecard, dict[str, list[float]]] | None:
+        """The scorecard and the per-image columns; None in all processes but the first."""
         # torchmetrics takes a second to import, which a kept result does without.
         from scorer.results import pair_metrics, results_of
 
@@ -140,7 +138,7 @@ class Scorer:
         with torch.inference_mode(), exact_float32():
             measured = measure(submission, setup, pair_metrics(extra=settings.extra))
             if not settings.processes.first:
-                return None, {}
+                return None
             results = results_of(measured, self.families)
             extra = results_of(measured, self.families, extra=True) if settings.extra else None
             hits = self._hits(measured)
