@@ -74,7 +74,7 @@ def measure(submission: Submission, setup: Setup, pair_metrics: Mapping[str, Pai
         wanted |= {"reference_inception": n, "reference_clip": n}
     files = reference_cache.cache_files(setup.fingerprint, names, device)
     known = reference_cache.read(files, wanted) if cache and processes.first else {}
-    known = {name: table.to(device) if _fits(table.nbytes) else table for name, table in known.items()}
+    known = {name: table.to(device) if table.nbytes <= IN_MEMORY_BYTES else table for name, table in known.items()}
     missing = set(processes.from_first(sorted(wanted.keys() - known.keys())))
 
     problems: list[Problem] = []
@@ -188,7 +188,7 @@ class Rows:
         """Put `values` (B, …) where the images `rows` (B,) belong."""
         if name not in self._tables:
             shape = (self.n, *values.shape[1:])
-            if _fits(values[0].nbytes * self.n):
+            if values[0].nbytes * self.n <= IN_MEMORY_BYTES:
                 self._tables[name] = torch.empty(shape, dtype=values.dtype, device=values.device)
             else:
                 self._tables[name], self._files[name] = spooled(shape, values.dtype)
@@ -219,7 +219,3 @@ def spooled(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, mmap.mm
             raise
         mapping = mmap.mmap(file.fileno(), n_bytes)
     return torch.frombuffer(mapping, dtype=dtype).view(shape), mapping
-
-
-def _fits(n_bytes: int) -> bool:
-    return n_bytes <= IN_MEMORY_BYTES

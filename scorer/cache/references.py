@@ -90,8 +90,7 @@ def write(files: Mapping[str, Path], tables: Mapping[str, Tensor]) -> None:
             atomic.remove_leftovers(files[name].parent)
             with atomic.replacing(files[name], lasting=False) as file:
                 # safetensors' own writer would hold all bytes in memory once more.
-                for part in _safetensors(name, table):
-                    file.write(part)
+                file.writelines(_safetensors(name, table))
 
 
 def _safetensors(name: str, table: Tensor) -> Iterator[bytes | memoryview]:
