@@ -24,23 +24,19 @@ SEED = 2020  # of the order of families in groups, so that a submission's interv
 
 
 class Families:
-    """Of N images: `labels` (N,), the family of each, a number from 0 to `count` − 1."""
+    """Of N images: `labels` (N,), the family of each, a number from 0 to `count` − 1.
+
+    `sizes` (count,) float64: how many images each family has.
+    """
 
     def __init__(self, labels: Sequence[int] | np.ndarray) -> None:
         _, numbers = np.unique(np.asarray(labels, dtype=np.int64), return_inverse=True)
         self.labels: np.ndarray = numbers.reshape(-1)
+        self.sizes = np.bincount(self.labels).astype(np.float64)
+        self.count = len(self.sizes)
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """(count,) float64: how many images each family has."""
-        return np.bincount(self.labels).astype(np.float64)
-
-    @property
-    def count(self) -> int:
-        return len(self.sizes)
 
     @cached_property
     def _moments(self) -> tuple[float, float]:
