@@ -125,7 +125,6 @@ def load_archive(
     data = path.read_bytes()  # what is hashed is what is run
     sha256 = hashlib.sha256(data).hexdigest()
     what, may_run = f"{path} (sha256 {sha256[:12]}…)", trusted or sha256 == official
-    own = None
     try:
         own = _rebuilt(data, device, strict=sha256 != official)
     except NotTensors as error:
@@ -135,12 +134,12 @@ def load_archive(
                 get_it="download the official file; or say --trust-weights, which runs the code that is inside the "
                 "file, with all your rights",
             ) from error
-    if own is not None and not may_run:
-        return *own, ""
-    as_it_is = _run(data, device, what)
-    if own is not None and _agree(own[0], as_it_is[0], device):
-        return *own, ""
-    return *as_it_is, OTHER_LAYOUT
+        return *_run(data, device, what), OTHER_LAYOUT
+    if may_run:
+        as_it_is = _run(data, device, what)
+        if not _agree(own[0], as_it_is[0], device):
+            return *as_it_is, OTHER_LAYOUT
+    return *own, ""
 
 
 def _rebuilt(data: bytes, device: torch.device, *, strict: bool) -> tuple[nn.Module, Tensor]:
