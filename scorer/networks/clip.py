@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,25 +25,33 @@ from submission.hashes import file_sha256
 
 _PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
 _RESIZES = {("shortest", "bicubic"), ("squash", "bicubic"), ("squash", "bilinear")}
+Tokenizer = Callable[[list[str]], Int[Tensor, "n context"]]
 
 
-@dataclass(frozen=True)
 class Clip:
     """A CLIP network in eval mode with the preprocessing that it was trained for.
 
-    `size` is the input's side; `mean` and `std` are (1, 3, 1, 1) on [0, 1]; `squash` ignores the aspect ratio where
-    CLIP itself crops the centre.
+    `model` is an open_clip model on `device`, which is changed in place; `size` is the input's side; `mean` and `std`
+    are (1, 3, 1, 1) on [0, 1]; `squash` ignores the aspect ratio where CLIP itself crops the centre. Raises
+    CompetitionError for a preprocessing that is not known here.
     """
 
-    name: str
-    sha256: str
-    model: Any  # an open_clip model: encode_image, encode_text
-    tokenizer: Callable[[list[str]], Int[Tensor, "n context"]]
-    size: int
-    mean: Tensor
-    std: Tensor
-    squash: str | None = None
-    precision: str = "exact"
+    def __init__(
+        self, name: str, sha256: str, model: Any, tokenizer: Tokenizer, device: torch.device, precision: str
+    ) -> None:
+        import open_clip
+
+        config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
+        size, mode, interpolation = config.size, config.resize_mode, config.interpolation
+        size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
+        if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
+            how = f"images of {size} pixels by {mode} {interpolation} resizing"
+            raise CompetitionError(f"backbones.clip = {name!r}: {how} are not supported")
+        self.name, self.sha256, self.precision = named(name, precision), sha256, precision
+        self.size, self.squash = size, interpolation if mode == "squash" else None
+        self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (config.mean, config.std))
+        self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer  # open_clip's are in training mode
+        speed_up(self.model, pack_weights=precision == "exact" and can_pack(device))
 
     def image_features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         """Image embeddings of length 1."""
@@ -90,31 +97,14 @@ def find_clip(
         MissingPart: weights that are not there, or are of another network.
         UsageError: `weights` that the embedded network would ignore.
     """
-    called = named(name, precision)
     if name != "bestiary":
         sha256, read = _of_open_clip(name, tag_or_file, weights)
     elif weights is None:
         sha256, read = embedded.sha256("clip"), embedded.load_clip
     else:
         raise UsageError("--clip-weights: the competition's CLIP is the embedded one, which has its own")
-
-    def load(device: torch.device) -> Clip:
-        import open_clip
-
-        model, tokenizer = read(device)
-        config = open_clip.transform.PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
-        size, mode, interpolation = config.size, config.resize_mode, config.interpolation
-        size = size[0] if isinstance(size, tuple | list) and len(set(size)) == 1 else size
-        if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
-            how = f"images of {size} pixels by {mode} {interpolation} resizing"
-            raise CompetitionError(f"backbones.clip = {name!r}: {how} are not supported")
-        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (config.mean, config.std))
-        model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
-        speed_up(model, pack_weights=precision == "exact" and can_pack(device))
-        squash = interpolation if mode == "squash" else None
-        return Clip(called, sha256, model, tokenizer, size, mean, std, squash, precision)
-
-    return Backbone(called, sha256, load)
+    called = named(name, precision)
+    return Backbone(called, sha256, lambda device: Clip(name, sha256, *read(device), device, precision))
 
 
 def _of_open_clip(
