@@ -15,23 +15,22 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from leaderboard.columns import COLUMNS, COUNTS, FLOATS, MEASURED_BY, NEEDED, PATTERNS, READ
-from leaderboard.row import TYPES, Arrays, Row, arrays_of, fingerprint, framed, from_cells, measured_by
+from leaderboard.columns import COLUMNS, FLOATS, MEASURED_BY, NEEDED, PATTERNS, READ
+from leaderboard.row import TYPES, Row, fingerprint, frame_of, framed, from_cells, measured_by
 from submission.errors import shown
 
-_WHOLE = ("schema", "seed", "families", *COUNTS, "protocol")
 # Nearly every row has another text there; in the columns that are no numbers either, few texts come again and again.
-_DISTINCT = ("name", "submission_sha256", "created_at", "look", "alike")
-_SIMPLE = r"[A-Za-z0-9](?: ?[!-~]){0,99}"  # a name that is read as it stands
-_PATTERNS = {column: re.compile(rf"(?:{pattern}\n)*") for column, pattern in {"name": _SIMPLE, **PATTERNS}.items()}
+_DISTINCT = {
+    "name": r"[A-Za-z0-9](?: ?[!-~]){0,99}",  # of most, which are read as they stand
+    "created_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+    **PATTERNS,
+}
 _CELL_BYTES = 50  # no number is longer
+_COMMA = "\1"  # what stands for a comma of a cell while lines are cut at commas; no cell of ours has it
 _BLOCK_BYTES = 8 * 2**20  # read at a time: what is made of them stays in a processor's cache, and small
 MAX_ROWS = 1_000_000
 _MEASURED = ("fingerprint", "competition", "n", *MEASURED_BY)
 _KEY = ["name", "submission_sha256", "fingerprint"]
-# What stands for a comma and a quote that belong to a cell while lines are cut at commas; no cell of ours has these.
-_COMMA, _QUOTE = b"\1", b"\2"
-_HIDDEN = str.maketrans({_COMMA.decode(): ",", _QUOTE.decode(): '"'})
 
 
 class BrokenLine(ValueError):
@@ -40,10 +39,6 @@ class BrokenLine(ValueError):
     def __init__(self, line: int, what: object) -> None:
         super().__init__(what)
         self.line, self.what = line, shown(str(what), 400)
-
-
-class _OddError(ValueError):
-    """The vectors leave these lines to the strict reader."""
 
 
 def header(line: bytes) -> list[str]:
@@ -72,14 +67,13 @@ def parse(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     """
     if (count := data.count(b"\n") - 1) > MAX_ROWS:
         raise BrokenLine(MAX_ROWS + 2, f"there are {count:,} lines; a board has {MAX_ROWS:,} rows at most")
-    blocks: list[Arrays] = []
+    blocks = [frame_of([])]
     begin, read = data.index(b"\n") + 1, 0
     while begin < len(data):
         end = data.index(b"\n", min(begin + _BLOCK_BYTES, len(data) - 1)) + 1
         blocks.append(_block(data[begin:end], columns, read + 2))
-        begin, read = end, read + len(blocks[-1]["name"])
-    blocks = blocks or [arrays_of([])]
-    frame = framed({column: np.concatenate([block.pop(column) for block in blocks]) for column in [*blocks[0]]})
+        begin, read = end, read + len(blocks[-1])
+    frame = pd.concat(blocks, ignore_index=True)
     again = frame.duplicated(_KEY).to_numpy()
     if again.any():
         line = int(again.argmax())
@@ -88,29 +82,31 @@ def parse(data: bytes, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _block(body: bytes, columns: Sequence[str], first: int) -> Arrays:
+def _block(body: bytes, columns: Sequence[str], first: int) -> pd.DataFrame:
     """The rows in some lines, whose numbers in the file begin with `first`. Raises BrokenLine."""
-    ends = np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n"))
-    begins = np.concatenate([[0], ends[:-1] + 1])
+    count = body.count(b"\n")
 
-    def strictly(numbers: np.ndarray) -> Arrays:
-        places = zip(numbers.tolist(), begins[numbers].tolist(), ends[numbers].tolist(), strict=True)
-        return arrays_of(_strictly(((first + number, body[begin:end]) for number, begin, end in places), columns))
+    def strictly(numbers: Iterable[int]) -> pd.DataFrame:
+        lines = body.split(b"\n")
+        return frame_of(_strictly(((first + number, lines[number]) for number in numbers), columns))
 
     try:
-        text, odd = _without_quotes(body, ends)
+        body.decode("utf-8")
+        if any(sign in body for sign in (b"\r", b"\0", _COMMA.encode())):
+            raise ValueError("signs that the vectors do not read as they stand")
+        text = body
+        if b'"' in body:
+            text = b"\n".join([_unquoted(line) if b'"' in line else line for line in body.split(b"\n")])
         edges, numbers = _edges(text, columns)
-        edges, numbers = edges[:, ~odd[numbers]], numbers[~odd[numbers]]
         if not len(numbers):
-            raise _OddError
-        arrays = _vectors(text, edges, columns)
-    except _OddError:
-        return strictly(np.arange(len(ends)))
-    if len(numbers) < len(ends):
-        left = np.setdiff1d(np.arange(len(ends)), numbers)
-        order = np.argsort(np.concatenate([numbers, left]))
-        arrays = {column: np.concatenate([arrays[column], more])[order] for column, more in strictly(left).items()}
-    return arrays
+            raise ValueError("no line for the vectors")
+        frame = _vectors(text, edges, columns)
+    except (ValueError, OverflowError):
+        return strictly(range(count))
+    if len(numbers) < count:
+        left = np.delete(np.arange(count), numbers)
+        frame = pd.concat([frame.set_axis(numbers), strictly(left.tolist()).set_axis(left)]).sort_index()
+    return frame
 
 
 def _strictly(lines: Iterable[tuple[int, bytes]], columns: Sequence[str]) -> list[Row]:
@@ -126,170 +122,94 @@ def _strictly(lines: Iterable[tuple[int, bytes]], columns: Sequence[str]) -> lis
     return rows
 
 
-def _without_quotes(body: bytes, ends: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """The lines of `body`, which end at `ends`, with the same cells and no quotes, and which of them cannot be written
-    so, (N,) bool."""
-    odd = np.zeros(len(ends), bool)
-    if _COMMA in body or _QUOTE in body:
-        raise _OddError
-    if b'"' not in body:
-        return body, odd
-    quotes = np.flatnonzero(np.frombuffer(body, np.uint8) == ord('"'))
-    quoted = np.unique(np.searchsorted(ends, quotes))
-    parts, done = [], 0
-    for number, end in zip(quoted.tolist(), ends[quoted].tolist(), strict=True):
-        begin = body.rfind(b"\n", 0, end) + 1
-        pieces = body[begin:end].split(b'"')
-        # In turn what is outside of quotes and what is inside; nothing between two quotes is a quote inside.
-        outside, inside = pieces[::2], pieces[1::2]
-        between = [piece == b"" or piece[:1] == piece[-1:] == b"," for piece in outside[1:-1]]
-        fits = outside[0][-1:] in (b"", b",") and outside[-1][:1] in (b"", b",") and all(between)
-        if len(outside) == len(inside) or not fits:  # a quote is left open, or is none that a quoted cell has
-            odd[number] = True
-            continue
-        pieces[1::2] = [piece.replace(b",", _COMMA) for piece in inside]
-        pieces[2:-1:2] = [piece or _QUOTE for piece in outside[1:-1]]
-        parts += [body[done:begin], *pieces]
-        done = end
-    return b"".join([*parts, body[done:]]), odd
+def _unquoted(line: bytes) -> bytes:
+    """A line with the same cells and no quotes, or with no cells where they cannot be told apart."""
+    try:
+        (cells,) = csv.reader([line.decode()], strict=True)
+    except csv.Error:
+        return b""
+    return ",".join(cell.replace(",", _COMMA) for cell in cells).encode()
 
 
 def _edges(text: bytes, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Where the cells of the lines are that have the right number of cells and no number that is written oddly:
-    the place of the sign before each cell and after the last one, (columns + 1, M), and the lines' numbers, (M,).
-
-    Raises _OddError where any line may be odd.
-    """
-    if b"\r" in text or b"\0" in text or not _is_utf8(text):
-        raise _OddError
+    the place of the sign before each cell and after the last one, (columns + 1, M), and the lines' numbers, (M,)."""
     array, cells = np.frombuffer(text, np.uint8), len(columns)
     signs = np.flatnonzero((array == ord(",")) | (array == ord("\n")))
     ends = np.flatnonzero(array[signs] == ord("\n"))
     numbers = np.flatnonzero(np.diff(ends, prepend=-1) == cells)
     edges = np.concatenate([[-1], signs])[ends[numbers, None] + np.arange(1 - cells, 2)]
     edges = np.ascontiguousarray(edges.T)  # it is read column by column
-    digit = np.zeros(256, bool)
-    digit[ord("0") : ord("9") + 1] = True
-    sign = digit.copy()
-    sign[ord("-")] = True
+    first, last = (np.isin(np.arange(256), [*signs]) for signs in (b"-0123456789", b"0123456789"))
     even = np.ones(len(numbers), bool)
     for place, column in enumerate(columns):
-        # pandas takes more for a number than a board's: blanks around it, True, a sign, names of infinity.
-        if column in FLOATS or column in _WHOLE:
-            begin, longest = (sign, _CELL_BYTES) if column in FLOATS else (digit, 18)
+        # pandas takes more for a number than a board's: blanks around it, True, a plus, names of infinity.
+        if column in FLOATS:
             start, end = edges[place] + 1, edges[place + 1]
-            even &= (start == end) | (begin[array[start]] & digit[array[end - 1]] & (end - start <= longest))
+            even &= (start == end) | (first[array[start]] & last[array[end - 1]] & (end - start <= _CELL_BYTES))
     return (edges, numbers) if even.all() else (edges[:, even], numbers[even])
-
-
-def _is_utf8(data: bytes) -> bool:
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError:
-            return False
-    return True
-
-
-def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> Arrays:
-    """The rows of the lines whose cells have these `edges`. Raises _OddError where anything is odd."""
-    count = edges.shape[1]
-    frame: dict[str, np.ndarray] = {"nan": np.full(count, "", object)}
-    try:
-        for kind, run in groupby(enumerate(columns), lambda column: _kind(column[1])):
-            places, names = zip(*run, strict=True)
-            starts, ends = edges[places[0]] + 1, edges[places[-1] + 1]
-            if kind == "unknown" or (starts == ends).all():
-                continue
-            if kind == "repeated" and (same := _same(text, starts, ends)):
-                frame |= {name: np.repeat(values, count) for name, values in _repeated([same], names).items()}
-            else:
-                cells = [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-                frame |= _READERS.get(kind, _distinct)(cells, names)
-        for column in COLUMNS:
-            if column not in frame:
-                value = READ[column]("")
-                frame[column] = np.full(count, value, TYPES.get(column, object))
-    except ValueError:
-        raise _OddError from None
-    if (frame["tiers_passed"] > frame["tiers"]).any():
-        raise _OddError
-    del frame["schema"]
-    for fields in set(zip(*(frame[key].tolist() for key in _MEASURED), strict=True)):
-        values = dict(zip(_MEASURED, fields, strict=True))
-        if fingerprint(values["competition"], values["n"], measured_by(values)) != values["fingerprint"]:
-            raise _OddError
-    return frame
-
-
-def _same(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bytes:
-    """What is between all of the places alike, or nothing."""
-    first = text[starts[0] : ends[0]]
-    if not first or (ends - starts != len(first)).any():
-        return b""
-    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(text, np.uint8), len(first))
-    return first if (windows[starts] == windows[starts[0]]).all() else b""
 
 
 def _kind(column: str) -> str:
     """What adjacent columns have in common that are read together; of those in `_DISTINCT` each is its own."""
-    if column not in COLUMNS:
-        return "unknown"
-    return column if column in _DISTINCT else "floats" if column in FLOATS else "repeated"
+    if column in FLOATS:
+        return "floats"
+    return column if column in _DISTINCT or column not in COLUMNS else "repeated"
 
 
-def _floats(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns of numbers, of cells that each have those of all `names`. Raises ValueError."""
-    try:
-        read = pd.read_csv(
-            io.BytesIO(b"\n".join([*cells, b""])), header=None, names=list(names), dtype="float64", index_col=False,
-            keep_default_na=False, na_values=[""], skip_blank_lines=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
-        )  # fmt: skip
-    except OverflowError as error:
-        raise ValueError from error
-    values = read.to_numpy()
-    if np.isinf(values).any():
-        raise ValueError("infinite")
-    return dict(zip(names, values.T, strict=True))
+def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of the lines whose cells have these `edges`. Raises ValueError where any is broken."""
+    count = edges.shape[1]
+    arrays = {"nan": np.full(count, "", object)}
+    for kind, run in groupby(enumerate(columns), lambda column: _kind(column[1])):
+        places, names = zip(*run, strict=True)
+        starts, ends = edges[places[0]] + 1, edges[places[-1] + 1]
+        once = kind == "repeated" and _are_alike(text, starts, ends)
+        pairs = zip(starts[:1].tolist() if once else starts.tolist(), ends.tolist(), strict=False)
+        cells = [text[start:end] for start, end in pairs]
+        joined = b"\n".join([*cells, b""])
+        if kind == "repeated":
+            codes, texts = pd.factorize(np.array(cells, object))
+            parts = zip(*(text.decode().split(",") for text in texts), strict=True)
+            for name, column in zip(names, parts, strict=True):
+                values = {cell: READ[name](cell.replace(_COMMA, ",")) for cell in set(column)}
+                read = np.array([values[cell] for cell in column], TYPES.get(name, object))
+                arrays[name] = np.repeat(read, count) if once else read[codes]
+        elif kind == "floats":
+            floats = pd.read_csv(
+                io.BytesIO(joined), header=None, names=names, dtype="float64", index_col=False, keep_default_na=False,
+                na_values=[""], skip_blank_lines=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
+            ).to_numpy()  # fmt: skip
+            if np.isinf(floats).any():
+                raise ValueError("infinite")
+            arrays |= dict(zip(names, floats.T, strict=True))
+        elif kind in COLUMNS:
+            found = joined.decode().split("\n")[:-1]
+            if not re.fullmatch(rf"(?:{_DISTINCT[kind]}\n)*".encode(), joined):
+                if kind != "name":
+                    raise ValueError(kind)
+                found = [READ[kind](cell.replace(_COMMA, ",")) for cell in found]
+            if kind == "created_at":
+                arrays[kind] = np.array([time[:-1] for time in found], "datetime64[s]")
+            else:
+                arrays[kind] = np.array(found, object)
+    for name in COLUMNS:
+        if name not in arrays:
+            arrays[name] = np.full(count, READ[name](""), TYPES.get(name, object))
+    del arrays["schema"]
+    if (arrays["tiers_passed"] > arrays["tiers"]).any():
+        raise ValueError("tiers_passed")
+    for fields in set(zip(*(arrays[key].tolist() for key in _MEASURED), strict=True)):
+        values = dict(zip(_MEASURED, fields, strict=True))
+        if fingerprint(values["competition"], values["n"], measured_by(values)) != values["fingerprint"]:
+            raise ValueError("fingerprint")
+    return framed(arrays)
 
 
-def _repeated(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns in which few texts come again and again, of cells that each have those of all `names`."""
-    codes, texts = pd.factorize(np.array(cells, object))
-    columns = zip(*(text.decode().split(",") for text in texts), strict=True)
-    frame = {}
-    for name, column in zip(names, columns, strict=True):
-        values = {cell: READ[name](cell.translate(_HIDDEN)) for cell in set(column)}
-        frame[name] = np.array([values[cell] for cell in column], TYPES.get(name, object))[codes]
-    return frame
-
-
-def _distinct(cells: list[bytes], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """One column of `_DISTINCT`. Raises ValueError."""
-    (name,) = names
-    if name == "created_at":
-        return {name: _times(cells)}
-    joined = b"\n".join([*cells, b""]).decode()
-    texts = joined.split("\n")[:-1]
-    if not _PATTERNS[name].fullmatch(joined):
-        if name != "name":
-            raise ValueError(name)
-        texts = [READ[name](text.translate(_HIDDEN)) for text in texts]
-    return {name: np.array(texts, object)}
-
-
-_READERS = {"floats": _floats, "repeated": _repeated}
-
-
-def _times(cells: list[bytes]) -> np.ndarray:
-    """Times as 2026-01-31T12:00:00Z, (N,) datetime64[s]. Raises ValueError for every other form."""
-    form = np.frombuffer(b"0000-00-00T00:00:00Z\n", np.uint8)
-    joined = np.frombuffer(b"\n".join([*cells, b""]), np.uint8)
-    if len(joined) != len(cells) * len(form):
-        raise ValueError("created_at")
-    signs = joined.reshape(-1, len(form))
-    digits = form == ord("0")
-    if (signs[:, ~digits] != form[~digits]).any() or ((signs[:, digits] < 48) | (signs[:, digits] > 57)).any():
-        raise ValueError("created_at")
-    times: np.ndarray = np.ascontiguousarray(signs[:, :19]).view("S19").ravel().astype("datetime64[s]")
-    return times
+def _are_alike(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether the same is between all of the places."""
+    lengths = ends - starts
+    if (lengths != lengths[0]).any():
+        return False
+    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(text, np.uint8), lengths[0])
+    return bool((windows[starts] == windows[starts[0]]).all())

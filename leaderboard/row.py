@@ -32,8 +32,6 @@ from submission.scorecard import TIME_FORMAT, Score, Scorecard
 # Of the frame's columns; the others are objects.
 TYPES = {**dict.fromkeys(COUNTS, np.int64), **dict.fromkeys(FLOATS, np.float64)}
 
-Arrays = dict[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -188,21 +186,16 @@ def measured_by(values: Mapping[str, Any]) -> dict[str, str | int]:
 
 def frame_of(rows: Iterable[Row]) -> pd.DataFrame:
     """The frame of rows in their order."""
-    return framed(arrays_of(rows))
-
-
-def arrays_of(rows: Iterable[Row]) -> Arrays:
-    """The columns of the frame of rows in their order."""
     lines = [_values(row) for row in rows]
     for line in lines:
         line["nan"] = ",".join(key for key in NUMBERS if line[key] is not None and line[key] != line[key])
         line["created_at"] = line["created_at"].replace(tzinfo=None)
     types: dict[str, Any] = {**TYPES, "created_at": "datetime64[s]"}
     columns = (*(column for column in COLUMNS if column != "schema"), "nan")
-    return {column: np.array([line[column] for line in lines], types.get(column, object)) for column in columns}
+    return framed({column: np.array([line[column] for line in lines], types.get(column, object)) for column in columns})
 
 
-def framed(arrays: Arrays) -> pd.DataFrame:
+def framed(arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """The frame of its columns, each with its array's type: text would be looked through for what it is."""
     index = pd.RangeIndex(len(arrays["name"]))  # the same for all, or pandas would compare them
     columns = {name: pd.Series(array, index, array.dtype, copy=False) for name, array in arrays.items()}
