@@ -199,16 +199,14 @@ def _check(arguments: argparse.Namespace) -> int:
         result = _judged(arguments)
     except Exception as error:
         code = error.exit_code if isinstance(error, NotMeasured) else exit_code(error)
-        refusal = gate_files.Refusal(code, str(error) or type(error).__name__, _problems(error))
-        forms = gate_files.error_json(refusal), gate_files.junit_error(refusal), gate_files.error_markdown(refusal)
-        gate_files.write(arguments.json, arguments.junit, *forms)
+        forms = gate_files.refused(code, str(error) or type(error).__name__, _problems(error))
+        gate_files.write(arguments.json, arguments.junit, forms)
         if isinstance(error, NotMeasured):  # the scorer has said it
             print(f"not judged: {shown(str(error).splitlines()[0], 400)}", file=sys.stderr)
             return code
         raise
     _print(result)
-    forms = gate_files.as_json(result), gate_files.junit(result), gate_files.markdown(result)
-    gate_files.write(arguments.json, arguments.junit, *forms)
+    gate_files.write(arguments.json, arguments.junit, gate_files.answered(result))
     return result.exit_code
 
 

@@ -66,8 +66,9 @@ class Entry:
 def measured(target: Path, competition: Competition, given: str, options: Sequence[str] = ()) -> Entry:
     """The entry of a submission (folder or zip), as the scorer of this machine measures it or has measured it.
 
-    `given` is what the command calls the competition, `options` are more of the scorer's. Raises NotMeasured,
-    MissingPart when there is no submission, UsageError when `target` is a scorecard, which proves nothing.
+    `given` is what the command calls the competition; `options` are more of the scorer's, such as
+    `--inception-weights FILE`; where the answer goes is not theirs to say. Raises NotMeasured, MissingPart when there
+    is no submission, UsageError when `target` is a scorecard, which proves nothing.
     """
     if not target.exists():
         raise MissingPart(
@@ -78,7 +79,20 @@ def measured(target: Path, competition: Competition, given: str, options: Sequen
             f"{shown(str(target))} is a file that anyone could have written, no measurement: give the submission "
             "itself,\n  or say --trust with that file if you vouch for it"
         )
-    return _entry(measure(target, given, options), competition, str(target), None)
+    with tempfile.TemporaryDirectory(prefix="drawoff-gate-") as folder:
+        card, problems = Path(folder) / "scorecard.json", Path(folder) / "problems.json"
+        answer = ["--json", str(card), "--problems", str(problems), "--no-leaderboard"]
+        code = run_scorer([_as_path(target), *options, f"--competition={given}", *answer])
+        if code == 0 and card.is_file():
+            return _entry(Scorecard.from_json(card.read_bytes()), competition, str(target), None)
+        if code == 130:
+            raise KeyboardInterrupt
+        try:
+            refusal = json.loads(problems.read_bytes())
+        except FileNotFoundError:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise NotMeasured(code if code in _REFUSALS else 4, f"the scorer {how} and measured nothing") from None
+        raise NotMeasured(refusal["exit_code"], refusal["message"], refusal["problems"])
 
 
 def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:
@@ -154,28 +168,6 @@ def _row(rows: pd.DataFrame, pin: Trusted, content: str | None, competition: Com
     if row.status == "suspect":
         checks.append(RuleCheck("status", None, False, "it was found suspect when it was scored, see its scorecard"))
     return Entry(row.name, row.submission_sha256, row.n, row.scores, checks, trusted=pin)
-
-
-def measure(submission: Path, competition: str, options: Sequence[str] = ()) -> Scorecard:
-    """The scorecard of `submission` by `python -m scorer`, without a row on any board.
-
-    `options` are more of the scorer's, such as `--inception-weights FILE`; where the answer goes is not theirs to say.
-    Raises NotMeasured.
-    """
-    with tempfile.TemporaryDirectory(prefix="drawoff-gate-") as folder:
-        card, problems = Path(folder) / "scorecard.json", Path(folder) / "problems.json"
-        answer = ["--json", str(card), "--problems", str(problems), "--no-leaderboard"]
-        code = run_scorer([_as_path(submission), *options, f"--competition={competition}", *answer])
-        if code == 0 and card.is_file():
-            return Scorecard.from_json(card.read_bytes())
-        if code == 130:
-            raise KeyboardInterrupt
-        try:
-            refusal = json.loads(problems.read_bytes())
-        except FileNotFoundError:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise NotMeasured(code if code in _REFUSALS else 4, f"the scorer {how} and measured nothing") from None
-        raise NotMeasured(refusal["exit_code"], refusal["message"], refusal["problems"])
 
 
 def run_scorer(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,15 @@ from submission.errors import shown
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why an entry was not judged: the exit code, the message for a person, each problem (`name`, `what`, `hint`)."""
-
-    exit_code: int
-    message: str
-    problems: Sequence[Mapping[str, str]] = ()
-
-    @property
-    def verdict(self) -> str:
-        """`invalid` for a submission or competition that breaks rules, `not judged` for what the command lacked."""
-        return "invalid" if self.exit_code == 3 else "not judged"
+# What `write` takes: the answer as JSON, as JUnit XML, as Markdown.
+Forms = tuple[dict[str, Any], bytes, str]
 
 
-def as_json(result: GateResult) -> dict[str, Any]:
+def answered(result: GateResult) -> Forms:
+    return _as_json(result), _junit(result), _markdown(result)
+
+
+def _as_json(result: GateResult) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "passed": result.verdict is Verdict.BEATS,
@@ -68,7 +62,7 @@ def as_json(result: GateResult) -> dict[str, Any]:
     }
 
 
-def junit(result: GateResult) -> bytes:
+def _junit(result: GateResult) -> bytes:
     """One test case for each threshold. What cannot be told is a failure too: the gate stays shut."""
     suite = ElementTree.Element("testsuite", name="drawoff gate")
     if result.entry.trusted is not None:
@@ -85,36 +79,30 @@ def junit(result: GateResult) -> bytes:
     return _xml_bytes(suite)
 
 
-def junit_error(refusal: Refusal) -> bytes:
-    """The document for an entry that could not be judged at all, such as an invalid submission."""
-    suite = ElementTree.Element("testsuite", name="drawoff gate")
-    case = _case(suite, "gate", "submission", None)
-    message = f"{refusal.verdict}: {refusal.message.splitlines()[0]}"
-    ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(refusal.message)
-    return _xml_bytes(suite)
-
-
-def error_json(refusal: Refusal) -> dict[str, Any]:
-    """`as_json` for an entry that could not be judged at all."""
-    return {
+def refused(exit_code: int, message: str, problems: Sequence[Mapping[str, str]]) -> Forms:
+    """The answer for an entry that could not be judged at all: `invalid` for a submission or competition that breaks
+    rules, `not judged` for what the command lacked. `problems` each have a `name`, `what` and `hint`."""
+    verdict = "invalid" if exit_code == 3 else "not judged"
+    text = message.encode("utf-8", "backslashreplace").decode()  # a name that is not UTF-8 has lone surrogates
+    values = {
         "schema_version": SCHEMA_VERSION,
         "passed": False,
-        "exit_code": refusal.exit_code,
-        "verdict": refusal.verdict,
-        "reason": _utf8(refusal.message),
-        "problems": [dict(problem) for problem in refusal.problems],
+        "exit_code": exit_code,
+        "verdict": verdict,
+        "reason": text,
+        "problems": [dict(problem) for problem in problems],
         "metrics": [],
     }
-
-
-def error_markdown(refusal: Refusal) -> str:
-    """`markdown` for an entry that could not be judged at all: the message as it is, in a fence that it cannot end."""
-    text = _utf8(refusal.message)
+    suite = ElementTree.Element("testsuite", name="drawoff gate")
+    case = _case(suite, "gate", "submission", None)
+    said = _xml(f"{verdict}: {message.splitlines()[0]}")
+    ElementTree.SubElement(case, "error", message=said).text = _xml(message)
+    # The message as it is, in a fence that it cannot end.
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"### ❌ {refusal.verdict}\n\n{fence}text\n{text}\n{fence}\n"
+    return values, _xml_bytes(suite), f"### ❌ {verdict}\n\n{fence}text\n{text}\n{fence}\n"
 
 
-def markdown(result: GateResult) -> str:
+def _markdown(result: GateResult) -> str:
     mark = {Verdict.BEATS: "✅", Verdict.FAILS: "❌", Verdict.UNKNOWN: "❔"}
     lines = [
         f"### {mark[result.verdict]} {markdown_text(result.headline)}",
@@ -136,22 +124,19 @@ def markdown(result: GateResult) -> str:
     return "\n".join([*lines, "", f"{of}, {markdown_text(result.basis)}", ""])
 
 
-def _append_step_summary(text: str) -> None:
-    """Append `text` to the job summary that GitHub names in `$GITHUB_STEP_SUMMARY`; does nothing elsewhere."""
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with Path(path).open("a", encoding="utf-8") as file:
-                file.write(text + "\n")
-        except OSError as error:  # the answer is another's to give: the exit code, the files that were asked for
-            print(f"the job summary could not be written: {shown(path)}: {error.strerror}", file=sys.stderr)
-
-
-def write(json_path: Path | None, junit_path: Path | None, values: dict[str, Any], xml: bytes, summary: str) -> None:
+def write(json_path: Path | None, junit_path: Path | None, forms: Forms) -> None:
+    """Write the answer where it was asked for, and to the job summary that GitHub names in `$GITHUB_STEP_SUMMARY`."""
+    values, xml, summary = forms
     if json_path is not None:
         atomic.write_json(json_path, values)
     if junit_path is not None:
         atomic.write_bytes(junit_path, xml)
-    _append_step_summary(summary)
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(summary + "\n")
+        except OSError as error:  # the answer is another's to give: the exit code, the files that were asked for
+            print(f"the job summary could not be written: {shown(path)}: {error.strerror}", file=sys.stderr)
 
 
 def _case(suite: ElementTree.Element, classname: str, name: str, failure: str | None) -> ElementTree.Element:
@@ -169,11 +154,6 @@ def _xml_bytes(suite: ElementTree.Element) -> bytes:
     ElementTree.indent(suite)
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
-
-
-def _utf8(text: str) -> str:
-    """`text` without lone surrogates, as a name that is not UTF-8 has them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _xml(text: str) -> str:
