@@ -15,8 +15,8 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from leaderboard.columns import COLUMNS, FLOATS, MEASURED_BY, NEEDED, PATTERNS, READ
-from leaderboard.row import TYPES, Row, fingerprint, frame_of, framed, from_cells, measured_by
+from leaderboard.columns import COLUMNS, FLOATS, NEEDED, PATTERNS, READ
+from leaderboard.row import CHECKED, TYPES, Row, check, frame_of, framed, from_cells
 from submission.errors import shown
 
 # Nearly every row has another text there; in the columns that are no numbers either, few texts come again and again.
@@ -29,7 +29,6 @@ _CELL_BYTES = 50  # no number is longer
 _COMMA = "\1"  # what stands for a comma of a cell while lines are cut at commas; no cell of ours has it
 _BLOCK_BYTES = 8 * 2**20  # read at a time: what is made of them stays in a processor's cache, and small
 MAX_ROWS = 1_000_000
-_MEASURED = ("fingerprint", "competition", "n", *MEASURED_BY)
 _KEY = ["name", "submission_sha256", "fingerprint"]
 
 
@@ -190,19 +189,14 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
                     raise ValueError(kind)
                 found = [READ[kind](cell.replace(_COMMA, ",")) for cell in found]
             if kind == "created_at":
-                arrays[kind] = np.array([time[:-1] for time in found], "datetime64[s]")
-            else:
-                arrays[kind] = np.array(found, object)
+                found = [time.removesuffix("Z") for time in found]
+            arrays[kind] = np.array(found, TYPES.get(kind, object))
     for name in COLUMNS:
         if name not in arrays:
             arrays[name] = np.full(count, READ[name](""), TYPES.get(name, object))
     del arrays["schema"]
-    if (arrays["tiers_passed"] > arrays["tiers"]).any():
-        raise ValueError("tiers_passed")
-    for fields in set(zip(*(arrays[key].tolist() for key in _MEASURED), strict=True)):
-        values = dict(zip(_MEASURED, fields, strict=True))
-        if fingerprint(values["competition"], values["n"], measured_by(values)) != values["fingerprint"]:
-            raise ValueError("fingerprint")
+    for fields in set(zip(*(arrays[name].tolist() for name in CHECKED), strict=True)):
+        check(dict(zip(CHECKED, fields, strict=True)))
     return framed(arrays)
 
 

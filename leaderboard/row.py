@@ -30,7 +30,7 @@ from submission.metrics import METRICS
 from submission.scorecard import TIME_FORMAT, Score, Scorecard
 
 # Of the frame's columns; the others are objects.
-TYPES = {**dict.fromkeys(COUNTS, np.int64), **dict.fromkeys(FLOATS, np.float64)}
+TYPES = dict.fromkeys(COUNTS, "int64") | dict.fromkeys(FLOATS, "float64") | {"created_at": "datetime64[s]"}
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,13 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
     Raises ValueError when the scorecard cannot be a row: no name, no proper hash, a fingerprint field the board has no
     column for.
     """
-    fingerprint = {key: value for key, value in card.fingerprint.items() if value is not None}
-    measured_by = {key: value for key, value in fingerprint.items() if key not in ("competition", "n")}
+    given = card.fingerprint.items()
+    measured_by = {key: value for key, value in given if value is not None and key not in ("competition", "n")}
     if unknown := sorted(measured_by.keys() - set(MEASURED_BY)):
         raise ValueError(f"the board has no column for the fingerprint's {', '.join(unknown)}")
     manifest: Mapping[str, object] = card.manifest or {}
     seed = manifest.get("seed")
+    broken = card.suspicions.broken if card.suspicions is not None else []
     row = Row(
         name=plain(card.name),
         competition=plain(card.competition),
@@ -118,7 +119,7 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
         created_at=(created_at or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0),
         status="suspect" if card.suspect else "ok",
         mark=(0.0 if card.suspect else card.mark.value) if card.mark is not None else None,
-        broken=_broken(card),
+        broken=plain("; ".join(f"{rule.rule}: {rule.reason}" for rule in broken), BROKEN_LIMIT),
         look=card.look or "",
         families=card.families,
     )
@@ -126,12 +127,6 @@ def from_scorecard(card: Scorecard, created_at: datetime | None = None) -> Row:
         row.numbers.update({metric: score.value, f"{metric}_low": score.low, f"{metric}_high": score.high})
     from_cells(to_cells(row))  # whatever is written can be read again
     return row
-
-
-def _broken(card: Scorecard) -> str:
-    if card.suspicions is None:
-        return ""
-    return plain("; ".join(f"{check.rule}: {check.reason}" for check in card.suspicions.broken), BROKEN_LIMIT)
 
 
 def to_cells(row: Row, columns: Sequence[str] = COLUMNS) -> list[str]:
@@ -164,19 +159,26 @@ def from_cells(cells: Sequence[str], columns: Sequence[str] = COLUMNS) -> Row:
         raise ValueError(f"has {len(cells)} columns, not {len(columns)}")
     given = dict(zip(columns, cells, strict=True))
     values = {column: read(given.get(column, "")) for column, read in READ.items()}
-    row = _row(values, {key: values.pop(key) for key in NUMBERS})
-    if row.tiers_passed > row.tiers:
-        raise ValueError(f"tiers_passed is {row.tiers_passed} of {row.tiers}")
-    if values["fingerprint"] != row.fingerprint:
-        raise ValueError(
-            f"fingerprint is {values['fingerprint']!r}, but the line's own fields make {row.fingerprint!r}"
-        )
-    return row
+    check(values)
+    return _row(values)
 
 
-def _row(values: Mapping[str, Any], numbers: dict[str, float | None]) -> Row:
+# The columns that `check` looks at.
+CHECKED = ("tiers_passed", "tiers", "fingerprint", "competition", "n", *MEASURED_BY)
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raises ValueError where the values of a row's columns contradict each other."""
+    if values["tiers_passed"] > values["tiers"]:
+        raise ValueError(f"tiers_passed is {values['tiers_passed']} of {values['tiers']}")
+    made = fingerprint(values["competition"], values["n"], measured_by(values))
+    if values["fingerprint"] != made:
+        raise ValueError(f"fingerprint is {values['fingerprint']!r}, but the line's own fields make {made!r}")
+
+
+def _row(values: Mapping[str, Any]) -> Row:
     own = {field.name: values[field.name] for field in fields(Row) if field.name in values}
-    return Row(**own, numbers=numbers, measured_by=measured_by(values))
+    return Row(**own, numbers={key: values[key] for key in NUMBERS}, measured_by=measured_by(values))
 
 
 def measured_by(values: Mapping[str, Any]) -> dict[str, str | int]:
@@ -190,9 +192,8 @@ def frame_of(rows: Iterable[Row]) -> pd.DataFrame:
     for line in lines:
         line["nan"] = ",".join(key for key in NUMBERS if line[key] is not None and line[key] != line[key])
         line["created_at"] = line["created_at"].replace(tzinfo=None)
-    types: dict[str, Any] = {**TYPES, "created_at": "datetime64[s]"}
     columns = (*(column for column in COLUMNS if column != "schema"), "nan")
-    return framed({column: np.array([line[column] for line in lines], types.get(column, object)) for column in columns})
+    return framed({column: np.array([line[column] for line in lines], TYPES.get(column, object)) for column in columns})
 
 
 def framed(arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -217,5 +218,5 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
         for column in FLOATS:
             if values[column] != values[column] and column not in nan:
                 values[column] = None
-        rows.append(_row(values, {column: values[column] for column in NUMBERS}))
+        rows.append(_row(values))
     return rows
