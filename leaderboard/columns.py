@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from submission.csv_text import FORMULA
 from submission.metrics import METRICS
 from submission.scorecard import TIME_FORMAT
 
@@ -53,8 +54,6 @@ FLOATS = (*NUMBERS, "mark")
 NEEDED = ("name", "competition", "n", "submission_sha256", "fingerprint", "created_at")
 STATUSES = ("ok", "suspect", "invalid")
 
-# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"-?(\d{1,20}(\.\d{0,25})?([eE][+-]?\d{1,3})?|inf)|nan")
 _COUNT = re.compile(r"\d{1,18}")
 # What the cells of these columns are, whole.
@@ -134,6 +133,7 @@ def _status(cell: str) -> str:
 
 # How the cell of each column is read: its value, or ValueError, which says what is wrong with it.
 READ: dict[str, Callable[[str], Any]] = {
+    **{column: partial(_text, column) for column in COLUMNS},  # but for these
     "schema": _schema,
     "name": partial(_text, "name", needed=True),
     "competition": partial(_text, "competition", needed=True),
@@ -148,4 +148,3 @@ READ: dict[str, Callable[[str], Any]] = {
     "broken": partial(_text, "broken", limit=BROKEN_LIMIT),
     "look": partial(_of_its_form, "look", "a letter and base64"),
 }
-READ = {column: READ.get(column, partial(_text, column)) for column in COLUMNS}  # the others are text

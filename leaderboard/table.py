@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from leaderboard.columns import FORMULA
 from leaderboard.gate_files import markdown_text
 from leaderboard.ranking import Group
 from leaderboard.row import finite
-from submission.csv_text import csv_line
+from submission.csv_text import FORMULA, csv_line
 from submission.metrics import METRICS
 
 # The columns of comparisons on COCO come first; CLIP-T is a cosine there times 100, CLIP-I is not among them.

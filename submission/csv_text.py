@@ -19,7 +19,7 @@ from submission.errors import Problem, shown
 _DELIMITERS = (",", ";", "\t", "|")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def csv_line(cells: Iterable[object]) -> bytes:
 
 def as_cell(text: str) -> str:
     """`text` as a cell of a CSV that no spreadsheet runs: a quote sign before what would be a formula."""
-    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+    return f"'{text}" if text.startswith((*FORMULA, "'")) else text
 
 
 def from_cell(cell: str) -> str:
     """The text that `as_cell` was given."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*_FORMULA, "'")) else cell
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith((*FORMULA, "'")) else cell

@@ -21,8 +21,9 @@ from rich.console import Console
 
 from leaderboard import SHIPPED, Added, AlreadyThere, BoardError, NotAdded, append, editing, entries, rank, read, show
 from leaderboard.__main__ import main
-from leaderboard.columns import COLUMNS, FORMULA
+from leaderboard.columns import COLUMNS
 from submission import Competition, Scorecard
+from submission.csv_text import FORMULA
 from submission.errors import UsageError
 
 MakeCard = Callable[..., Scorecard]
