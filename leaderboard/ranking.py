@@ -50,11 +50,16 @@ class Ranked:
 class Group:
     """Entries that one protocol measured: the only ones that may be compared. Best first, unranked ones last.
 
-    `entries` are the rows of the board in that order, with the column `shipped`. `standings` has a row for each of
-    them, and as columns the other fields of `Ranked`, places 0 for what does not rank. `hidden` entries are not the
-    best of their names, `more` came after those that were asked for.
+    Each was scored on `n` images; `measured_by` are the backbones and hashes of the protocol, `fingerprint` its twelve
+    hex digits. `entries` are the rows of the board in that order, with the column `shipped`. `standings` has a row for
+    each of them, and as columns the other fields of `Ranked` in their order. `hidden` entries are not the best of their
+    names, `more` came after those that were asked for.
     """
 
+    competition: str
+    fingerprint: str
+    n: int
+    measured_by: Mapping[str, str | int]
     entries: pd.DataFrame
     standings: pd.DataFrame
     hidden: int
@@ -63,31 +68,9 @@ class Group:
 
     @cached_property
     def ranked(self) -> list[Ranked]:
-        columns = {str(name): column.tolist() for name, column in self.standings.items()}
-        for name in ("place", "first_place", "last_place"):
-            columns[name] = [place or None for place in columns[name]]
-        standings = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+        standings = self.standings.itertuples(index=False, name=None)
         entries = zip(rows_of(self.entries), self.entries["shipped"].tolist(), standings, strict=True)
-        return [Ranked(row, shipped, **standing) for row, shipped, standing in entries]
-
-    @cached_property
-    def measured_by(self) -> Mapping[str, str | int]:
-        """The protocol: backbones, hashes."""
-        return measured_by({key: self.entries[key].iloc[0] for key in MEASURED_BY})
-
-    @property
-    def competition(self) -> str:
-        return str(self.entries["competition"].iloc[0])
-
-    @property
-    def fingerprint(self) -> str:
-        """The protocol's, twelve hex digits."""
-        return str(self.entries["fingerprint"].iloc[0])
-
-    @property
-    def n(self) -> int:
-        """How many images each entry was scored on."""
-        return int(self.entries["n"].iloc[0])
+        return [Ranked(row, shipped, *standing) for row, shipped, standing in entries]
 
 
 def rank(
@@ -124,7 +107,7 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
 
     chosen = np.concatenate([ranking[:top], others[:top]])
     entries = rows.iloc[chosen]
-    no_place = np.zeros(len(others[:top]), np.int64)
+    no_place = np.full(len(others[:top]), None)
     compared = rows[["name", "submission_sha256", "alike", "created_at"]][~reproduces]
     pairs, resembling = alike.pairs(compared)
     standings = pd.DataFrame(
@@ -140,7 +123,10 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
         },
         entries.index,
     )
-    return Group(entries, standings, len(listed) - len(wanted), len(wanted) - len(chosen), pairs)
+    by = measured_by({key: rows[key].iloc[0] for key in MEASURED_BY})
+    competition, fingerprint, n = (rows[key].iloc[0] for key in ("competition", "fingerprint", "n"))
+    hidden, more = len(listed) - len(wanted), len(wanted) - len(chosen)
+    return Group(competition, fingerprint, int(n), by, entries, standings, hidden, more, pairs)
 
 
 def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarray) -> np.ndarray:
@@ -148,7 +134,7 @@ def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarr
     rule = (
         does_not_rank,  # those come last
         -tiers_passed,  # more tiers first
-        _or_infinite(_finite(rows["fid"])),  # then the lower FID
+        np.nan_to_num(_finite(rows["fid"]), nan=math.inf),  # then the lower FID
         rows["created_at"].to_numpy().astype(np.int64),  # then the earlier entry
         rows["submission_sha256"].to_numpy("S16"),  # then the smaller hash
     )
@@ -226,7 +212,7 @@ def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) 
         end = _finite(rows[f"{metric.name}_{'high' if metric.higher_is_better == better else 'low'}"])
         ends[metric.name] = np.where(np.isnan(end) & ~np.isnan(value), value, end)
     keys = np.empty(len(rows), complex)
-    keys.real, keys.imag = -_tiers_passed(rows, tiers, ends)[0], _or_infinite(ends["fid"])
+    keys.real, keys.imag = -_tiers_passed(rows, tiers, ends)[0], np.nan_to_num(ends["fid"], nan=math.inf)
     return keys
 
 
@@ -234,7 +220,3 @@ def _finite(values: pd.Series) -> np.ndarray:
     """NaN for what is infinite."""
     array = values.to_numpy()
     return np.where(np.isfinite(array), array, np.nan)
-
-
-def _or_infinite(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), math.inf, values)

@@ -70,7 +70,7 @@ def _guarded(text: str) -> str:
 def _listed(group: Group) -> pd.DataFrame:
     """The ranked entries, then the suspect ones; in the column `model` a local one with a shipped one's name is told
     apart."""
-    entries = group.entries[(group.standings["place"] > 0) | (group.entries["status"] == "suspect")]
+    entries = group.entries[group.standings["place"].notna() | (group.entries["status"] == "suspect")]
     again = ~entries["shipped"] & entries["name"].isin(group.entries["name"][group.entries["shipped"]])
     model = entries["name"] + np.where(again, " (scored here)", "")
     return entries.assign(model=model + np.where(entries["status"] == "suspect", " (suspect)", ""))
