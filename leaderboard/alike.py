@@ -53,20 +53,14 @@ def find(row: Row, others: pd.DataFrame) -> list[Alike]:
     """
     others = others[(others["name"] != row.name) & (others["n"] == row.n)]
     others = others[others["prompts_sha256"] == str(row.measured_by.get("prompts_sha256", ""))]
-    same = (others["submission_sha256"] == row.submission_sha256).to_numpy()
-    apart = (others["fingerprint"] != row.fingerprint).to_numpy()
+    near = others["submission_sha256"] != row.submission_sha256
     similarity = similarities(row.look, others["look"].tolist()) if row.look else np.zeros(len(others))
-    order = np.lexsort((others["created_at"].to_numpy(), ~same, apart))
-    order = order[(same | (similarity >= NEAR))[order]]
-    columns = (others["name"].to_numpy(), others["submission_sha256"].to_numpy(), similarity, same, apart)
-    found: dict[str, Alike] = {}
-    room = MOST_NOTED
-    for name, sha256, value, is_same, is_apart in zip(*(column[order].tolist() for column in columns), strict=True):
-        if name not in found:
-            room -= not is_same
-            shown = not is_apart and (is_same or room >= 0)
-            found[name] = Alike(name, sha256, None if is_same else value, shown)
-    return list(found.values())
+    others = others.assign(apart=others["fingerprint"] != row.fingerprint, near=near, similarity=similarity)
+    others = others[~near | (similarity >= NEAR)].sort_values(["apart", "near", "created_at"]).drop_duplicates("name")
+    shown = ~others["apart"] & (~others["near"] | (others["near"].cumsum() <= MOST_NOTED))
+    columns = (others["name"], others["submission_sha256"], others["similarity"], others["near"], shown)
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    return [Alike(name, sha256, value if near else None, shown) for name, sha256, value, near, shown in found]
 
 
 def noted(row: Row, resembled: Sequence[Alike]) -> Row:
