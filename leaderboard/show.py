@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -93,38 +94,61 @@ def _heading(group: Group, competition: Competition | None, otherwise: str) -> T
 
 
 def _table(group: Group, competition: Competition | None, gate: Tier | None, width: int) -> Table:
-    marks = _marks(group, competition)
-    wide, dated = width >= WIDE, width >= WIDE + 15
-    rows = [entry.row for entry in group.ranked]
-    shown = [metric for metric in METRICS.values() if any(row.numbers[metric.name] is not None for row in rows)]
+    wide = width >= WIDE
+    ranked = group.ranked
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1 if wide else 0, 0, 0))
-    table.add_column("#", justify="right")
-    table.add_column("entry", overflow="fold", min_width=8)
-    table.add_column("tiers", justify="right", no_wrap=True)
-    for metric in shown:
-        table.add_column(f"{metric.label}{metric.arrow}", justify="right", no_wrap=True)
+    columns: list[list[str | Text]] = []
+
+    def add(head: str, cells: Iterable[str | Text], justify: JustifyMethod = "right", **options: Any) -> None:
+        table.add_column(head, justify=justify, **options)
+        columns.append(list(cells))
+
+    add("#", (entry.rank_range for entry in ranked))
+    add("entry", map(_name, ranked), "left", overflow="fold", min_width=8)
+    add("tiers", (f"{entry.tiers_passed}/{entry.tiers}" for entry in ranked), no_wrap=True)
+    limits = []
+    for metric in METRICS.values():
+        values = [entry.row.numbers[metric.name] for entry in ranked]
+        if any(value is not None for value in values):
+            limit = gate.thresholds.get(metric.name) if gate is not None else None
+            cells = (_value(metric, value, limit, wide) for value in values)
+            add(f"{metric.label}{metric.arrow}", cells, no_wrap=True)
+            limits.append(metric.limit(limit) if wide and limit is not None else metric.text(limit, ""))
     if gate is not None:
-        table.add_column("gate", justify="center", no_wrap=True)
-    if marks:
-        table.add_column("mark", justify="right", no_wrap=True)
-    if dated:
-        table.add_column("date", no_wrap=True)
-    for number, entry in enumerate(group.ranked):
-        more: list[str | Text] = [marks[number]] if marks else []
-        more += [Text(f"{entry.row.created_at:%Y-%m-%d}", "dim")] if dated else []
-        table.add_row(*_cells(entry, shown, gate, wide), *more, style=None if entry.place else "dim")
+        add("gate", (Text(*SIGNS[_verdict(entry, gate)]) for entry in ranked), "center", no_wrap=True)
+    marks = [_mark(entry, competition) for entry in ranked]
+    if any(value is not None for value in marks):
+        add("mark", ("–" if value is None else f"{value:g} %" for value in marks), no_wrap=True)
+    if width >= WIDE + 15:
+        add("date", (Text(f"{entry.row.created_at:%Y-%m-%d}", "dim") for entry in ranked), "left", no_wrap=True)
+    for entry, line in zip(ranked, zip(*columns, strict=True), strict=True):
+        table.add_row(*line, style=None if entry.place else "dim")
     if gate is not None:
-        thresholds = [(metric, gate.thresholds.get(metric.name)) for metric in shown]
-        limits = [metric.limit(t) if wide and t is not None else metric.text(t, "") for metric, t in thresholds]
         table.add_row("", Text(f"gate: {gate.name}"), "", *limits, style="cyan")
     return table
 
 
-def _marks(group: Group, competition: Competition | None) -> list[str]:
-    """The mark of each entry as it is printed; an empty list where none are given."""
-    marks = [_mark(entry, competition) for entry in group.ranked]
-    given = any(value is not None for value in marks)
-    return ["–" if value is None else f"{value:g} %" for value in marks] if given else []
+def _name(entry: Ranked) -> Text:
+    name = entry.row.name
+    text = Text(name if len(name) <= NAME_SHOWN else name[: NAME_SHOWN - 1] + "…")
+    if entry.shipped:
+        text.append("*", "cyan")
+    if entry.reproduced:
+        text.append("=", "green")
+    if entry.resembles:
+        text.append(ALIKE, "yellow")
+    return text
+
+
+def _value(metric: Metric, value: float | None, limit: float | None, wide: bool) -> Text:
+    cell = Text(metric.text(value))
+    if value is not None and limit is not None and math.isfinite(value):
+        colour = "green" if metric.passes(value, limit) else "red"
+        if wide:
+            cell.append(f" {value - limit:+.{metric.digits}f}", colour)
+        elif colour == "red":
+            cell.stylize(colour)
+    return cell
 
 
 def _mark(entry: Ranked, competition: Competition | None) -> float | None:
@@ -133,32 +157,6 @@ def _mark(entry: Ranked, competition: Competition | None) -> float | None:
         return entry.row.mark
     earned = mark(entry.row.scores, competition.tiers, competition.marks)
     return None if earned is None else earned.value * (not entry.unranked)
-
-
-def _cells(entry: Ranked, shown: Sequence[Metric], gate: Tier | None, wide: bool) -> list[str | Text]:
-    row = entry.row
-    name = Text(row.name if len(row.name) <= NAME_SHOWN else row.name[: NAME_SHOWN - 1] + "…")
-    if entry.shipped:
-        name.append("*", "cyan")
-    if entry.reproduced:
-        name.append("=", "green")
-    if entry.resembles:
-        name.append(ALIKE, "yellow")
-    cells: list[str | Text] = [entry.rank_range, name, f"{entry.tiers_passed}/{entry.tiers}"]
-    thresholds = gate.thresholds if gate is not None else {}
-    for metric in shown:
-        value, threshold = row.numbers[metric.name], thresholds.get(metric.name)
-        cell = Text(metric.text(value))
-        if value is not None and threshold is not None and math.isfinite(value):
-            colour = "green" if metric.passes(value, threshold) else "red"
-            if wide:
-                cell.append(f" {value - threshold:+.{metric.digits}f}", colour)
-            elif colour == "red":
-                cell.stylize(colour)
-        cells.append(cell)
-    if gate is not None:
-        cells.append(Text(*SIGNS[_verdict(entry, gate)]))
-    return cells
 
 
 def _verdict(entry: Ranked, gate: Tier) -> Verdict:
