@@ -27,27 +27,6 @@ MEASURED_BY = (
     "statistics_sha256",
     "prompts_sha256",
 )
-COLUMNS = (
-    "schema",
-    "name",
-    "competition",
-    "model",
-    "seed",
-    "n",
-    *NUMBERS,
-    "tiers_passed",
-    "tiers",
-    "submission_sha256",
-    "fingerprint",
-    *MEASURED_BY,
-    "created_at",
-    "status",
-    "mark",
-    "broken",
-    "look",
-    "alike",
-    "families",
-)
 COUNTS = ("n", "tiers_passed", "tiers")
 FLOATS = (*NUMBERS, "mark")
 # Without these a row is nobody's; every other column may be missing, as in the board of another version.
@@ -131,20 +110,27 @@ def _status(cell: str) -> str:
     return cell or "ok"
 
 
-# How the cell of each column is read: its value, or ValueError, which says what is wrong with it.
+# The columns in their order, and how a cell of each is read: its value, or ValueError that says what is wrong with it.
 READ: dict[str, Callable[[str], Any]] = {
-    **{column: partial(_text, column) for column in COLUMNS},  # but for these
     "schema": _schema,
     "name": partial(_text, "name", needed=True),
     "competition": partial(_text, "competition", needed=True),
+    "model": partial(_text, "model"),
+    "seed": partial(_count_or, None, "seed"),
     "n": partial(_count, "n"),
-    **{column: partial(_number, column) for column in FLOATS},
-    **{column: partial(_count_or, 0, column) for column in ("tiers_passed", "tiers")},
-    **{column: partial(_count_or, None, column) for column in ("seed", "families", "protocol")},
-    **{column: partial(_of_its_form, column, "64 hexadecimal digits") for column in ("submission_sha256", "alike")},
+    **{column: partial(_number, column) for column in NUMBERS},
+    "tiers_passed": partial(_count_or, 0, "tiers_passed"),
+    "tiers": partial(_count_or, 0, "tiers"),
+    "submission_sha256": partial(_of_its_form, "submission_sha256", "64 hexadecimal digits"),
     "fingerprint": str,
+    "protocol": partial(_count_or, None, "protocol"),
+    **{column: partial(_text, column) for column in MEASURED_BY if column != "protocol"},
     "created_at": _time,
     "status": _status,
+    "mark": partial(_number, "mark"),
     "broken": partial(_text, "broken", limit=BROKEN_LIMIT),
     "look": partial(_of_its_form, "look", "a letter and base64"),
+    "alike": partial(_of_its_form, "alike", "64 hexadecimal digits"),
+    "families": partial(_count_or, None, "families"),
 }
+COLUMNS = tuple(READ)
