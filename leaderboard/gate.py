@@ -153,12 +153,11 @@ def summary(checks: Sequence[Check]) -> tuple[Verdict, str]:
 
 
 def _with_rules(verdict: Verdict, reason: str, rules: Sequence[RuleCheck]) -> tuple[Verdict, str]:
-    if broken := [f"{check.rule}: {check.reason}" for check in rules if check.passed is False]:
-        misses = [reason] if verdict is Verdict.FAILS else []
-        return Verdict.FAILS, "; ".join([f"breaks the rule {rule}" for rule in broken] + misses)
-    if verdict is Verdict.BEATS and (
-        unchecked := [f"{check.rule} {check.reason}" for check in rules if check.passed is None]
-    ):
+    broken = [f"breaks the rule {check.rule}: {check.reason}" for check in rules if check.passed is False]
+    unchecked = [f"{check.rule} {check.reason}" for check in rules if check.passed is None]
+    if broken:
+        return Verdict.FAILS, "; ".join([*broken, reason] if verdict is Verdict.FAILS else broken)
+    if unchecked and verdict is Verdict.BEATS:
         return Verdict.UNKNOWN, "; ".join(unchecked)
     return verdict, reason
 

@@ -166,10 +166,8 @@ def _why_unranked(rows: pd.DataFrame) -> np.ndarray:
         why[index] = f"{rows['nan'].iloc[index].split(',')[0]} is nan"
     status, broken = rows["status"].to_numpy(), rows["broken"].to_numpy()
     for index in np.flatnonzero(status != "ok"):
-        why[index] = f"marked {status[index]}"
-        if status[index] == "suspect":
-            rule = broken[index] or "a rule of the competition, its scorecard says which"
-            why[index] = f"suspect: it breaks {rule}"
+        rule = broken[index] or "a rule of the competition, its scorecard says which"
+        why[index] = f"suspect: it breaks {rule}" if status[index] == "suspect" else f"marked {status[index]}"
     return why
 
 
@@ -210,7 +208,7 @@ def _at_ends(rows: pd.DataFrame, tiers: Sequence[Tier] | None, *, better: bool) 
     for metric in METRICS.values():
         value = _finite(rows[metric.name])
         end = _finite(rows[f"{metric.name}_{'high' if metric.higher_is_better == better else 'low'}"])
-        ends[metric.name] = np.where(np.isnan(end) & ~np.isnan(value), value, end)
+        ends[metric.name] = np.where(np.isnan(end), value, end)
     keys = np.empty(len(rows), complex)
     keys.real, keys.imag = -_tiers_passed(rows, tiers, ends)[0], np.nan_to_num(ends["fid"], nan=math.inf)
     return keys
