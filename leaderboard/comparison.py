@@ -12,13 +12,10 @@ from submission.scorecard import Score
 
 def with_last(row: Row, last: Row, tiers: Sequence[Tier]) -> str:
     """Such as "Better than your last of 2026-11-25 12:00 UTC: FID better by 2.10 (81.20 -> 79.10); CLIP-T …"."""
-    parts = [
-        sentence
-        for metric in METRICS.values()
-        if (sentence := _difference(metric, row.score(metric.name), last.score(metric.name)))
-    ]
+    parts = (_difference(metric, row.score(metric.name), last.score(metric.name)) for metric in METRICS.values())
+    said = "; ".join(filter(None, parts)) or "no score in common"
     verdict = "Better than your last" if _ahead(row, last, tiers) else "Not better than your last"
-    return f"{verdict} of {last.created_at:%Y-%m-%d %H:%M} UTC: {'; '.join(parts) or 'no score in common'}"
+    return f"{verdict} of {last.created_at:%Y-%m-%d %H:%M} UTC: {said}"
 
 
 def _ahead(row: Row, last: Row, tiers: Sequence[Tier]) -> bool:

@@ -123,12 +123,10 @@ def trusted(file: Path, target: Path | None, competition: Competition) -> Entry:
 def _entry(card: Scorecard, competition: Competition, what: str, pin: Trusted | None) -> Entry:
     if card.competition != competition.name:
         raise UsageError(f"{what} is a scorecard of {shown(card.competition)}, not of {competition.name}")
-    if other := ", ".join(
-        part for part, (key, value) in _protocol(competition).items() if card.fingerprint.get(key) != value
-    ):
-        raise MissingPart(
-            f"it was measured with another {other} than the competition's", looked_for=what, get_it="score it again"
-        )
+    other = [part for part, (key, value) in _protocol(competition).items() if card.fingerprint.get(key) != value]
+    if other:
+        measured_otherwise = f"it was measured with another {', '.join(other)} than the competition's"
+        raise MissingPart(measured_otherwise, looked_for=what, get_it="score it again")
     rules = competition.rules
     if card.suspicions is None and rules.limits:
         raise MissingPart(

@@ -142,11 +142,7 @@ def summary(checks: Sequence[Check]) -> tuple[Verdict, str]:
     failed = [check for check in checks if check.verdict is Verdict.FAILS]
     unknown = [check for check in checks if check.verdict is Verdict.UNKNOWN]
     if failed:
-        misses = ", ".join(
-            f"{check.requirement} missed by {_amount(abs(check.difference or 0), check.metric.digits)}"
-            for check in failed
-        )
-        return Verdict.FAILS, misses
+        return Verdict.FAILS, ", ".join(f"{check.requirement} missed by {_amount(check)}" for check in failed)
     if unknown:
         return Verdict.UNKNOWN, "; ".join(f"{check.requirement}: {check.reason}" for check in unknown)
     return Verdict.BEATS, "every threshold is reached"
@@ -162,6 +158,7 @@ def _with_rules(verdict: Verdict, reason: str, rules: Sequence[RuleCheck]) -> tu
     return verdict, reason
 
 
-def _amount(value: float, digits: int) -> str:
+def _amount(missed: Check) -> str:
+    value, digits = abs(missed.difference or 0), missed.metric.digits
     # A miss is never called a miss by nothing.
     return f"{value:.{digits}f}" if round(value, digits) else f"{value:.1g}"

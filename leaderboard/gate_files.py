@@ -115,11 +115,9 @@ def _markdown(result: GateResult) -> str:
     for check in result.checks:
         value, difference, interval = check.cells
         lines.append(f"| {mark[check.verdict]} | {check.requirement} | {value} | {interval} | {difference} |")
-    lines += [
-        f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | | |"
-        for rule in result.entry.rules
-        if rule.passed is False
-    ]
+    for rule in result.entry.rules:
+        if rule.passed is False:
+            lines.append(f"| ❌ | {markdown_text(rule.rule)} | {markdown_text(rule.reason)} | | |")
     of = f"{result.entry.n} images, submission `{result.entry.submission[:12]}`"
     return "\n".join([*lines, "", f"{of}, {markdown_text(result.basis)}", ""])
 

@@ -25,15 +25,10 @@ def markdown(groups: Sequence[Group]) -> str:
 
 def _markdown_of(group: Group) -> str:
     entries = _listed(group)
-    heads = [
-        f"CLIP ×100 {metric.arrow}" if metric.name == "clip_t" else f"{metric.label} {metric.arrow}"
-        for metric in (METRICS[name] for name in COLUMNS)
-    ]
+    heads = [f"{'CLIP ×100' if name == 'clip_t' else METRICS[name].label} {METRICS[name].arrow}" for name in COLUMNS]
     lines = [f"| model | {' | '.join(heads)} |", "|---|" + "---:|" * len(COLUMNS)]
-    names = [markdown_text(name) for name in entries["model"].tolist()]
-    lines += [
-        f"| {' | '.join(cells)} |" for cells in zip(names, *(_column(entries, name) for name in COLUMNS), strict=True)
-    ]
+    columns = [map(markdown_text, entries["model"].tolist()), *(_column(entries, name) for name in COLUMNS)]
+    lines += [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
     by = group.measured_by
     measured = f"{group.n} images, Inception {by.get('inception', '?')}, CLIP {by.get('clip', '?')}"
     measured = markdown_text(f"{group.competition}: {measured}, protocol {by.get('protocol', '?')}")
