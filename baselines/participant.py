@@ -28,9 +28,15 @@ def names_a_file(model: str) -> bool:
     return re.fullmatch(r".+\.py(:\w*)?", model) is not None
 
 
+def _split(model: str) -> tuple[str, str]:
+    """FILE.py:Class in two; the class is "" where there is none."""
+    path, _, name = model.rpartition(":")
+    return (path, name) if path.endswith(".py") else (model, "")
+
+
 def file_of(model: str) -> Path:
     """Raises UsageError when there is no such file."""
-    path = Path(re.sub(r":\w*$", "", model)).expanduser()
+    path = Path(_split(model)[0]).expanduser()
     if not path.is_file():
         raise UsageError(f"there is no file {path} to load {model} from")
     return path
@@ -43,9 +49,9 @@ def load_class(model: str) -> type:
         UsageError: no such file, or no such class in it.
         GeneratorError: the file itself raises.
     """
-    path, name = file_of(model), model.rpartition(".py")[2].removeprefix(":")
+    path, (_, name) = file_of(model), _split(model)
     module = call(f"{path.name} cannot be loaded", lambda: _run(path))
-    with_generate = [name for name, value in vars(module).items() if _is_own_generator(value, module)]
+    with_generate = [own for own, value in vars(module).items() if _is_own_generator(value, module)]
     if not name:
         there = " or ".join(f"{path}:{found}" for found in with_generate) or f"{path}:MyModel"
         raise UsageError(f"{model} names no class: say {there}")

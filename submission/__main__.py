@@ -16,7 +16,7 @@ from submission.competition import Competition, own_files
 from submission.errors import CompetitionError, MissingPart, Problem, SubmissionError, UsageError, run, say, shown
 from submission.files import FolderFiles
 from submission.image_hashes import hash_folder, write_hashes
-from submission.image_names import SUFFIXES, why_unsafe
+from submission.image_names import SUFFIXES
 from submission.images import max_file_bytes
 from submission.import_picture import FITS
 from submission.import_submission import import_submission
@@ -178,8 +178,8 @@ def _unchecked(path: Path) -> FolderFiles:
     images = [name for name in files.names if name != MANIFEST_NAME]
     others = [name for name in images if not name.lower().endswith(SUFFIXES)]
     problems = [*files.problems, *(Problem(name, "is not an image", "remove it") for name in others)]
-    unsafe = {name: why_unsafe(name) for name in images if name not in others}
-    problems += [Problem(name, f"the name {why}", "rename it") for name, why in unsafe.items() if why]
+    no_text = [name for name in images if any("\ud800" <= char <= "\udfff" for char in name)]
+    problems += [Problem(name, "its name is not UTF-8, as names in a zip are", "rename it") for name in no_text]
     if not images:
         problems.append(Problem("", "there are no images in it"))
     manifest, _ = read_manifest(files, "", images)

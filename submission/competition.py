@@ -32,7 +32,7 @@ _MAX_JSON_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Competition:
-    """One competition: what to draw, what to measure it against, and with what: the keys and the tables of its toml.
+    """One competition: what to draw, what to measure it against, and with what.
 
     `root` is the folder of the toml, which the paths in it are relative to; `baselines` is passed on unread; `marks` is
     each metric's share of the mark (see `scorecard.mark`), empty where no marks are given; `data_help` says how to get
@@ -61,12 +61,14 @@ class Competition:
     def load(cls, path: str | os.PathLike[str]) -> Competition:
         """The competition of a shipped name, a `competition.toml`, or its folder. Raises CompetitionError."""
         file = _find(path)
-        tables = dict(read_competition_toml(file))
-        table = tables.pop("competition")
-        keys = {key: value for key, value in table if key not in table.files}
-        keys["title"] = table.title or table.name
-        tables["tiers"] = tuple(tables["tiers"])
-        return cls(root=file.parent.absolute(), files=table.files, **keys, **tables)
+        parsed = read_competition_toml(file)
+        table = parsed.competition
+        return cls(
+            name=table.name, title=table.title or table.name, root=file.parent.absolute(),
+            image_size=table.image_size, gate=table.gate, group=table.group,
+            files=table.files, data_help=table.data_help, backbones=parsed.backbones, baselines=parsed.baselines,
+            tiers=tuple(parsed.tiers), marks=parsed.marks, rules=parsed.rules,
+        )  # fmt: skip
 
     @property
     def data(self) -> Path:

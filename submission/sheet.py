@@ -62,12 +62,17 @@ def draw_sheet(
     values = dict(ranking.images) if ranking else {}
     images = values if ranking else [competition.prompts[index].image_name for index in spread(len(prompts), n)]
     cells = []
+
+    def drawn(image: str) -> np.ndarray:
+        return submission.read(image)[1]
+
     for image in images:
         lines = [(line, _INK) for line in wrap(legible(prompts[image].text[:400]), caption, width, 4 if real else 7)]
         if ranking:
             lines.insert(0, (f"{ranking.metric.label} {ranking.metric.text(values[image])}", _ACCENT))
-        pictures = [_picture(lambda name: submission.read(name)[1], image) if image in submission.names else "missing"]
-        pictures += [_picture(real.read, image)] if real else []
+        pictures = [_picture(drawn, image) if image in submission.names else "missing"]
+        if real:
+            pictures.append(_picture(real.read, image))
         cells.append((pictures, lines))
     columns = min(columns or _columns(len(cells), width), len(cells))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]

@@ -20,7 +20,7 @@ _PLACES_SHOWN = 5  # of the keys that lead to a problem: the last ones
 _KEY_SHOWN = 40  # characters of each
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # what a byte that is not UTF-8 becomes
 
-Problem = TypeVar("Problem")
+Found = TypeVar("Found")
 # A value's key in its object or array, and the place of that; None for the whole.
 _Place: TypeAlias = "tuple[str | int, _Place] | None"
 
@@ -35,8 +35,8 @@ class _Object(dict[str, object]):
     twice: list[str]
 
 
-def first(problems: Iterable[Problem], words: Callable[[Problem], str] = str) -> list[str]:
-    """The first MAX_PROBLEMS in `words`, which are made of no other, and how many more there are."""
+def first(problems: Iterable[Found], words: Callable[[Found], str] = str) -> list[str]:
+    """The `words` of the first MAX_PROBLEMS, made of these alone, and how many more there are."""
     left = iter(problems)
     lines = [words(problem) for problem in islice(left, MAX_PROBLEMS)]
     more = sum(1 for _ in left)

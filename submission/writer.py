@@ -59,18 +59,20 @@ class SubmissionWriter:
         if foreign := sorted(set(entries) - self._known - {MANIFEST_NAME}):
             raise UsageError(f"{self.out} holds other files, such as {shown(foreign[0])}; choose another --out")
         atomic.remove_leftovers(self.out)
-        refusal = "it holds images without a manifest" if entries else ""
         if MANIFEST_NAME in entries:
+            refusal = ""
             try:
                 limit = max_manifest_bytes(len(self.names))
                 found = Manifest.parse(FolderFiles(self.out).read(MANIFEST_NAME, limit))
             except (ValueError, NotReadable) as error:
                 refusal = f"its {MANIFEST_NAME} cannot be read: {shown(str(error), 400)}"
             else:
-                differences = [shown(line, 400) for line in found.differences(self.manifest)]
-                if not differences and not self._overwrite:
+                if differences := [shown(line, 400) for line in found.differences(self.manifest)]:
+                    refusal = "\n  ".join(["it was drawn before something changed:", *differences])
+                elif not self._overwrite:
                     return dict(found.images)
-                refusal = "\n  ".join(["it was drawn before something changed:", *differences]) if differences else ""
+        else:
+            refusal = "it holds images without a manifest" if entries else ""
         if refusal and not self._overwrite:
             raise UsageError(f"{self.out} is there already, and {refusal}\n{_DRAW_AGAIN}")
         if refusal:

@@ -50,17 +50,17 @@ def draw(kinds: list[str], size: int, rng: random.Random) -> Shapes:
         colours.append((background, main, second))
         captions.append(_caption(colour, two, shape, shade, ground, rng))
     numbers = torch.tensor([[rng.uniform(-1, 1) for _ in range(4)] for _ in kinds])
-    radius, right, down, turn = numbers.T[:, :, None, None]
+    radius, right, down, turn = numbers[..., None, None].unbind(1)  # each (n, 1, 1)
     unit, angle = size * (0.3 + 0.14 * radius), turn * 0.5
     axis = torch.arange(size) + 0.5 - size / 2
     x, y = axis - right * size * 0.15, axis[:, None] - down * size * 0.15
     x, y = (angle.cos() * x + angle.sin() * y) / unit, (angle.cos() * y - angle.sin() * x) / unit
     distances = _distances(x, y)
     distance = torch.stack([distances[kind.split()[1]][k] for k, kind in enumerate(kinds)])
-    images, *painted = torch.tensor(colours).transpose(0, 1)[..., None, None]
-    for colour_of, edge in zip(painted, (distance, distance + 0.28), strict=True):
+    images, main_colours, second_colours = torch.tensor(colours)[..., None, None].unbind(1)  # each (n, 3, 1, 1)
+    for painted, edge in ((main_colours, distance), (second_colours, distance + 0.28)):
         cover = (0.5 - edge * unit).clamp(0, 1)[:, None]
-        images = images * (1 - cover) + colour_of * cover
+        images = images * (1 - cover) + painted * cover
     return Shapes(images / 127.5 - 1, captions)
 
 

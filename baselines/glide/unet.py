@@ -18,17 +18,17 @@ Resample = Literal["up", "down"]
 
 
 class Level(nn.Module):
-    """The blocks of one resolution, made in the order in which they are called.
+    """The blocks of one resolution: for each of `inputs`, its channels, a residual block, with attention behind it
+    where the level `attends`; then the one that leaves the resolution, if any.
 
-    For each of `inputs`, its channels, a residual block, with attention behind it or not; then the one that leaves the
-    resolution, if any.
+    They are made in the order in which they are called, but for the middle's attention.
     """
 
     def __init__(
         self, config: UNetConfig, inputs: Sequence[int], width: int, attends: bool, resample: Resample | None = None
     ) -> None:
         super().__init__()
-        self.resnets, self.attentions = nn.ModuleList(), nn.ModuleList()  # as many attentions, or none
+        self.resnets, self.attentions = nn.ModuleList(), nn.ModuleList()
         for in_channels in inputs:
             self.resnets.append(ResnetBlock(config, in_channels, width))
             if attends:

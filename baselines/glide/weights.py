@@ -30,6 +30,7 @@ from submission.hashes import file_sha256
 from submission.paths import readable
 from submission.progress import Progress
 
+TOLERATES = ("float32", "float16")  # the released models' own two
 Model = TypeVar("Model", bound=nn.Module)
 _NAMES_SHOWN = 4
 
@@ -153,12 +154,11 @@ class Folder:
 
 
 def on_hardware(model: UNet, hardware: Hardware) -> UNet:
-    """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`).
-
-    Raises KeyError for any other precision, which `registry` refuses.
-    """
+    """The model on its device, in float32 or in float16 as the released models were trained (`UNet.half_precision`)."""
+    if hardware.precision not in TOLERATES:
+        raise ValueError(f"GLIDE computes in {' or '.join(TOLERATES)}, not in {hardware.precision}")
     model = model.to(hardware.device).to(memory_format=hardware.memory_format)
-    return {"float32": model.float, "float16": model.half_precision}[hardware.precision]()
+    return model.half_precision() if hardware.precision == "float16" else model.float()
 
 
 def load_into(model: Model, state: Mapping[str, Tensor], path: Path) -> Model:

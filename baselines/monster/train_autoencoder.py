@@ -96,7 +96,7 @@ def train_autoencoder(options: AutoencoderOptions) -> Path:
     train_only(model, "decoder", "post_quant_conv")
     more = replace(options, out=options.out / "decoder", images=options.decoder_images, learning_rate=7e-4)
     second = Training(more, weight_decay=1e-4, ema_decay=0.998, seed=1)
-    second.run(model, DecoderLoss(images, second.accelerator), len(images), pictures=pictures.sha256)
+    second.train_and_load(model, DecoderLoss(images, second.accelerator), len(images), pictures=pictures.sha256)
     # The factor stays: a UNet may have been trained with it.
     return training.finish(partial(write, model, some))
 
@@ -107,7 +107,7 @@ def first_part(training: Training, init: Path | None, images: Examples, some: Te
     if init:
         model = load_network(AutoencoderKL, init).float()
         kept["init"] = [file_sha256(file) for file in sorted(init.glob("diffusion_pytorch_model.*"))]
-    training.run(model, ReconstructionLoss(images, training.accelerator), len(images), **kept)
+    training.train_and_load(model, ReconstructionLoss(images, training.accelerator), len(images), **kept)
     state = model.state_dict()
     build_of = {name: value for name, value in model.config.items() if name != "_name_or_path"}  # of --init's folder
     model = type(model).from_config(build_of).to(training.device).eval()

@@ -135,7 +135,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     training = Training(options, weight_decay=0.05, ema_decay=0.995, seed=11)
     loss = TextLoss(pictures, tokenizer, training.accelerator)
     model = Contrast(build_text_model(tokenizer), len(loss.words))
-    training.run(model, loss, len(pictures.images), **pictures.kept)
+    training.train_and_load(model, loss, len(pictures.images), **pictures.kept)
 
     def write(out: Path) -> None:
         model.text.half().save_pretrained(out / "text_encoder")

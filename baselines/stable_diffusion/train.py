@@ -135,7 +135,7 @@ def train_stable(options: StableOptions) -> Path:
         save_grid(to_pixels(x), path)
 
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    training.run(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
+    training.train_and_load(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
 
     def write(out: Path) -> None:
         assemble(unet.half(), solver, options.parts, out, share=options.share)

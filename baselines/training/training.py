@@ -21,8 +21,8 @@ from submission.hashes import json_sha256
 class Training:
     """A training that has begun: in its options' folder and on their device, with their schedule and `others`.
 
-    The schedule's seed decides all that is random from here on: what is encoded before the network is made must take
-    nothing of it, as it is encoded once. Each run needs a training of its own.
+    The schedule's seed decides all that is random from here on. What is encoded before a network is made with random
+    weights must take nothing of it, as it is encoded only once. Each run needs a training of its own.
     """
 
     def __init__(self, options: RunOptions, **others: Any) -> None:
@@ -41,18 +41,20 @@ class Training:
         file = (home or self.options.out) / f"{kind}-{json_sha256(decides)[:12]}.safetensors"
         return encoded_once(file, encode, self.accelerator)
 
-    def run(self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object) -> Path:
-        """Trains `model`, which then has its averaged or best weights; the path of these."""
-        weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
-        model.load_state_dict(load_file(weights))
-        return weights
-
-    def weights(
+    def train(
         self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object
     ) -> Path:
-        """As `run`, but the model stays as training left it, and where the weights are is said."""
+        """Trains `model`; the path of its averaged or best weights, which is also printed."""
         weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
         self.accelerator.print(weights)
+        return weights
+
+    def train_and_load(
+        self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object
+    ) -> Path:
+        """As `train`, for a training that goes on with `model`: it has these weights then, and nothing is printed."""
+        weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
+        model.load_state_dict(load_file(weights))
         return weights
 
     def finish(self, write: Callable[[Path], object], out: Path | None = None) -> Path:

@@ -32,7 +32,10 @@ class CaptionIndex:
         for place, count in enumerate(counts):
             for word, weight in self._vector(count).items():
                 postings[word].append((place, weight))
-        self._postings = {word: tuple(map(np.array, zip(*found, strict=True))) for word, found in postings.items()}
+        self._postings: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for word, found in postings.items():
+            places, weights = zip(*found, strict=True)
+            self._postings[word] = np.array(places), np.array(weights)
 
     def similarities(self, text: str) -> np.ndarray:
         """Cosine of `text` with each caption, (n,) float64 in [0, 1]; words that no caption has count for nothing."""

@@ -122,7 +122,7 @@ def train_decoder(options: DecoderOptions) -> Path:
     before = copy.deepcopy(model.state_dict())
     train_only(model, "decoder", "post_quant_conv")
     loss = RedrawnLoss(Examples(pictures.images, device), accelerator, codes, redrawn)
-    training.run(model, loss, len(codes), encoders=by, **pictures.kept)
+    training.train_and_load(model, loss, len(codes), encoders=by, **pictures.kept)
     trained = model.state_dict()
     model.load_state_dict({k: v.lerp(trained[k], TRAINED_FRACTION) for k, v in before.items()})
     return training.finish(partial(finish, model.eval(), pictures.some_images.to(device)))

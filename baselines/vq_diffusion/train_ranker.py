@@ -56,7 +56,7 @@ def train_ranker(options: RankerOptions) -> Path:
         raise UsageError(f"{options.data}: its captions have no words of a to z, which a ranker reads")
     ranker = Ranker(words, WIDTHS)
     loss = WordLoss(images, pictures.entry, fractions, training.accelerator)
-    training.run(ranker.network, loss, len(images), vqmodel=by, **pictures.kept)
+    training.train_and_load(ranker.network, loss, len(images), vqmodel=by, **pictures.kept)
     return training.finish(ranker.write)
 
 

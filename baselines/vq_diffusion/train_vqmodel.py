@@ -159,7 +159,7 @@ def train_vqmodel(options: VQModelOptions) -> Path:
     training = Training(options, weight_decay=1e-4, ema_decay=0.998, save_minutes=2)
     codebook = Codebook(build())
     loss = CodebookLoss(Examples(pictures.images, training.device), training.accelerator)
-    training.run(codebook, loss, len(pictures.images), pictures=pictures.sha256)
+    training.train_and_load(codebook, loss, len(pictures.images), pictures=pictures.sha256)
     some = pictures.some_images.to(training.device)
     return training.finish(partial(finish, codebook.vqvae.to(training.device).eval(), some))
 
