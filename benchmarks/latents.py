@@ -40,7 +40,7 @@ def latents(name: str, batch_size: int, repeats: int) -> dict[str, float]:
         encoded = encode_batch(autoencoder, images.to(device)).half()
     text = torch.randn(size, TOKENS, TEXT_WIDTH).half(), torch.randn(size, TEXT_WIDTH).half()
     empty = torch.zeros(1, TOKENS, TEXT_WIDTH), torch.zeros(1, TEXT_WIDTH)
-    data = Encoded(encoded, *text, empty, [[number] for number in range(size)])
+    data = Encoded(encoded, *text, empty, [[number] for number in range(size)]).to(device)
     alphas_cumprod = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod
     loss = DenoisingLoss(Objective(), data, alphas_cumprod, device=device, autocast=hardware.autocast)
 

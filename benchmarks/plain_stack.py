@@ -36,10 +36,10 @@ class Logits(nn.Module):
 
 
 @torch.no_grad()
-def scores(competition: Path, entry: Path, inception: Path, clip: Path, options: Namespace) -> dict[str, float]:
+def scores(competition: Path, entry: Path, inception: Path, clip_weights: Path, options: Namespace) -> dict[str, float]:
     """FID, CLIP-I, CLIP-T, IS, PSNR and SSIM of the folder `entry`, with the two weight files and `benchmarks.scorer`'s
     options."""
-    device, batch = options.device, options.batch_size
+    device, batch, clip = options.device, options.batch_size, options.clip
     warnings.simplefilter("ignore")
     prompts = json.loads((competition / "test.json").read_text()).values()
     text_of = {prompt["image_name"]: prompt["text_prompt"] for prompt in prompts}
@@ -68,9 +68,11 @@ def scores(competition: Path, entry: Path, inception: Path, clip: Path, options:
         similarity.append(of_each)
     result["psnr"], result["ssim"] = float(psnr.compute().mean()), float(torch.cat(similarity).mean())
 
-    model, _, transform = open_clip.create_model_and_transforms(options.clip, pretrained=str(clip), device=device)
+    model, _, transform = open_clip.create_model_and_transforms(
+        options.clip, pretrained=str(clip_weights), device=device
+    )
     model.eval()
-    tokenizer = open_clip.get_tokenizer(options.clip)
+    tokenizer = open_clip.get_tokenizer(clip)
     cosines: dict[str, list[float]] = {"clip_i": [], "clip_t": []}
     for part in _parts(names, batch):
         texts = model.encode_text(tokenizer([text_of[name] for name in part]).to(device), normalize=True)

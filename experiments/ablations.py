@@ -144,10 +144,11 @@ class AblationOptions(TrainingOptions):
 @cache
 def shared(study: AblationOptions) -> tuple[Pictures, Encoded, Frozen]:
     """What every arm reads: pictures, what the frozen networks make of them, from the cache where it was computed
-    before, and these networks, on the device."""
+    before, and these networks; the latter two on the device."""
     device = torch.device(study.hardware.device)
-    pictures, frozen = load_pictures(study.data), load_frozen(str(PARTS), str(PARTS), device)
-    data = encode_all(pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys))
+    pictures = load_pictures(study.data)
+    frozen = load_frozen(str(PARTS), str(PARTS), device)
+    data = encode_all(pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys)).to(device)
     return pictures, data, frozen
 
 

@@ -85,7 +85,8 @@ class Centred:
             raise ValueError(f"a covariance needs at least 2 images, and only {n} would be left")
         out = self.features[rows.to(self.features.device)].to(self.mean.device, torch.float64) - self.mean
         shift = out.sum(dim=0) / -n
-        return Rest(n, out, shift, (self.trace - out.square().sum() - n * shift.square().sum()) / (n - 1))
+        trace = self.trace - out.square().sum() - n * shift.square().sum()
+        return Rest(n, out, shift, trace / (n - 1))
 
 
 class FrechetDistance:

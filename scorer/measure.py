@@ -141,7 +141,8 @@ def require_finite(features: Tensor, network: str) -> None:
 
 def measure_texts(setup: Setup, shard: range) -> dict[str, Tensor]:
     """CLIP's embedding `text` (T, E) of those of the texts that are in `shard`."""
-    texts, (_, clip), settings = setup.texts, setup.networks, setup.settings
+    texts, settings = setup.texts, setup.settings
+    _, clip = setup.networks
     rows = Rows(len(shard), shard.start)
     # By length, because a batch costs as much as its longest text would alone.
     order = sorted(shard, key=lambda place: len(texts[place]))

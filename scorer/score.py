@@ -119,11 +119,10 @@ class Scorer:
             self._report_all(submission, problems)
             raise
         entry = _entry_name(name, submission)
-        if not known:
-            kept = self._measured(submission, entry)
-            if kept is not None and file is not None:
-                result_cache.write(file, *kept, content_sha256(submission.hashes))
-        card, columns = kept or (None, {})
+        found = kept if known else self._measured(submission, entry)
+        if found and not known and file is not None:
+            result_cache.write(file, *found, content_sha256(submission.hashes))
+        card, columns = found or (None, {})
         if processes.count > 1:
             card = Scorecard.from_json(processes.from_first(card and card.to_json()))
         assert card is not None  # the first process has made it

@@ -86,7 +86,7 @@ def train_diffusion(options: DiffusionOptions) -> Path:
 
     model, kept = PixelUNet(build(options.size)), {"size": options.size, "pictures": pictures.kept["pictures"]}
     loss = VelocityLoss(Examples(pictures.images, device), diffusion(), accelerator)
-    return training.train(model, loss, len(pictures.images), preview, **kept)
+    return training.train_and_print(model, loss, len(pictures.images), preview, **kept)
 
 
 main = command(train_diffusion, __doc__, DiffusionOptions())

@@ -125,7 +125,7 @@ def train_base(options: BaseOptions) -> Path:
         training_set.sheet([images], path)
 
     loss = BaseLoss(training, data, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    return training.train(model, loss, len(data.images), preview, **kept)
+    return training.train_and_print(model, loss, len(data.images), preview, **kept)
 
 
 main = command(train_base, __doc__, BaseOptions())

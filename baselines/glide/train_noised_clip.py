@@ -87,7 +87,7 @@ def train_noised_clip(options: NoisedClipOptions) -> Path:
     shape = model.clip.config
     diffusion = Diffusion(betas("squaredcos_cap_v2", shape.train_timesteps))  # the base model's
     loss = NoisedContrastiveLoss(training, data, data.clip_tokenizer, diffusion, shape.image_size)
-    return training.train(model, loss, len(data.images), config=str(shape), **data.kept)
+    return training.train_and_print(model, loss, len(data.images), config=str(shape), **data.kept)
 
 
 main = command(train_noised_clip, __doc__, NoisedClipOptions())

@@ -82,7 +82,7 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     loss = ReadingLoss(data, training.accelerator)
     text_encoder = UNet(train_base.config(data.vocab_size)).text_encoder
     reader = Reader(text_encoder, data.vocab_size, len(loss.words))
-    return training.train(reader, loss, len(data.images), captions=data.kept["captions"])
+    return training.train_and_print(reader, loss, len(data.images), captions=data.kept["captions"])
 
 
 main = command(train_text_encoder, __doc__, TextEncoderOptions())

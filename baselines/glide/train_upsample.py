@@ -109,7 +109,7 @@ def train_upsample(options: UpsampleOptions) -> Path:
         training_set.sheet([small, images, large], path)
 
     loss = UpsampleLoss(training, data, data.text_tokenizer, diffusion_of(model.config), model.config.image_size)
-    return training.train(model, loss, len(data.images), preview, config=str(model.config), **data.kept)
+    return training.train_and_print(model, loss, len(data.images), preview, config=str(model.config), **data.kept)
 
 
 main = command(train_upsample, __doc__, UpsampleOptions())

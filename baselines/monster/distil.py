@@ -224,7 +224,7 @@ def train_student(
         model.load_state_dict(load_file(init))
     kept: dict[str, object] = {name: getattr(options, name) for name in ("rank", "teacher_steps", "trajectories")}
     kept |= {"teacher": sha256_of(teacher), "init": file_sha256(init) if init else None}
-    weights = training.train_and_load(model, loss, len(latents), preview, **kept)
+    weights = training.train(model, loss, len(latents), preview, **kept)
     training.finish(partial(assemble, teacher, weights, steps))
     return weights
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -135,9 +136,10 @@ def train_text_encoder(options: TextEncoderOptions) -> Path:
     training = Training(options, weight_decay=0.05, ema_decay=0.995, seed=11)
     loss = TextLoss(pictures, tokenizer, training.accelerator)
     model = Contrast(build_text_model(tokenizer), len(loss.words))
-    training.train_and_load(model, loss, len(pictures.images), **pictures.kept)
+    weights = training.train(model, loss, len(pictures.images), **pictures.kept)
 
     def write(out: Path) -> None:
+        model.load_state_dict(load_file(weights))
         model.text.half().save_pretrained(out / "text_encoder")
         tokenizer.save_pretrained(out / "tokenizer")
         print(out)

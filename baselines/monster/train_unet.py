@@ -152,7 +152,7 @@ def train_unet(options: UNetOptions, pictures: PictureFiles | None = None) -> Pa
     folder, schedule = options.model or options.out / "model", options.schedule(len(pictures.images))
     encode_set = partial(encode_all, pictures, frozen.autoencoder, frozen.text, (pictures.sha256, *frozen.keys))
     in_the_first(accelerator, encode_set)
-    data = encode_set()  # from the cache
+    data = encode_set().near(accelerator.device)  # from the cache
     model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
     text = encode(frozen.text_encoder, frozen.tokenizer, pictures.some_captions(PREVIEW_PROMPTS))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel
@@ -135,9 +136,10 @@ def train_stable(options: StableOptions) -> Path:
         save_grid(to_pixels(x), path)
 
     unet = build(latents.shape[1], latents.shape[2], hidden.shape[2])
-    training.train_and_load(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
+    weights = training.train(unet, loss, len(latents), preview, encoders=sha256, **pictures.kept)
 
     def write(out: Path) -> None:
+        unet.load_state_dict(load_file(weights))
         assemble(unet.half(), solver, options.parts, out, share=options.share)
         atomic.write_json(out / "sampling.json", SAMPLING)
         print(f"{out}: draw with {commands.drawing('stable', out)}")

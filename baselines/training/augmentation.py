@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from baselines.training.batches import to_device
 
-# Of each change, at most: angle (radians), zoom (fraction of the size), ways to the right and down (fractions of half
-# the width and height), light (of values in -1 … 1), contrast (fraction); colours keep their hue, which captions name.
-MOST = (0.26, 0.15, 0.1, 0.1, 0.15, 0.2)
+ANGLE, ZOOM, MOVE = 0.26, 0.15, 0.1  # radians, fraction of the size, fraction of half the width and height, at most
+LIGHT, CONTRAST = 0.15, 0.2  # of values in -1 … 1, fraction; colours keep their hue, which captions name
+MOST = (ANGLE, ZOOM, MOVE, MOVE, LIGHT, CONTRAST)
 
 
 def draw_changes(count: int, generator: torch.Generator, most: Sequence[float] = MOST) -> Float32[Tensor, "k count"]:

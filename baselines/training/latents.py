@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
+from baselines.training.batches import RESIDENT_FRACTION
 from baselines.training.pictures import Captioned
 from submission import atomic
 from submission.hashes import json_sha256
@@ -30,7 +31,7 @@ Autocast = Callable[[], AbstractContextManager[object]]  # the context in which 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A training set as a denoiser sees it, in float16; as `encode_all` makes it, memory-mapped.
+    """A training set as a denoiser sees it, in float16; on a device, or memory-mapped.
 
     Attributes:
         latents: (n, 2, 2, c, h, w): of each picture as it is and mirrored, the posterior's mean and standard deviation,
@@ -45,6 +46,16 @@ class Encoded:
     pooled: Float16[Tensor, "m d"]
     empty: tuple[Float32[Tensor, "1 l d"], Float32[Tensor, "1 d"]]
     captions: Sequence[Sequence[int]]
+
+    def to(self, device: torch.device) -> Encoded:
+        """The tables on a device, which must have room for them."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in ("latents", "hidden", "pooled")})
+
+    def near(self, device: torch.device) -> Encoded:
+        """On a GPU where it fits into a part of its free memory; else where it is."""
+        size = self.latents.nbytes + self.hidden.nbytes + self.pooled.nbytes
+        fits = device.type == "cuda" and size < RESIDENT_FRACTION * torch.cuda.mem_get_info(device)[0]
+        return self.to(device) if fits else self
 
     def pick(self, indices: Int64[Tensor, " b"], at: Float32[Tensor, " b"] | None) -> Int64[Tensor, " b"]:
         """A caption of each of these pictures, by its number: the one at a place in [0, 1) among them, or the first."""

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from baselines.training import denoising
 from baselines.training.augmentation import augmented, draw_changes
-from baselines.training.batches import Examples, to_device
+from baselines.training.batches import to_device
 from baselines.training.denoising import Latents, PerExample, Prediction
 from baselines.training.latents import Autocast, Encoded, posterior
 from baselines.training.losses import drop_mask, stratified_timesteps
@@ -127,8 +127,6 @@ class DenoisingLoss:
     def __post_init__(self) -> None:
         self.alphas_cumprod = self.alphas_cumprod.to(self.device)
         self.empty = tuple(table.to(self.device) for table in self.data.empty)
-        self.latents = Examples(self.data.latents.flatten(0, 1), self.device)  # each plain and mirrored
-        self.text = [Examples(table, self.device) for table in (self.data.hidden, self.data.pooled)]
 
     def __call__(
         self, model: nn.Module, indices: Int64[Tensor, " b"], generator: torch.Generator, done: float
@@ -144,7 +142,9 @@ class DenoisingLoss:
             with torch.no_grad(), self.autocast():
                 x0, std = posterior(self.autoencoder, images)
         else:
-            x0, std = self.latents[2 * indices + flip].float().unbind(1)
+            where = self.data.latents.device
+            mean_and_std = self.data.latents[indices.to(where), flip.long().to(where)].to(self.device).float()
+            x0, std = mean_and_std.unbind(1)
         hidden, pooled = self._text(indices, generator)
         times = to_device(stratified_timesteps(total, len(self.alphas_cumprod), generator), self.device)
         noise = to_device(torch.randn(total, *x0.shape[1:], generator=generator)[own], self.device)
@@ -194,11 +194,11 @@ class DenoisingLoss:
 
     def _text(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The text states of a caption of each picture; those of no caption for some, by the objective's fractions."""
-        asked = self.objective
+        asked, where = self.objective, self.data.hidden.device
         first, count = self.process
         chosen = torch.rand(len(indices) * count, generator=generator)[first::count]
-        picked = self.data.pick(indices, chosen if asked.random_caption else None)
-        hidden, pooled = (table[picked].float() for table in self.text)
+        picked = self.data.pick(indices, chosen if asked.random_caption else None).to(where)
+        hidden, pooled = (table[picked].to(self.device).float() for table in (self.data.hidden, self.data.pooled))
         fractions = asked.caption_dropout, asked.pooled_dropout
         no_caption, no_pooled = (
             drop_mask(len(indices) * count, f, generator)[first::count].to(self.device) for f in fractions

@@ -82,7 +82,7 @@ def train_perceptual(options: PerceptualOptions) -> Path:
     training = Training(options, ema_decay=0.995, seed=23)
     model = PerceptualNetwork(WIDTHS, len(words))
     loss = WordLoss(pictures.images, pictures.entry, fractions, training.accelerator)
-    weights = load_file(training.train_and_load(model, loss, len(pictures.images), **pictures.kept))
+    weights = load_file(training.train(model, loss, len(pictures.images), **pictures.kept))
 
     def write(out: Path) -> None:
         state = {name: tensor.half() for name, tensor in weights.items() if not name.startswith("head.")}

@@ -19,7 +19,7 @@ from submission.hashes import json_sha256
 
 
 class Training:
-    """A training that has begun: in its options' folder and on their device, with their schedule and `others`.
+    """What a training begins with: its options, their device, and their schedule with `others`; torch is seeded.
 
     The schedule's seed decides all that is random from here on. What is encoded before a network is made with random
     weights must take nothing of it, as it is encoded only once. Each run needs a training of its own.
@@ -44,17 +44,19 @@ class Training:
     def train(
         self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object
     ) -> Path:
-        """Trains `model`; the path of its averaged or best weights, which is also printed."""
-        weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
-        self.accelerator.print(weights)
-        return weights
+        """Trains `model`; the path of its averaged weights."""
+        return self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
 
-    def train_and_load(
+    def train_and_load(self, model: M, loss: Loss[M], examples: int, /, **kept: object) -> None:
+        """As `train`, for a training that goes on with `model` in every process: it has its averaged weights then."""
+        model.load_state_dict(load_file(self.train(model, loss, examples, **kept)))
+
+    def train_and_print(
         self, model: M, loss: Loss[M], examples: int, preview: Preview[M] | None = None, /, **kept: object
     ) -> Path:
-        """As `train`, for a training that goes on with `model`: it has these weights then, and nothing is printed."""
-        weights = self.options.train(model, loss, examples, self.schedule, self.accelerator, preview, **kept)
-        model.load_state_dict(load_file(weights))
+        """As `train`; the path is also printed."""
+        weights = self.train(model, loss, examples, preview, **kept)
+        self.accelerator.print(weights)
         return weights
 
     def finish(self, write: Callable[[Path], object], out: Path | None = None) -> Path:

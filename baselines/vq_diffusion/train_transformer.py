@@ -219,7 +219,7 @@ def train_transformer(options: TransformerOptions) -> Path:
             for attention in (block.attn1, block.attn2):
                 # The fused attention's backward pass takes a third of the time there, in bfloat16.
                 attention.set_processor(AttnProcessor())
-    return training.train(model, loss, len(codes), preview, encoders=by, **kept)
+    return training.train_and_print(model, loss, len(codes), preview, encoders=by, **kept)
 
 
 main = command(train_transformer, __doc__, TransformerOptions())

@@ -47,11 +47,14 @@ class Clip:
         if not isinstance(size, int) or (mode, interpolation) not in _RESIZES:
             how = f"images of {size} pixels by {mode} {interpolation} resizing"
             raise CompetitionError(f"backbones.clip = {name!r}: {how} are not supported")
-        self.name, self.sha256, self.precision = named(name, precision), sha256, precision
-        self.size, self.squash = size, interpolation if mode == "squash" else None
+        model = model.eval().requires_grad_(False)  # open_clip returns it in training mode
+        speed_up(model, pack_weights=precision == "exact" and can_pack(device))
+        self.name, self.sha256 = named(name, precision), sha256
+        self.precision = precision
+        self.model, self.tokenizer = model, tokenizer
+        self.size = size
+        self.squash = interpolation if mode == "squash" else None
         self.mean, self.std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (config.mean, config.std))
-        self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer  # open_clip's are in training mode
-        speed_up(self.model, pack_weights=precision == "exact" and can_pack(device))
 
     def image_features(self, images: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
         """Image embeddings of length 1."""

@@ -134,11 +134,11 @@ def test_other_prompts_leave_the_references_features_alone(
 def test_tables_are_kept_bit_by_bit(tmp_path: Path) -> None:
     tables = {
         "text": torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)),
-        "reference_covariance": torch.randn(4, 4, dtype=torch.float64),
+        "reference_clip": torch.randn(4, 4),
     }
     files = {name: tmp_path / "new" / f"{name}.safetensors" for name in tables}
     reference_cache.write(files, tables)
-    found = reference_cache.read(files, {"text": 5000, "reference_covariance": 4})
+    found = reference_cache.read(files, {"text": 5000, "reference_clip": 4})
     assert all(torch.equal(found[name], table) for name, table in tables.items())
     assert reference_cache.read(files, {"text": 4999}) == {}
     assert reference_cache.read({"text": tmp_path / "none"}, {"text": 1}) == {}
