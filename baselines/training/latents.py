@@ -81,7 +81,8 @@ def in_batches(
     """What a network makes of pictures, a batch at a time, on the CPU."""
     batches = track(images.split(BATCH), f"{doing} pictures (batches)")
     with autocast():
-        return torch.cat([make(part).cpu().contiguous() for part in batches])
+        made = [make(part).cpu().contiguous() for part in batches]
+    return torch.cat(made)  # outside: autocast to bfloat16 takes no float16
 
 
 def encode_all(

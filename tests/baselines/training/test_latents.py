@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.diffusion.text import encode
 from baselines.training import latents
-from baselines.training.latents import encode_all, memory_mapped, posterior
+from baselines.training.latents import encode_all, in_batches, memory_mapped, posterior
 from baselines.training.pictures import Pictures
 
 
@@ -81,3 +82,9 @@ def test_the_hash_of_pictures_is_of_pixels_and_shape() -> None:
     hashes = {Pictures(x, entry, [["a"]]).sha256 for x in (images, changed, images.view(2, 3, 2, 8))}
     assert len(hashes) == 3
     assert Pictures(images.clone(), entry, [["b"]]).sha256 in hashes
+
+
+def test_batches_in_float16_are_put_together_whatever_networks_compute_in() -> None:
+    images = torch.arange(3 * 3 * 4 * 4, dtype=torch.uint8).view(3, 3, 4, 4)
+    made = in_batches(Tensor.half, images, partial(torch.autocast, "cpu", torch.bfloat16))
+    assert torch.equal(made, images.half())
