@@ -53,14 +53,19 @@ def find(row: Row, others: pd.DataFrame) -> list[Alike]:
     """
     others = others[(others["name"] != row.name) & (others["n"] == row.n)]
     others = others[others["prompts_sha256"] == str(row.measured_by.get("prompts_sha256", ""))]
-    near = others["submission_sha256"] != row.submission_sha256
+    other_bytes = others["submission_sha256"] != row.submission_sha256
     similarity = similarities(row.look, others["look"].tolist()) if row.look else np.zeros(len(others))
-    others = others.assign(apart=others["fingerprint"] != row.fingerprint, near=near, similarity=similarity)
-    others = others[~near | (similarity >= NEAR)].sort_values(["apart", "near", "created_at"]).drop_duplicates("name")
-    shown = ~others["apart"] & (~others["near"] | (others["near"].cumsum() <= MOST_NOTED))
-    columns = (others["name"], others["submission_sha256"], others["similarity"], others["near"], shown)
-    found = zip(*(column.tolist() for column in columns), strict=True)
-    return [Alike(name, sha256, value if near else None, shown) for name, sha256, value, near, shown in found]
+    apart = others["fingerprint"] != row.fingerprint
+    others = others.assign(apart=apart, other_bytes=other_bytes, similarity=similarity)
+    others = others[~other_bytes | (similarity >= NEAR)].sort_values(["apart", "other_bytes", "created_at"])
+    others = others.drop_duplicates("name")
+    few = others["other_bytes"].cumsum() <= MOST_NOTED
+    others["shown"] = ~others["apart"] & (~others["other_bytes"] | few)
+    columns = others[["name", "submission_sha256", "similarity", "other_bytes", "shown"]]
+    return [
+        Alike(name, sha256, value if differs else None, is_shown)
+        for name, sha256, value, differs, is_shown in columns.itertuples(index=False, name=None)
+    ]
 
 
 def noted(row: Row, resembled: Sequence[Alike]) -> Row:

@@ -52,8 +52,8 @@ class Group:
 
     Each was scored on `n` images; `measured_by` are the backbones and hashes of the protocol, `fingerprint` its twelve
     hex digits. `entries` are the rows of the board in that order, with the column `shipped`. `standings` has a row for
-    each of them, and as columns the other fields of `Ranked` in their order. `hidden` entries are not the best of their
-    names, `more` came after those that were asked for.
+    each of them, and as columns the other fields of `Ranked`. `hidden` entries are not the best of their names, `more`
+    came after those that were asked for.
     """
 
     competition: str
@@ -68,9 +68,12 @@ class Group:
 
     @cached_property
     def ranked(self) -> list[Ranked]:
-        standings = self.standings.itertuples(index=False, name=None)
+        names = [str(name) for name in self.standings.columns]
+        standings = [
+            dict(zip(names, cells, strict=True)) for cells in self.standings.itertuples(index=False, name=None)
+        ]
         entries = zip(rows_of(self.entries), self.entries["shipped"].tolist(), standings, strict=True)
-        return [Ranked(row, shipped, *standing) for row, shipped, standing in entries]
+        return [Ranked(row, shipped, **standing) for row, shipped, standing in entries]
 
 
 def rank(
@@ -123,10 +126,13 @@ def _group(rows: pd.DataFrame, tiers: Sequence[Tier] | None, every: bool, top: i
         },
         entries.index,
     )
-    by = measured_by({key: rows[key].iloc[0] for key in MEASURED_BY})
-    competition, fingerprint, n = (rows[key].iloc[0] for key in ("competition", "fingerprint", "n"))
-    hidden, more = len(listed) - len(wanted), len(wanted) - len(chosen)
-    return Group(competition, fingerprint, int(n), by, entries, standings, hidden, more, pairs)
+    first = rows.iloc[0]
+    return Group(
+        competition=first["competition"], fingerprint=first["fingerprint"], n=int(first["n"]),
+        measured_by=measured_by({key: first[key] for key in MEASURED_BY}),
+        entries=entries, standings=standings, pairs=pairs,
+        hidden=len(listed) - len(wanted), more=len(wanted) - len(chosen),
+    )  # fmt: skip
 
 
 def _order(rows: pd.DataFrame, does_not_rank: np.ndarray, tiers_passed: np.ndarray) -> np.ndarray:

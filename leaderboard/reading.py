@@ -19,9 +19,10 @@ from leaderboard.columns import COLUMNS, FLOATS, NEEDED, PATTERNS, READ
 from leaderboard.row import CHECKED, TYPES, Row, check, frame_of, framed, from_cells
 from submission.errors import shown
 
-# Nearly every row has another text there; in the columns that are no numbers either, few texts come again and again.
+# Columns where nearly every row has another text: what a cell is that needs no reading. A name may be of another form,
+# and is read then. In the columns that are neither here nor numbers few texts come again and again.
 _DISTINCT = {
-    "name": r"[A-Za-z0-9](?: ?[!-~]){0,99}",  # of most, which are read as they stand
+    "name": r"[A-Za-z0-9](?: ?[!-~]){0,99}",
     "created_at": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
     **PATTERNS,
 }
@@ -139,7 +140,9 @@ def _edges(text: bytes, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]
     numbers = np.flatnonzero(np.diff(ends, prepend=-1) == cells)
     edges = np.concatenate([[-1], signs])[ends[numbers, None] + np.arange(1 - cells, 2)]
     edges = np.ascontiguousarray(edges.T)  # it is read column by column
-    first, last = (np.isin(np.arange(256), [*signs]) for signs in (b"-0123456789", b"0123456789"))
+    # Of each byte whether a number may end, and begin, with it.
+    last = np.isin(np.arange(256), list(b"0123456789"))
+    first = last | (np.arange(256) == ord("-"))
     even = np.ones(len(numbers), bool)
     for place, column in enumerate(columns):
         # pandas takes more for a number than a board's: blanks around it, True, a plus, names of infinity.
@@ -153,44 +156,24 @@ def _kind(column: str) -> str:
     """What adjacent columns have in common that are read together; of those in `_DISTINCT` each is its own."""
     if column in FLOATS:
         return "floats"
-    return column if column in _DISTINCT or column not in COLUMNS else "repeated"
+    if column in _DISTINCT:
+        return column
+    return "repeated" if column in COLUMNS else "unknown"
 
 
 def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of the lines whose cells have these `edges`. Raises ValueError where any is broken."""
+    """The rows of the lines whose cells have these `edges`. Raises ValueError, OverflowError where any is odd."""
     count = edges.shape[1]
     arrays = {"nan": np.full(count, "", object)}
     for kind, run in groupby(enumerate(columns), lambda column: _kind(column[1])):
         places, names = zip(*run, strict=True)
         starts, ends = edges[places[0]] + 1, edges[places[-1] + 1]
-        once = kind == "repeated" and _are_alike(text, starts, ends)
-        pairs = zip(starts[:1].tolist() if once else starts.tolist(), ends.tolist(), strict=False)
-        cells = [text[start:end] for start, end in pairs]
-        joined = b"\n".join([*cells, b""])
         if kind == "repeated":
-            codes, texts = pd.factorize(np.array(cells, object))
-            parts = zip(*(text.decode().split(",") for text in texts), strict=True)
-            for name, column in zip(names, parts, strict=True):
-                values = {cell: READ[name](cell.replace(_COMMA, ",")) for cell in set(column)}
-                read = np.array([values[cell] for cell in column], TYPES.get(name, object))
-                arrays[name] = np.repeat(read, count) if once else read[codes]
+            arrays |= _repeated(text, starts, ends, names)
         elif kind == "floats":
-            floats = pd.read_csv(
-                io.BytesIO(joined), header=None, names=names, dtype="float64", index_col=False, keep_default_na=False,
-                na_values=[""], skip_blank_lines=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
-            ).to_numpy()  # fmt: skip
-            if np.isinf(floats).any():
-                raise ValueError("infinite")
-            arrays |= dict(zip(names, floats.T, strict=True))
-        elif kind in COLUMNS:
-            found = joined.decode().split("\n")[:-1]
-            if not re.fullmatch(rf"(?:{_DISTINCT[kind]}\n)*".encode(), joined):
-                if kind != "name":
-                    raise ValueError(kind)
-                found = [READ[kind](cell.replace(_COMMA, ",")) for cell in found]
-            if kind == "created_at":
-                found = [time.removesuffix("Z") for time in found]
-            arrays[kind] = np.array(found, TYPES.get(kind, object))
+            arrays |= _floats(_lines(_cells(text, starts, ends)), names)
+        elif kind != "unknown":
+            arrays[kind] = _distinct(_lines(_cells(text, starts, ends)), kind)
     for name in COLUMNS:
         if name not in arrays:
             arrays[name] = np.full(count, READ[name](""), TYPES.get(name, object))
@@ -198,6 +181,51 @@ def _vectors(text: bytes, edges: np.ndarray, columns: Sequence[str]) -> pd.DataF
     for fields in set(zip(*(arrays[name].tolist() for name in CHECKED), strict=True)):
         check(dict(zip(CHECKED, fields, strict=True)))
     return framed(arrays)
+
+
+def _cells(text: bytes, starts: np.ndarray, ends: np.ndarray) -> list[bytes]:
+    return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def _lines(cells: Iterable[bytes]) -> bytes:
+    return b"\n".join([*cells, b""])
+
+
+def _repeated(text: bytes, starts: np.ndarray, ends: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Adjacent columns, of which few texts come again and again: each text is read once."""
+    count = len(starts)
+    if _are_alike(text, starts, ends):
+        starts, ends = starts[:1], ends[:1]
+    codes, texts = pd.factorize(np.array(_cells(text, starts, ends), object))
+    arrays = {}
+    for name, column in zip(names, zip(*(text.decode().split(",") for text in texts), strict=True), strict=True):
+        values = {cell: READ[name](cell.replace(_COMMA, ",")) for cell in set(column)}
+        read = np.array([values[cell] for cell in column], TYPES.get(name, object))[codes]
+        arrays[name] = np.repeat(read, count // len(codes))
+    return arrays
+
+
+def _floats(lines: bytes, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Adjacent columns of numbers. Raises ValueError for another text, and for infinity."""
+    floats = pd.read_csv(
+        io.BytesIO(lines), header=None, names=list(names), dtype="float64", index_col=False, keep_default_na=False,
+        na_values=[""], skip_blank_lines=False, quoting=csv.QUOTE_NONE, lineterminator="\n",
+    ).to_numpy()  # fmt: skip
+    if np.isinf(floats).any():
+        raise ValueError("infinite")
+    return dict(zip(names, floats.T, strict=True))
+
+
+def _distinct(lines: bytes, column: str) -> np.ndarray:
+    """A column of `_DISTINCT`. Raises ValueError where a cell is not of its form; a name may be of another."""
+    cells = lines.decode().split("\n")[:-1]
+    if not re.fullmatch(rf"(?:{_DISTINCT[column]}\n)*".encode(), lines):
+        if column != "name":
+            raise ValueError(column)
+        cells = [READ[column](cell.replace(_COMMA, ",")) for cell in cells]
+    if column == "created_at":
+        cells = [time.removesuffix("Z") for time in cells]
+    return np.array(cells, TYPES.get(column, object))
 
 
 def _are_alike(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bool:

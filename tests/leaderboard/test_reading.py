@@ -159,6 +159,16 @@ def test_columns_in_another_order_missing_and_unknown_ones(tmp_path: Path, make_
     assert [line["group"] for line in lines] == ["7", ""]
 
 
+@pytest.mark.parametrize("column", ["repeated", "floats", "unknown", "nan"])
+def test_an_unknown_column_of_any_name_is_left_as_it_is(column: str, tmp_path: Path, make_card: MakeCard) -> None:
+    path = tmp_path / "board.csv"
+    append(path, make_card(content="a"))
+    plain = board.content(path).rows
+    head, line = path.read_text().splitlines()
+    path.write_text(f"{column},{head}\n7,{line}\n")
+    pd.testing.assert_frame_equal(board.content(path).rows, plain)
+
+
 def test_what_spreadsheets_make_of_a_board_is_read(tmp_path: Path, make_card: MakeCard) -> None:
     """A byte order mark, and lines that end in two characters."""
     path = tmp_path / "board.csv"
