@@ -140,4 +140,4 @@ def _run(name: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

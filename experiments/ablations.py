@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr
@@ -43,7 +42,6 @@ from baselines.training.denoising import Prediction
 from baselines.training.latents import Encoded, encode_all
 from baselines.training.objective import Objective
 from baselines.training.options import TrainingOptions, option, parsed
-from baselines.training.perceptual import load_perceptual
 from baselines.training.pictures import Pictures, load_pictures
 from baselines.training.schedule import Schedule
 from experiments.ablation_table import METRICS, markdown, undecided
@@ -161,7 +159,7 @@ def train_arm(study: AblationOptions, arm: Arm, seed: int, out: Path) -> Path:
         unet="small", out=out, images=study.images, batch_size=BATCH, learning_rate=RATE, optimizer=arm.optimizer,
         ema_decay=decay, ema_from=ema_from, keep_at=(), seed=seed, compile=study.compile, **objective,
     )  # fmt: skip
-    perceptual = load_perceptual("embedded", accelerator.device) if options.needs_features() else None
+    perceptual = options.feature_network(accelerator.device)
     model, loss = build_all(options, pictures, frozen, perceptual, data, accelerator)
     return options.train(model, loss, len(pictures.images), Schedule.of(options), accelerator, objective=objective)
 
@@ -272,4 +270,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

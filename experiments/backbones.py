@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -208,4 +207,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

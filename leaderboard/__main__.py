@@ -262,4 +262,4 @@ def _competitions(chosen: str | None) -> dict[str, Competition]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))

@@ -19,12 +19,12 @@ from submission.errors import shown
 # XML 1.0 has no way to write these, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-
 # What `write` takes: the answer as JSON, as JUnit XML, as Markdown.
 Forms = tuple[dict[str, Any], bytes, str]
 
 
 def answered(result: GateResult) -> Forms:
+    """The answer for an entry that was judged."""
     return _as_json(result), _junit(result), _markdown(result)
 
 

@@ -27,7 +27,7 @@ from submission import atomic
 from submission.errors import Problem, listing, say
 from submission.hashes import json_sha256
 from submission.images import max_file_bytes, read_image
-from submission.progress import track
+from submission.progress import in_threads
 from submission.safe_read import NotReadable, read_regular
 
 
@@ -175,9 +175,8 @@ def open_pictures(
 
     if size is None:
         size = next((side for side in (check(path, None) for path in paths) if isinstance(side, int)), None)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = track(threads.map(partial(check, size=size), paths), "checking pictures", total=len(paths))
-        problems += [problem for problem in found if isinstance(problem, Problem)]
+    found = in_threads(partial(check, size=size), paths, "checking pictures")
+    problems += [problem for problem in found if isinstance(problem, Problem)]
     good = [(entry, [path for path in entry.frames if path in digests]) for entry in entries]
     good = [(entry, frames) for entry, frames in good if frames]
     left = [path for _, frames in good for path in frames]

@@ -13,7 +13,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from submission import atomic, commands, paths
 from submission.competition import Competition
 from submission.errors import CompetitionError, MissingPart, Problem, UsageError, run
 from submission.images import image_bytes
-from submission.progress import track
+from submission.progress import in_threads
 from submission.prompts import read_prompts
 
 SIZE = 256
@@ -69,10 +68,9 @@ def write(chosen: Sequence[Captioned], images: Path, out: Path) -> None:
             return Problem(entry.file_name, f"cannot be decoded: {error}", "unpack or download it again")
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = track(pool.map(write_reference, chosen), "resizing references", total=len(chosen))
-        if problems := [problem for problem in done if problem is not None]:
-            raise CompetitionError(f"{images}: images that cannot be read", problems)
+    done = in_threads(write_reference, chosen, "resizing references")
+    if problems := [problem for problem in done if problem is not None]:
+        raise CompetitionError(f"{images}: images that cannot be read", problems)
     entries = {
         str(entry.image_id): {
             "image_name": entry.image_name,
@@ -186,4 +184,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    raise SystemExit(run(main))
